@@ -1,0 +1,22 @@
+import { z } from 'zod';
+
+/** Who did what to which entity. Written in the transaction of the change, relayed to the topic `audit`. */
+export const AuditEntry = z.object({
+  type: z.literal('ConfigurationChanged'),
+  v: z.literal(1),
+  /** `aud_...` */
+  id: z.string(),
+  tenant: z.string(),
+  /** The key that asked, or `operator`. */
+  actor: z.string(),
+  /** The address the request came from. */
+  from: z.string(),
+  requestId: z.string(),
+  at: z.number().int(),
+  /** A verb in the past participle on an entity, such as `endpoint.created`. */
+  action: z.string(),
+  entity: z.object({ kind: z.string(), id: z.string(), version: z.number().int() }),
+  /** Names of the fields that changed; never their values where they are secret. */
+  changed: z.array(z.string()),
+});
+export type AuditEntry = z.infer<typeof AuditEntry>;

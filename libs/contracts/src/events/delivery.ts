@@ -1,0 +1,144 @@
+import { z } from 'zod';
+import { Trigger } from '../message.js';
+
+/**
+ * The facts about deliveries, in the topic `deliveries`. A shipped event is never edited: a new version is added
+ * above the old one, with an upcaster and a golden record.
+ */
+
+/** What names a delivery in every one of its events; enough to draw its row without another look-up. */
+const deliveryKey = {
+  delivery: z.string(),
+  message: z.string(),
+  tenant: z.string(),
+  account: z.string(),
+  endpoint: z.string(),
+  eventType: z.string(),
+  /** When the message was accepted, ms since 1970. */
+  acceptedAt: z.number().int(),
+  /** The attempt this event is about, from 1. */
+  attempt: z.number().int().positive(),
+  trigger: Trigger,
+};
+
+/** The closed set of reasons an attempt failed; each has its sentence in `attemptErrors`. */
+export const AttemptErrorClass = z.enum([
+  'http_status',
+  'http_redirect',
+  'timeout',
+  'connect_timeout',
+  'connection',
+  'dns',
+  'tls',
+  'protocol',
+  'headers_overflow',
+  'blocked_address',
+  'invalid_url',
+  'internal',
+]);
+export type AttemptErrorClass = z.infer<typeof AttemptErrorClass>;
+
+const Timings = z.object({
+  /** Milliseconds until the connection was usable; 0 on a reused connection. */
+  connectMs: z.number().optional(),
+  firstByteMs: z.number().optional(),
+  totalMs: z.number(),
+});
+export type Timings = z.infer<typeof Timings>;
+
+const HeaderList = z.record(z.string(), z.union([z.string(), z.array(z.string())]));
+
+export const AttemptResponse = z.object({
+  status: z.number().int(),
+  headers: HeaderList,
+  /** The first 16 KB of the raw response bytes, base64. */
+  body: z.string(),
+  bodyTruncated: z.boolean(),
+});
+export type AttemptResponse = z.infer<typeof AttemptResponse>;
+
+/** What was decided after the attempt. */
+export const Decision = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('delivered') }),
+  z.object({ kind: z.literal('retry'), at: z.number().int() }),
+  z.object({ kind: z.literal('exhausted') }),
+]);
+export type Decision = z.infer<typeof Decision>;
+
+export const DeliveryAttempted = z.object({
+  type: z.literal('DeliveryAttempted'),
+  v: z.literal(1),
+  ...deliveryKey,
+  /** `att_...`, derived from the delivery and the attempt's number. */
+  id: z.string(),
+  startedAt: z.number().int(),
+  endpointVersion: z.number().int(),
+  profile: z.string(),
+  outcome: z.enum(['succeeded', 'failed']),
+  error: z.object({ class: AttemptErrorClass, message: z.string() }).optional(),
+  request: z.object({ url: z.string(), headers: HeaderList }),
+  response: AttemptResponse.optional(),
+  /** The resolved address and port the request went to. */
+  address: z.string().optional(),
+  timings: Timings,
+  decision: Decision,
+});
+export type DeliveryAttempted = z.infer<typeof DeliveryAttempted>;
+
+/** No attempt was made: the lane was full. The same attempt number is owed at `until`. */
+export const DeliveryDeferred = z.object({
+  type: z.literal('DeliveryDeferred'),
+  v: z.literal(1),
+  ...deliveryKey,
+  at: z.number().int(),
+  until: z.number().int(),
+  reason: z.enum(['lane_full', 'lane_slow', 'window_full', 'shutdown', 'config_unavailable']),
+});
+export type DeliveryDeferred = z.infer<typeof DeliveryDeferred>;
+
+export const CancelReason = z.enum(['endpoint_deleted', 'endpoint_disabled']);
+export type CancelReason = z.infer<typeof CancelReason>;
+
+/** Nothing more will be sent for this delivery. */
+export const DeliveryCancelled = z.object({
+  type: z.literal('DeliveryCancelled'),
+  v: z.literal(1),
+  ...deliveryKey,
+  at: z.number().int(),
+  reason: CancelReason,
+});
+export type DeliveryCancelled = z.infer<typeof DeliveryCancelled>;
+
+export const DeliveryEvent = z.discriminatedUnion('type', [
+  DeliveryAttempted,
+  DeliveryDeferred,
+  DeliveryCancelled,
+]);
+export type DeliveryEvent = z.infer<typeof DeliveryEvent>;
+
+/** A delivery's states as people see them. */
+export const DeliveryStatus = z.enum([
+  'pending',
+  'delivered',
+  'retrying',
+  'deferred',
+  'exhausted',
+  'cancelled',
+]);
+export type DeliveryStatus = z.infer<typeof DeliveryStatus>;
+
+/** One sentence per error class, fit to be read by the customer whose endpoint it was. */
+export const attemptErrors: Record<AttemptErrorClass, string> = {
+  http_status: 'The endpoint answered, but not with a 2xx status.',
+  http_redirect: 'The endpoint answered with a redirect; redirects are not followed.',
+  timeout: 'The endpoint did not answer within the time allowed.',
+  connect_timeout: 'No connection to the endpoint could be made within the time allowed.',
+  connection: 'The connection to the endpoint was refused or broke.',
+  dns: "The endpoint's host name could not be resolved.",
+  tls: "The endpoint's TLS certificate or handshake was not acceptable.",
+  protocol: 'The endpoint did not answer in valid HTTP.',
+  headers_overflow: "The endpoint's response headers were too large.",
+  blocked_address: "The endpoint's host resolves to an address that may not be called.",
+  invalid_url: "The endpoint's URL cannot be called.",
+  internal: 'The attempt failed for a reason on our side.',
+};

@@ -1,0 +1,118 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { Observable } from 'rxjs';
+
+/**
+ * The TypeScript face of `proto/history.proto`, as proto-loader gives it with `historyLoader`: snake_case fields,
+ * int64 as number (milliseconds and versions stay far below 2^53), absent optionals undefined.
+ */
+export const HISTORY_PACKAGE = 'posthaste.history.v1';
+export const HISTORY_SERVICE = 'History';
+export const historyLoader = { keepCase: true, longs: Number, defaults: false, arrays: true } as const;
+
+/** Where the .proto lies: beside a bundle, or in the source tree. */
+export function historyProtoPath(): string {
+  const bundled = path.join(import.meta.dirname, 'proto/history.proto');
+  return existsSync(bundled) ? bundled : path.join(import.meta.dirname, '../proto/history.proto');
+}
+
+export interface PageRequest {
+  limit: number;
+  after_at?: number | undefined;
+  after_id?: string | undefined;
+}
+export interface GetById {
+  tenant: string;
+  id: string;
+}
+export interface HistoryMessage {
+  id: string;
+  tenant: string;
+  account: string;
+  event_type: string;
+  channels: string[];
+  tags: string[];
+  content_type: string;
+  accepted_at: number;
+  config_version: number;
+  stale_config?: boolean;
+  payload_bytes: number;
+  deliveries: number;
+}
+export interface ListMessagesRequest {
+  tenant: string;
+  account: string;
+  page: PageRequest;
+  event_type?: string | undefined;
+  since?: number | undefined;
+  until?: number | undefined;
+}
+export interface HistoryDelivery {
+  id: string;
+  message: string;
+  tenant: string;
+  account: string;
+  endpoint: string;
+  event_type: string;
+  status: string;
+  attempts: number;
+  accepted_at: number;
+  next_attempt_at?: number | undefined;
+  settled_at?: number | undefined;
+  last_status_code?: number | undefined;
+  last_error_class?: string | undefined;
+  reason?: string | undefined;
+}
+export interface ListDeliveriesRequest extends ListMessagesRequest {
+  status?: string | undefined;
+  endpoint?: string | undefined;
+  message?: string | undefined;
+}
+export interface HistoryAttempt {
+  id: string;
+  delivery: string;
+  number: number;
+  trigger: string;
+  started_at: number;
+  duration_ms: number;
+  outcome: string;
+  error_class?: string | undefined;
+  error_message?: string | undefined;
+  request_url: string;
+  request_headers_json: string;
+  response_status?: number | undefined;
+  response_headers_json?: string | undefined;
+  response_body?: Buffer | undefined;
+  response_body_truncated?: boolean | undefined;
+  address?: string | undefined;
+  timings_json: string;
+  endpoint_version: number;
+  profile: string;
+  next_attempt_at?: number | undefined;
+}
+/** A repeated field that is empty arrives as [] (`arrays: true`); a false or zero scalar may be absent. */
+export interface HistoryPage<T> {
+  data: T[];
+  has_more?: boolean;
+}
+export interface DueDeliveryPayload {
+  id: string;
+  status: string;
+  message_meta_json: string;
+  payload: Buffer;
+}
+
+/** Client side; Nest's gRPC client answers with Observables. */
+export interface HistoryClient {
+  getMessage(request: GetById): Observable<{ message?: HistoryMessage }>;
+  getPayload(request: GetById): Observable<{ payload?: Buffer; content_type?: string }>;
+  listMessages(request: ListMessagesRequest): Observable<HistoryPage<HistoryMessage>>;
+  getDelivery(request: GetById): Observable<{ delivery?: HistoryDelivery }>;
+  listDeliveries(request: ListDeliveriesRequest): Observable<HistoryPage<HistoryDelivery>>;
+  listAttempts(request: {
+    tenant: string;
+    delivery: string;
+    page: PageRequest;
+  }): Observable<HistoryPage<HistoryAttempt>>;
+  getDueDeliveries(request: { ids: string[] }): Observable<{ data: DueDeliveryPayload[] }>;
+}

@@ -1,0 +1,46 @@
+import { describe, expect, it } from '@jest/globals';
+import { attemptId, deliveryId, isId, newId } from './index.js';
+
+describe('ids', () => {
+  it('are a prefix and 27 base62 characters', () => {
+    for (let i = 0; i < 1_000; i++) expect(newId('message')).toMatch(/^msg_[0-9A-Za-z]{27}$/);
+  });
+
+  it('agree with the KSUID of the reference implementation for the largest value', () => {
+    // aWgEPTl1tmebfsQzFP4bxwgy80V is 20 bytes of 0xff: the last second, and the last of everything.
+    const lastSecondMs = (0xffff_ffff + 1_400_000_000) * 1000;
+    expect(newId('message', lastSecondMs).slice(4, 9)).toBe('aWgEP');
+  });
+
+  it('sort by the second they were made in', () => {
+    const ids = Array.from({ length: 500 }, (_, i) => newId('endpoint', 1_790_000_000_000 + i * 1_000));
+    expect([...ids].sort()).toEqual(ids);
+  });
+
+  it('do not repeat', () => {
+    expect(new Set(Array.from({ length: 20_000 }, () => newId('message', 0))).size).toBe(20_000);
+  });
+
+  it('of deliveries and attempts follow from what they belong to, and sort with it', () => {
+    const [message, endpoint] = [newId('message'), newId('endpoint')];
+    const delivery = deliveryId(message, endpoint);
+    expect(delivery).toBe(deliveryId(message, endpoint));
+    expect(isId('delivery', delivery)).toBe(true);
+    expect(delivery.slice(4, 10)).toBe(message.slice(4, 10));
+    expect(delivery).not.toBe(deliveryId(message, newId('endpoint')));
+    expect(attemptId(delivery, 1)).not.toBe(attemptId(delivery, 2));
+    expect(isId('attempt', attemptId(delivery, 1))).toBe(true);
+  });
+
+  it('are told from other text', () => {
+    for (const text of [
+      '',
+      'msg_',
+      `msg_${'a'.repeat(26)}`,
+      `msg_${'a'.repeat(26)}.`,
+      `ep_${'a'.repeat(27)}`,
+    ]) {
+      expect(isId('message', text)).toBe(false);
+    }
+  });
+});

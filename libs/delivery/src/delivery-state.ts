@@ -1,0 +1,122 @@
+import type {
+  AttemptErrorClass,
+  CancelReason,
+  DeliveryAttempted,
+  DeliveryCancelled,
+  DeliveryDeferred,
+  DeliveryEvent,
+} from '@posthaste/contracts';
+
+/**
+ * A delivery (one message to one endpoint) as a fold over its events.
+ *
+ *                 +--- deferred <--+
+ *                 v       |        |
+ *   pending --> [attempt owed] ----+--> retrying --> (attempt owed again)
+ *                 |   |   |
+ *                 |   |   +--> exhausted     the policy has no further attempt
+ *                 |   +------> cancelled     the endpoint went away or was disabled
+ *                 +----------> delivered     a 2xx
+ *
+ * The log may hold an event twice, and a process that lost its partition may still append a late one. So:
+ * - an event about an attempt that is no longer owed changes nothing;
+ * - a settled delivery stays settled, with one exception:
+ * - a success counts whenever it is reported, because the receiver has the message and saying otherwise would be a lie.
+ *
+ * Times are milliseconds since 1970.
+ */
+export type DeliveryState =
+  | { status: 'pending'; attempts: 0; last: null }
+  | { status: 'retrying'; attempts: number; nextAttemptAt: number; last: LastAttempt }
+  | {
+      status: 'deferred';
+      attempts: number;
+      nextAttemptAt: number;
+      reason: DeliveryDeferred['reason'];
+      last: LastAttempt | null;
+    }
+  | { status: 'delivered'; attempts: number; settledAt: number; last: LastAttempt }
+  | { status: 'exhausted'; attempts: number; settledAt: number; last: LastAttempt }
+  | {
+      status: 'cancelled';
+      attempts: number;
+      settledAt: number;
+      reason: CancelReason;
+      last: LastAttempt | null;
+    };
+
+/** What the latest counted attempt came to. */
+export interface LastAttempt {
+  statusCode: number | null;
+  errorClass: AttemptErrorClass | null;
+}
+
+export const pendingDelivery: DeliveryState = { status: 'pending', attempts: 0, last: null };
+
+/** The number of the attempt that comes next while the delivery is not settled. */
+export function attemptOwed(state: DeliveryState): number {
+  return state.attempts + 1;
+}
+
+export function isSettled(state: DeliveryState): boolean {
+  return state.status === 'delivered' || state.status === 'exhausted' || state.status === 'cancelled';
+}
+
+export function evolve(state: DeliveryState, event: DeliveryEvent): DeliveryState {
+  switch (event.type) {
+    case 'DeliveryAttempted':
+      return attempted(state, event);
+    case 'DeliveryDeferred':
+      return deferred(state, event);
+    case 'DeliveryCancelled':
+      return cancelled(state, event);
+    default:
+      return unreachable(event);
+  }
+}
+
+function attempted(state: DeliveryState, event: DeliveryAttempted): DeliveryState {
+  if (state.status === 'delivered') return state;
+  const { decision } = event;
+  const stale = isSettled(state) || event.attempt < attemptOwed(state);
+  if (stale && decision.kind !== 'delivered') return state;
+  const attempts = Math.max(state.attempts, event.attempt);
+  const settledAt = event.startedAt + Math.round(event.timings.totalMs);
+  const last: LastAttempt = {
+    statusCode: event.response?.status ?? null,
+    errorClass: event.error?.class ?? null,
+  };
+  switch (decision.kind) {
+    case 'delivered':
+      return { status: 'delivered', attempts, settledAt, last };
+    case 'retry':
+      return { status: 'retrying', attempts, nextAttemptAt: decision.at, last };
+    case 'exhausted':
+      return { status: 'exhausted', attempts, settledAt, last };
+    default:
+      return unreachable(decision);
+  }
+}
+
+function deferred(state: DeliveryState, event: DeliveryDeferred): DeliveryState {
+  if (isSettled(state) || event.attempt < attemptOwed(state)) return state;
+  const { until, reason } = event;
+  return {
+    status: 'deferred',
+    attempts: event.attempt - 1,
+    nextAttemptAt: until,
+    reason,
+    last: state.last,
+  };
+}
+
+function cancelled(state: DeliveryState, event: DeliveryCancelled): DeliveryState {
+  if (isSettled(state)) return state;
+  const { attempts, last } = state;
+  return { status: 'cancelled', attempts, settledAt: event.at, reason: event.reason, last };
+}
+
+/** A new event that nobody handles does not compile. */
+function unreachable(value: never): never {
+  throw new Error(`not handled: ${JSON.stringify(value)}`);
+}

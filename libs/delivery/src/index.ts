@@ -1,0 +1,11 @@
+export { decide, parseRetryAfter, type Attempted, type AttemptOutcome } from './decide.js';
+export {
+  attemptOwed,
+  evolve,
+  isSettled,
+  pendingDelivery,
+  type DeliveryState,
+  type LastAttempt,
+} from './delivery-state.js';
+export { matches, type Filter, type Match, type Matchable } from './matching.js';
+export { policySpanMs, retryDelaysMs } from './retry-policy.js';

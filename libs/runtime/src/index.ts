@@ -1,0 +1,22 @@
+export {
+  CommonConfig,
+  ConfigError,
+  commonConfig,
+  describeConfig,
+  kafkaBrokers,
+  port,
+  readConfig,
+} from './config.js';
+export { createLogger, type Logger } from './logger.js';
+export { migrate, type Migrations } from './migrations.js';
+export { Health, startOpsServer } from './ops-server.js';
+export { createPool, inTransaction, type PoolOptions } from './postgres-pool.js';
+export { Problem, problemBody, problems, type FieldError, type ProblemCode } from './problem-details.js';
+export { runService, type RunningService, type ServiceContext } from './service.js';
+export {
+  startSpan,
+  startTelemetry,
+  traceparentOf,
+  type Telemetry,
+  type TelemetryOptions,
+} from './telemetry.js';
