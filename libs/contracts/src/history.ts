@@ -10,6 +10,9 @@ export const HISTORY_PACKAGE = 'posthaste.history.v1';
 export const HISTORY_SERVICE = 'History';
 export const historyLoader = { keepCase: true, longs: Number, defaults: false, arrays: true } as const;
 
+/** Both sides must allow it: 200 due deliveries of 256 KB are far above gRPC's 4 MB. */
+export const HISTORY_MESSAGE_BYTES = 64 * 1024 * 1024;
+
 /** Where the .proto lies: beside a bundle, or in the source tree. */
 export function historyProtoPath(): string {
   const bundled = path.join(import.meta.dirname, 'proto/history.proto');
@@ -100,6 +103,8 @@ export interface DueDeliveryPayload {
   status: string;
   message_meta_json: string;
   payload: Buffer;
+  /** How many attempts history knows of; absent when none. */
+  attempts?: number | undefined;
 }
 
 /** Client side; Nest's gRPC client answers with Observables. */

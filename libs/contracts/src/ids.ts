@@ -46,6 +46,15 @@ export function newId(kind: IdKind, nowMs: number = Date.now()): string {
   return `${idPrefixes[kind]}_${digits}`;
 }
 
+/** Below every id of the kind made at `ms` or later, and above those of earlier seconds; not an id itself. */
+export function lowestId(kind: IdKind, ms: number): string {
+  const bytes = Buffer.alloc(KSUID_BYTES);
+  bytes.writeUInt32BE(Math.max(0, Math.floor(ms / 1000) - KSUID_EPOCH_SECONDS));
+  const digits = toBase62(bytes, 0);
+  // Derived ids keep only the time of their parent's first digits: what follows is no bound for them.
+  return `${idPrefixes[kind]}_${digits.slice(0, TIME_CHARS)}`;
+}
+
 /**
  * The id of the delivery of a message to an endpoint. Derived from both, so every process names it alike without
  * asking anyone; it sorts with its message.

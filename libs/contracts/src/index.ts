@@ -1,4 +1,4 @@
-export { attemptId, deliveryId, idPrefixes, isId, newId, type IdKind } from './ids.js';
+export { attemptId, deliveryId, idPrefixes, isId, lowestId, newId, type IdKind } from './ids.js';
 export { DueMeta, MessageMeta, Route, Trigger, type AcceptedMessage, type DueDelivery } from './message.js';
 export {
   ConfigState,
@@ -25,6 +25,7 @@ export {
 export { AuditEntry } from './events/audit.js';
 export { topics, type Cleanup, type EncodedRecord, type Topic } from './topics.js';
 export {
+  HISTORY_MESSAGE_BYTES,
   HISTORY_PACKAGE,
   HISTORY_SERVICE,
   historyLoader,
@@ -40,3 +41,38 @@ export {
   type ListMessagesRequest,
   type PageRequest,
 } from './history.js';
+export {
+  EVENT_ID_PATTERN,
+  EVENT_TYPE_PATTERN,
+  IDEMPOTENCY_KEY_PATTERN,
+  LABEL_PATTERN,
+  PublishBatch,
+  PublishedBatch,
+  PublishedMessage,
+  PublishMessage,
+  publishLimits,
+} from './http/publish.js';
+export { Account, PatchAccount, PutAccount } from './http/account.js';
+export {
+  CreateEndpoint,
+  Endpoint,
+  EndpointInput,
+  EndpointSecret,
+  PatchEndpoint,
+  RotateSecret,
+} from './http/endpoint.js';
+export { CreateEventType, EventType, EventTypeName, PatchEventType } from './http/event-type.js';
+export { UID_PATTERN, Uid } from './http/names.js';
+export { listOf, PageQuery, ProblemDetails } from './http/paging.js';
+export { ApiKey, CreateKey, CreateTenant, NewApiKey, PatchTenant, Tenant } from './http/tenant.js';
+export {
+  Attempt,
+  AttemptList,
+  DeliveriesQuery,
+  Delivery,
+  DeliveryList,
+  Message,
+  MessageDeliveriesQuery,
+  MessageList,
+  MessagesQuery,
+} from './http/history.js';

@@ -22,10 +22,12 @@ export const publishLimits = {
 } as const;
 
 export const EVENT_TYPE_PATTERN = /^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$/;
-/** A channel or tag: any text without control characters. Commas are for the lists of the raw form. */
+/** A channel or tag: any text without control characters, and without commas, which part the lists of the raw form. */
 export const LABEL_PATTERN = /^[^\p{Cc}\p{Cs},]+$/u;
-/** Visible ASCII: it travels in a header or is compared byte by byte. */
-export const KEY_PATTERN = /^[\x21-\x7e]+$/;
+/** An event id is compared byte by byte: visible ASCII. */
+export const EVENT_ID_PATTERN = /^[\x21-\x7e]+$/;
+/** An Idempotency-Key may hold spaces inside; a header cannot carry them at its ends. */
+export const IDEMPOTENCY_KEY_PATTERN = /^[\x20-\x7e]+$/;
 
 const Label = z.string().min(1).max(publishLimits.labelChars).regex(LABEL_PATTERN);
 
@@ -49,13 +51,9 @@ export const PublishMessage = z
       .max(publishLimits.labels)
       .optional()
       .meta({ description: 'For finding the message again. They route nothing.' }),
-    event_id: z
-      .string()
-      .min(1)
-      .max(publishLimits.eventIdChars)
-      .regex(KEY_PATTERN)
-      .optional()
-      .meta({ description: "The caller's own id of what happened: publishing it again answers 200 and sends nothing." }),
+    event_id: z.string().min(1).max(publishLimits.eventIdChars).regex(EVENT_ID_PATTERN).optional().meta({
+      description: "The caller's own id of what happened: publishing it again answers 200 and sends nothing.",
+    }),
   })
   .meta({ id: 'PublishMessage' });
 export type PublishMessage = z.infer<typeof PublishMessage>;
@@ -67,9 +65,15 @@ export const PublishBatch = z
 export const PublishedMessage = z
   .strictObject({
     id: z.string().meta({ description: '`msg_...`' }),
-    deliveries: z.number().int().nonnegative().meta({ description: 'How many endpoints it is delivered to.' }),
+    deliveries: z
+      .number()
+      .int()
+      .nonnegative()
+      .meta({ description: 'How many endpoints it is delivered to.' }),
   })
   .meta({ id: 'PublishedMessage' });
 export type PublishedMessage = z.infer<typeof PublishedMessage>;
 
-export const PublishedBatch = z.strictObject({ data: z.array(PublishedMessage) }).meta({ id: 'PublishedBatch' });
+export const PublishedBatch = z
+  .strictObject({ data: z.array(PublishedMessage) })
+  .meta({ id: 'PublishedBatch' });

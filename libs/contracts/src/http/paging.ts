@@ -1,0 +1,49 @@
+import { z } from 'zod';
+
+/** The query every list takes. */
+export const PageQuery = z.strictObject({
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(200)
+    .default(50)
+    .meta({ description: 'How many to answer at most.' }),
+  cursor: z.string().max(1_000).optional().meta({
+    description: 'The `next_cursor` of the page before. It fits only the list and filters it came from.',
+  }),
+});
+export type PageQuery = z.infer<typeof PageQuery>;
+
+/** The envelope every list is answered in, newest first. */
+export function listOf<T extends z.ZodType>(item: T, id: string) {
+  return z
+    .object({
+      data: z.array(item),
+      next_cursor: z.string().nullable().meta({ description: 'Null on the last page.' }),
+      has_more: z.boolean(),
+    })
+    .meta({ id });
+}
+
+const FieldProblem = z.object({
+  pointer: z.string().meta({
+    description: 'RFC 6901 pointer into the body, or `?name` (query), `:name` (path), or a header name.',
+  }),
+  code: z.string().meta({ description: 'The rule that was broken.' }),
+  message: z.string(),
+});
+
+/** What every refusal looks like (RFC 9457). */
+export const ProblemDetails = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number().int(),
+    detail: z.string(),
+    instance: z.string(),
+    code: z.string().meta({ description: 'Stable; write code against this.' }),
+    errors: z.array(FieldProblem).optional(),
+    request_id: z.string(),
+  })
+  .meta({ id: 'Problem' });

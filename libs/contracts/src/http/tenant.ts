@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { DisplayName, entityFields, Instant, Uid } from './names.js';
+
+const EventTypePolicy = z.enum(['any', 'known']).meta({
+  description: '`any`: every well-formed event type is accepted. `known`: only those in the catalogue.',
+});
+
+export const CreateTenant = z
+  .strictObject({ name: DisplayName.min(1), event_type_policy: EventTypePolicy.default('any') })
+  .meta({ id: 'CreateTenant' });
+
+export const PatchTenant = z
+  .strictObject({ name: DisplayName.min(1).optional(), event_type_policy: EventTypePolicy.optional() })
+  .meta({ id: 'PatchTenant' });
+
+export const Tenant = z
+  .object({ ...entityFields, name: z.string(), event_type_policy: EventTypePolicy })
+  .meta({ id: 'Tenant' });
+export type Tenant = z.infer<typeof Tenant>;
+
+const Scope = z.enum(['tenant', 'account']).meta({
+  description: '`tenant`: everything of the tenant. `account`: one account, its endpoints and messages.',
+});
+
+export const CreateKey = z
+  .strictObject({
+    scope: Scope,
+    account: Uid.optional().meta({ description: 'For scope `account`: its uid or our id.' }),
+    name: DisplayName.default(''),
+    expires_at: Instant.optional(),
+  })
+  .refine(({ scope, account }) => (scope === 'account') === (account !== undefined), {
+    path: ['account'],
+    error: 'must be given for scope `account`, and only for it',
+    params: { rule: 'scope_mismatch' },
+  })
+  .meta({ id: 'CreateKey' });
+
+const keyFields = {
+  id: z.string(),
+  scope: Scope,
+  account: z.string().nullable().meta({ description: "The account's id." }),
+  name: z.string(),
+  last4: z.string().meta({ description: 'The last four characters, to tell keys apart.' }),
+  created_at: Instant,
+  expires_at: Instant.nullable(),
+  revoked_at: Instant.nullable(),
+};
+
+export const ApiKey = z.object(keyFields).meta({ id: 'ApiKey' });
+export type ApiKey = z.infer<typeof ApiKey>;
+
+export const NewApiKey = z
+  .object({ ...keyFields, key: z.string().meta({ description: 'The key itself, shown this once.' }) })
+  .meta({ id: 'NewApiKey' });
