@@ -91,9 +91,10 @@ export interface LogProducer {
 export interface LogConsumer {
   /** Resolves when the member has joined; handlers are called from then on. */
   run(handlers: ConsumerHandlers): Promise<void>;
+  /** No batch of them is handed on after the call, nor skipped. A revocation ends the pause. */
   pause(partitions: PartitionRef[]): void;
   resume(partitions: PartitionRef[]): void;
-  /** Reading goes on from these offsets. */
+  /** Reading goes on from these offsets: the next batch handed on begins there, whatever was fetched before. */
   seek(positions: Position[]): void;
   /** Rejects with `ownership_lost` when one of the partitions is no longer ours. */
   commit(commits: Commit[]): Promise<void>;
@@ -112,9 +113,12 @@ export interface LogReader {
   ): Promise<{ caughtUp: Promise<void>; close(): Promise<void> }>;
 }
 
+/** What of a topic the log itself must know. */
+export type TopicLayout = Pick<Topic, 'name' | 'partitions' | 'cleanup'>;
+
 export interface LogAdmin {
   /** Creates what is missing and leaves the rest as it is. `scale` chooses the partition counts. */
-  ensureTopics(topics: Topic<never>[], scale: 'production' | 'single'): Promise<void>;
+  ensureTopics(topics: TopicLayout[], scale: 'production' | 'single'): Promise<void>;
   /** The next offset of every partition of the topic. */
   endOffsets(topic: Pick<Topic, 'name'>): Promise<Position[]>;
   /** The oldest offset still kept of every partition. */

@@ -1,0 +1,92 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import path from 'node:path';
+import { afterEach, expect, it } from '@jest/globals';
+import type { EventLog } from '../port.js';
+import type { ChildMessage, ChildOrder } from './child.main.js';
+import { eventually, type LogUnderTest, Member, newGroup, newTopic, readAll, textRecord } from './harness.js';
+
+/** Processes that are killed and frozen, against logs that outlive a process. */
+export function crashConformance(underTest: () => LogUnderTest): void {
+  const children: ChildProcess[] = [];
+  let log: EventLog | undefined;
+  afterEach(async () => {
+    for (const child of children.splice(0)) child.kill('SIGKILL');
+    await log?.close();
+    log = undefined;
+  });
+
+  /** Undefined for a log that lives in this process only. */
+  const spawnChild = (order: Omit<ChildOrder, 'open'>, onMessage: (message: ChildMessage) => void) => {
+    const open = underTest().childOptions;
+    if (!open) return undefined;
+    const folder = path.join(import.meta.dirname);
+    const child = fork(path.join(folder, 'child.main.ts'), [JSON.stringify({ ...order, open })], {
+      execArgv: [
+        '--experimental-transform-types',
+        '--disable-warning=ExperimentalWarning',
+        '--import',
+        path.join(folder, 'typescript-sources.mjs'),
+      ],
+    });
+    child.on('message', (message) => onMessage(message as ChildMessage));
+    children.push(child);
+    return child;
+  };
+  const ended = (child: ChildProcess): Promise<unknown> =>
+    new Promise((resolve) => child.once('exit', resolve));
+
+  it('still has every acknowledged record after kill -9 of the process that appended', async () => {
+    log = await underTest().open();
+    const topic = newTopic(3);
+    await log.admin.ensureTopics([topic], 'single');
+    const acknowledged: string[] = [];
+    const child = spawnChild({ role: 'append', topic: topic.name }, ({ texts }) =>
+      acknowledged.push(...texts),
+    );
+    if (!child) return;
+    await eventually('a thousand are acknowledged', () => acknowledged.length > 1_000);
+    child.kill('SIGKILL');
+    await ended(child);
+    const stored = new Set((await readAll(log, topic)).map((record) => record.value.toString()));
+    expect(acknowledged.filter((text) => !stored.has(text))).toEqual([]);
+  }, 60_000);
+
+  for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
+    it(`loses no record when a member of the group gets ${signal}`, async () => {
+      log = await underTest().open();
+      const topic = newTopic(4);
+      const group = newGroup();
+      await log.admin.ensureTopics([topic], 'single');
+      const takenByChild = new Set<string>();
+      const child = spawnChild({ role: 'consume', topic: topic.name, group }, ({ texts }) => {
+        for (const text of texts) takenByChild.add(text);
+      });
+      if (!child) return;
+      const survivor = await Member.join(log, group, [topic], { commitsItself: true });
+      const acknowledged: string[] = [];
+      let producing = true;
+      const producer = log.producer;
+      const load = (async () => {
+        for (let n = 0; producing; n++) {
+          await producer.append([textRecord(topic, `k${n % 50}`, `${n}`)]);
+          acknowledged.push(`${n}`);
+        }
+      })();
+      await eventually('both take records', () => takenByChild.size > 50 && survivor.owned.size === 2);
+      child.kill(signal);
+      await eventually('the survivor owns everything', () => survivor.owned.size === 4, 40_000);
+      producing = false;
+      await load;
+      const isTaken = (text: string): boolean => takenByChild.has(text) || survivor.texts().includes(text);
+      await eventually('the last record is taken', () => isTaken(acknowledged.at(-1) ?? ''));
+      const taken = new Set([...takenByChild, ...survivor.texts()]);
+      await eventually('all are taken', () => {
+        for (const text of survivor.texts()) taken.add(text);
+        return acknowledged.every((text) => taken.has(text));
+      });
+      const twice = survivor.texts().filter((text) => takenByChild.has(text)).length;
+      console.info(`${signal}: ${acknowledged.length} records, ${twice} taken by both`);
+      await survivor.consumer.stop();
+    }, 90_000);
+  }
+}

@@ -1,0 +1,39 @@
+export { EventLogError, type EventLogErrorCode } from './errors.js';
+export { partitionOf } from './partitioner.js';
+export {
+  EventLog,
+  type AssignedPartition,
+  type Commit,
+  type ConsumerHandlers,
+  type ConsumerOptions,
+  type EventLogHooks,
+  type LogAdmin,
+  type LogConsumer,
+  type LogProducer,
+  type LogReader,
+  type OutgoingRecord,
+  type PartitionRef,
+  type Position,
+  type RecordBatch,
+  type StoredRecord,
+  type TopicLayout,
+} from './port.js';
+export {
+  runProjection,
+  type ProjectionBatch,
+  type ProjectionOptions,
+  type ProjectionStore,
+  type RunningProjection,
+} from './projection.js';
+export { MAX_RECORD_BYTES } from './record-size.js';
+export { MemoryBroker } from './memory/memory-broker.js';
+export { MemoryEventLog, type MemoryEventLogOptions } from './memory/memory-event-log.js';
+export { PostgresEventLog, type PostgresEventLogOptions } from './postgres/postgres-event-log.js';
+export {
+  PostgresProjection,
+  type PostgresProjectionOptions,
+  type RefusedRecord,
+} from './postgres-projection.js';
+export { endsOf, ProjectionPositions } from './projection-positions.js';
+export { PartitionWindow } from './partition-window.js';
+export { openEventLog, type OpenEventLogOptions } from './open-event-log.js';

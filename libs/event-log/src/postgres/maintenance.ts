@@ -1,0 +1,117 @@
+import pg from 'pg';
+import { MAINTENANCE_LOCK } from './schema.js';
+
+/**
+ * What keeps the log from growing for ever: retention deletes the oldest records of a topic, compaction those that a
+ * later record of the same key superseded, and of the last ones empty values (tombstones) older than a week. Any
+ * process may do it, one at a time; readers step over the gaps, and offsets are never given again.
+ */
+const TOMBSTONE_DAYS = 7;
+/** Small transactions: readers and appends go on between them, and little is lost when the process dies. */
+const BATCH_RECORDS = 5_000;
+
+interface TopicRow {
+  id: number;
+  compacted: boolean;
+  retention_ms: string | null;
+}
+
+/** Answers how many records went; undefined when another process is at it. */
+export async function maintain(url: string): Promise<number | undefined> {
+  const client = new pg.Client({ connectionString: url, application_name: 'posthaste log maintenance' });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    const { rows: locks } = await client.query<{ held: boolean }>(
+      'select pg_try_advisory_lock($1, 0) as held',
+      [MAINTENANCE_LOCK],
+    );
+    if (!locks[0]?.held) return undefined;
+    const { rows: topics } = await client.query<TopicRow>(
+      'select id, compacted, retention_ms from log.topic',
+    );
+    let deleted = 0;
+    for (const topic of topics) {
+      if (topic.compacted) deleted += await compact(client, topic.id);
+      if (topic.retention_ms !== null) deleted += await retain(client, topic.id, Number(topic.retention_ms));
+    }
+    return deleted;
+  } finally {
+    await client.end();
+  }
+}
+
+async function compact(client: pg.Client, topic: number): Promise<number> {
+  const { rows: heads } = await client.query<{ partition: number; next: string; changed: boolean }>(
+    'select partition, next, next > compacted_to as changed from log.partition_head where topic = $1',
+    [topic],
+  );
+  let deleted = 0;
+  for (const { partition, next, changed } of heads) {
+    if (changed) {
+      const superseded = await client.query(
+        `delete from log.record r
+         using (select key, max("offset") as last from log.record where topic = $1 and partition = $2 group by key) k
+         where r.topic = $1 and r.partition = $2 and r.key = k.key and r."offset" < k.last and r."offset" < $3`,
+        [topic, partition, next],
+      );
+      deleted += superseded.rowCount ?? 0;
+      await client.query(
+        'update log.partition_head set compacted_to = $3 where topic = $1 and partition = $2',
+        [topic, partition, next],
+      );
+    }
+    // What is older than the last compaction is the last of its key.
+    const tombstones = await client.query(
+      `delete from log.record where topic = $1 and partition = $2 and "offset" < $3 and octet_length(value) = 0
+         and appended_at < clock_timestamp() - $4 * interval '1 day'
+         and not exists (select from log.record later where later.topic = $1 and later.partition = $2
+                           and later.key = record.key and later."offset" > record."offset")`,
+      [topic, partition, next, TOMBSTONE_DAYS],
+    );
+    deleted += tombstones.rowCount ?? 0;
+  }
+  return deleted;
+}
+
+async function retain(client: pg.Client, topic: number, retentionMs: number): Promise<number> {
+  const { rows: heads } = await client.query<{ partition: number }>(
+    'select partition from log.partition_head where topic = $1',
+    [topic],
+  );
+  let deleted = 0;
+  for (const { partition } of heads) {
+    for (;;) {
+      const count = await retainOnce(client, topic, partition, retentionMs);
+      deleted += count;
+      if (count < BATCH_RECORDS) break;
+    }
+  }
+  return deleted;
+}
+
+/** Only a prefix goes: a younger record keeps all behind it. Records and start offset change together. */
+async function retainOnce(
+  client: pg.Client,
+  topic: number,
+  partition: number,
+  retentionMs: number,
+): Promise<number> {
+  const { rows } = await client.query<{ deleted: string }>(
+    `with oldest as (
+       select "offset", appended_at < clock_timestamp() - $3 * interval '1 ms' as expired
+       from log.record where topic = $1 and partition = $2 order by "offset" limit $4
+     ), bound as (
+       select coalesce(min("offset") filter (where not expired), max("offset") + 1) as keep_from from oldest
+     ), gone as (
+       delete from log.record r using bound b
+       where r.topic = $1 and r.partition = $2 and r."offset" < b.keep_from returning 1
+     ), moved as (
+       update log.partition_head h set start = b.keep_from from bound b
+       where h.topic = $1 and h.partition = $2 and b.keep_from > h.start
+     )
+     select count(*) as deleted from gone`,
+    [topic, partition, retentionMs, BATCH_RECORDS],
+  );
+  return Number(rows[0]?.deleted ?? 0);
+}

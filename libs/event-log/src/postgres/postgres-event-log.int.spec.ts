@@ -1,0 +1,229 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer, connect, type Server, type Socket } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import pg from 'pg';
+import { eventLogConformance } from '../conformance/event-log.conformance.js';
+import {
+  eventually,
+  Member,
+  newGroup,
+  newTopic,
+  readAll,
+  type TestTuning,
+  textRecord,
+} from '../conformance/harness.js';
+import { PostgresEventLog } from './postgres-event-log.js';
+
+jest.setTimeout(60_000);
+
+async function startServer(): Promise<{ server: EmbeddedPostgres; remove(): Promise<void> }> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'posthaste-log-'));
+  chmodSync(folder, 0o755);
+  const server = await startEmbeddedPostgres({ dataDir: path.join(folder, 'data') });
+  return {
+    server,
+    remove: async () => {
+      await server.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/**
+ * Stands between clients and server. `cut`: appends pass, and the connection breaks at their answer. `stalled`: what
+ * the reading connection is answered goes nowhere.
+ */
+class FaultyProxy {
+  cut = false;
+  stalled = false;
+  readonly #sockets = new Set<Socket>();
+  private constructor(
+    readonly port: number,
+    readonly listener: Server,
+  ) {}
+
+  static async inFrontOf(target: number): Promise<FaultyProxy> {
+    const listener = createServer((client) => {
+      const upstream = connect(target, '127.0.0.1');
+      for (const socket of [client, upstream]) {
+        proxy.#sockets.add(socket);
+        socket.on('error', () => undefined);
+        socket.on('close', () => {
+          proxy.#sockets.delete(socket);
+          client.destroy();
+          upstream.destroy();
+        });
+      }
+      let reads = false;
+      let appends = false;
+      client.on('data', (chunk: Buffer) => {
+        // The startup packet names the connection.
+        reads ||= chunk.includes('posthaste log read');
+        appends ||= chunk.includes('posthaste log append');
+        upstream.write(chunk);
+      });
+      upstream.on('data', (chunk: Buffer) => {
+        const isLogin = chunk[0] === 0x52;
+        if (proxy.cut && appends && !isLogin) client.destroy();
+        else if (!(proxy.stalled && reads)) client.write(chunk);
+      });
+    });
+    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+    const address = listener.address();
+    const proxy = new FaultyProxy(typeof address === 'object' ? (address?.port ?? 0) : 0, listener);
+    return proxy;
+  }
+
+  close(): void {
+    this.listener.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+eventLogConformance({
+  name: 'PostgreSQL',
+  start: async () => {
+    const { server, remove } = await startServer();
+    const proxy = await FaultyProxy.inFrontOf(server.port);
+    const url = server.url.replace(`:${server.port}/`, `:${proxy.port}/`);
+    const quick = { heartbeatMs: 200, leaseMs: 3_000, maintenanceMs: 0 };
+    return {
+      open: async (tuning: TestTuning = {}) => PostgresEventLog.open({ url, ...quick, ...tuning }),
+      stopBroker: () => server.kill('SIGKILL'),
+      startBroker: () => server.restart(),
+      loseAcknowledgements: async () => {
+        proxy.cut = true;
+        return async () => void (proxy.cut = false);
+      },
+      stallFetching: async () => {
+        proxy.stalled = true;
+        return async () => void (proxy.stalled = false);
+      },
+      compact: async () => {
+        const log = PostgresEventLog.open({ url: server.url, maintenanceMs: 0 });
+        await log.maintain();
+        await log.close();
+      },
+      childOptions: { kind: 'postgres', url: server.url, ...quick },
+      stop: async () => {
+        proxy.close();
+        await remove();
+      },
+    };
+  },
+});
+
+describe('the log on PostgreSQL, beyond the port', () => {
+  let server: EmbeddedPostgres;
+  let remove: () => Promise<void>;
+  let log: PostgresEventLog;
+  let client: pg.Client;
+
+  beforeAll(async () => {
+    ({ server, remove } = await startServer());
+    log = PostgresEventLog.open({ url: server.url, maintenanceMs: 0 });
+    client = new pg.Client(server.url);
+    client.on('error', () => undefined);
+    await client.connect();
+  });
+  afterAll(async () => {
+    await log.close();
+    await client.end();
+    await remove();
+  });
+
+  it('keeps no gap and no repeat in offsets under many producers', async () => {
+    const topic = newTopic(4);
+    await log.admin.ensureTopics([topic], 'single');
+    const others = Array.from({ length: 3 }, () =>
+      PostgresEventLog.open({ url: server.url, maintenanceMs: 0 }),
+    );
+    await Promise.all(
+      [log, ...others].flatMap((each) =>
+        Array.from({ length: 200 }, (_, n) => each.producer.append([textRecord(topic, `k${n}`, 'x')])),
+      ),
+    );
+    const ends = await log.admin.endOffsets(topic);
+    expect(ends.reduce((sum, end) => sum + end.offset, 0)).toBe(800);
+    const { rows } = await client.query(
+      `select partition, count(*)::int as n, max("offset")::int as last from log.record
+       where topic = (select id from log.topic where name = $1) group by partition order by partition`,
+      [topic.name],
+    );
+    expect(rows).toEqual(ends.map(({ partition, offset }) => ({ partition, n: offset, last: offset - 1 })));
+    await Promise.all(others.map((each) => each.close()));
+  });
+
+  it('deletes what is older than its retention, and never gives an offset again', async () => {
+    const topic = newTopic(1, { policy: 'delete', retentionMs: 3_600_000 });
+    await log.admin.ensureTopics([topic], 'single');
+    await log.producer.append(['a', 'b', 'c'].map((text) => textRecord(topic, 'k', text)));
+    const age = `update log.record set appended_at = now() - interval '2 hours'
+                 where topic = (select id from log.topic where name = $1) and "offset" < $2`;
+    await client.query(age, [topic.name, 2]);
+    await log.maintain();
+    expect((await readAll(log, topic)).map((record) => record.value.toString())).toEqual(['c']);
+    expect(await log.admin.startOffsets(topic)).toMatchObject([{ offset: 2 }]);
+    await client.query(age, [topic.name, 3]);
+    await log.maintain();
+    expect(await log.admin.startOffsets(topic)).toMatchObject([{ offset: 3 }]);
+    expect(await log.admin.lag(newGroup(), [topic])).toMatchObject([{ lag: 0 }]);
+    expect(await log.producer.append([textRecord(topic, 'k', 'd')])).toMatchObject([{ offset: 3 }]);
+    expect((await readAll(log, topic)).map((record) => record.offset)).toEqual([3]);
+  });
+
+  it('keeps a tombstone for a week, and a follower is caught up over the gap at the end', async () => {
+    const topic = newTopic(1, { policy: 'compact' });
+    await log.admin.ensureTopics([topic], 'single');
+    await log.producer.append([
+      textRecord(topic, 'a', 'kept'),
+      textRecord(topic, 'b', 'old'),
+      textRecord(topic, 'b', ''),
+    ]);
+    await log.maintain();
+    expect((await readAll(log, topic)).map((record) => record.offset)).toEqual([0, 2]);
+    await client.query(
+      `update log.record set appended_at = now() - interval '8 days'
+                        where topic = (select id from log.topic where name = $1)`,
+      [topic.name],
+    );
+    await log.maintain();
+    expect((await readAll(log, topic)).map((record) => record.offset)).toEqual([0]);
+    expect(await log.admin.endOffsets(topic)).toMatchObject([{ offset: 3 }]);
+  });
+
+  it('lets a record the database cannot store fail alone', async () => {
+    const topic = newTopic(1);
+    await log.admin.ensureTopics([topic], 'single');
+    // All in one batch: made in one turn of the event loop.
+    const outcomes = await Promise.allSettled(
+      ['a', 'nul \0 byte', 'b'].map((key) => log.producer.append([textRecord(topic, key, key)])),
+    );
+    expect(outcomes.map((outcome) => outcome.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect((await readAll(log, topic)).map((record) => record.key)).toEqual(['a', 'b']);
+  });
+
+  it('does not read for a consumer when another topic got a record', async () => {
+    const [ours, theirs] = [newTopic(1), newTopic(1)];
+    // No safety look: only a notification can cause a read.
+    const quiet = PostgresEventLog.open({ url: server.url, maintenanceMs: 0, pollMs: 0 });
+    await quiet.admin.ensureTopics([ours, theirs], 'single');
+    const member = await Member.join(quiet, newGroup(), [ours]);
+    await quiet.producer.append([textRecord(ours, 'k', 'first')]);
+    await eventually('the first record arrives', () => member.taken.length === 1);
+    const backend = `select pid, state_change::text as changed from pg_stat_activity
+                     where application_name = 'posthaste log read' order by pid`;
+    const before = (await client.query(backend)).rows;
+    for (let n = 0; n < 20; n++) await quiet.producer.append([textRecord(theirs, 'k', `${n}`)]);
+    // A notification on the same connection behind all of those: the quiet log has heard them too.
+    expect((await client.query(backend)).rows).toEqual(before);
+    await quiet.producer.append([textRecord(ours, 'k', 'second')]);
+    await eventually('the second record arrives', () => member.taken.length === 2);
+    expect((await client.query(backend)).rows).not.toEqual(before);
+    await member.consumer.stop();
+    await quiet.close();
+  });
+});
