@@ -35,6 +35,8 @@ export interface FieldError {
   /** The rule that was broken, such as `too_long` or `unknown_field`. */
   code: string;
   message: string;
+  /** Where in the body, in bytes from 0, when it is not valid JSON. */
+  offset?: number;
 }
 
 /** Thrown by a handler to answer with a problem; anything else thrown becomes `internal_error`. */

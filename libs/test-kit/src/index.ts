@@ -1,0 +1,14 @@
+export { Receiver, type Answer, type AnswerPlan, type ReceivedRequest } from './receiver.js';
+export { RestClient, type RestAnswer, type RestRequest } from './rest-client.js';
+export {
+  seedTenant,
+  TenantClient,
+  type NewEndpoint,
+  type Published,
+  type SeenAttempt,
+  type SeenDelivery,
+  type SeenEndpoint,
+} from './seed-tenant.js';
+export { seededRandom, type SeededRandom } from './seeded-random.js';
+export { waitFor, type WaitOptions } from './wait-for.js';
+export { kafkaForTests, type KafkaForTests } from './kafka-for-tests.js';
