@@ -1,0 +1,122 @@
+import type { AttemptErrorClass, Timings } from '@posthaste/contracts';
+import { LRUCache } from 'lru-cache';
+import type { EgressPolicy } from './address-rules.js';
+import { Exchange } from './exchange.js';
+import { type Failure, failure, failureOf } from './failure.js';
+import { guardedConnector, type Lookup } from './guarded-connect.js';
+import { OriginPool } from './origin-pool.js';
+import { checkUrl } from './url-rules.js';
+
+/**
+ * An HTTP client for addresses strangers chose. One instance has one egress policy and its own connections.
+ *
+ * Promised: only addresses the policy allows are reached; no redirect is followed and nothing is inflated; `timeoutMs`
+ * covers waiting for a connection, DNS, TLS, sending, headers and body; at most 16 KB of headers and of body are kept;
+ * whatever a receiver does, the outcome is a value and the process goes on. Once headers have arrived the status
+ * decides: a body that does not end in 2 s is cut.
+ *
+ * Not promised: retries (a POST is never repeated here), cookies, proxies, HTTP/2, names from /etc/hosts.
+ */
+export type EgressResult =
+  | {
+      kind: 'response';
+      status: number;
+      headers: Record<string, string | string[]>;
+      /** The first 16 KB, as sent: still compressed if it was. */
+      body: Buffer;
+      bodyTruncated: boolean;
+      timings: Timings;
+      /** `ip:port`. */
+      address: string;
+    }
+  | {
+      kind: 'failed';
+      class: AttemptErrorClass;
+      message: string;
+      timings: Timings;
+      address?: string | undefined;
+    };
+
+export interface EgressRequest {
+  url: string;
+  headers: Record<string, string>;
+  body: Buffer;
+  timeoutMs: number;
+}
+
+export interface GuardedClientOptions {
+  policy: EgressPolicy;
+  /** How names are resolved; by DNS when not given. */
+  lookup?: Lookup;
+  /** Certificates (PEM) trusted instead of the public ones. */
+  ca?: string;
+  /** Connections to one origin at the same time. */
+  maxConnectionsPerOrigin?: number;
+  /** Origins whose connections are kept; the least recently used are closed. */
+  maxOrigins?: number;
+  connectTimeoutMs?: number;
+}
+
+const MAX_HEADER_BYTES = 16 * 1024;
+const MAX_TARGETS = 10_000;
+
+/** A checked URL, ready to be called; or the reason why not. */
+type Target = { ok: true; origin: string; path: string } | { ok: false; failure: Failure };
+
+export class GuardedClient {
+  private readonly pools: LRUCache<string, OriginPool>;
+  // Parsing and checking a URL costs more than finding it again, and endpoints have few.
+  private readonly targets = new LRUCache<string, Target>({ max: MAX_TARGETS });
+  private readonly newPool: (origin: string) => OriginPool;
+
+  constructor(private readonly options: GuardedClientOptions) {
+    const { policy, lookup, ca, connectTimeoutMs = 5_000 } = options;
+    const connect = guardedConnector({ policy, lookup, ca, connectTimeoutMs });
+    const maxConnections = options.maxConnectionsPerOrigin ?? 128;
+    this.pools = new LRUCache({
+      max: options.maxOrigins ?? 2_000,
+      dispose: (pool) => pool.retire(),
+    });
+    this.newPool = (origin) =>
+      new OriginPool(origin, { connect, maxConnections, maxHeaderBytes: MAX_HEADER_BYTES });
+  }
+
+  /** One POST. Never rejects. */
+  send(request: EgressRequest): Promise<EgressResult> {
+    try {
+      const target = this.target(request.url);
+      if (!target.ok) {
+        return Promise.resolve({ kind: 'failed', ...target.failure, timings: { totalMs: 0 } });
+      }
+      let pool = this.pools.get(target.origin);
+      if (pool === undefined) {
+        pool = this.newPool(target.origin);
+        this.pools.set(target.origin, pool);
+      }
+      return new Exchange(pool, target.path, request).result;
+    } catch (error) {
+      return Promise.resolve({ kind: 'failed', ...failureOf(error), timings: { totalMs: 0 } });
+    }
+  }
+
+  /** Closes idle connections at once, those in use when their request ends. */
+  close(): void {
+    this.pools.clear();
+  }
+
+  private target(url: string): Target {
+    let target = this.targets.get(url);
+    if (target === undefined) {
+      const verdict = checkUrl(url, this.options.policy);
+      if (verdict.ok) {
+        const { origin, pathname, search } = new URL(verdict.href);
+        target = { ok: true, origin, path: pathname + search };
+      } else {
+        const blocked = verdict.rule === 'private_address';
+        target = { ok: false, failure: failure(blocked ? 'blocked_address' : 'invalid_url', verdict.rule) };
+      }
+      this.targets.set(url, target);
+    }
+    return target;
+  }
+}

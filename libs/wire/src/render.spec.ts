@@ -1,0 +1,157 @@
+import { createHmac, type KeyObject, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { Webhook as StandardWebhook } from 'standardwebhooks';
+import { Webhook as SvixWebhook } from 'svix';
+import { customHeaders, headerProblem, render, signingKey, USER_AGENT } from './index.js';
+
+const now = 1_795_000_000_999;
+const json = 'application/json';
+const newSecret = () => `whsec_${randomBytes(32).toString('base64')}`;
+const keyOf = (secret: string): KeyObject => {
+  const key = signingKey(secret);
+  if (key === null) throw new Error(`not a secret: ${secret}`);
+  return key;
+};
+const live = (secret: string, expiresAt: number | null = null) => ({ key: keyOf(secret), expiresAt });
+
+function signed(
+  body: string | Buffer,
+  secrets: ReturnType<typeof live>[],
+  at = now,
+  id = 'msg_1',
+  headers = {},
+) {
+  const message = { id, contentType: json, payload: Buffer.from(body) };
+  return render('standard', message, { headers, secrets }, 1, at);
+}
+
+describe('the standard profile', () => {
+  it.each([
+    [
+      'V1',
+      'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+      'msg_p5jXN8AQM9LWM0D4loKWxJek',
+      1614265330,
+      '{"test": 2432232314}',
+      'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=',
+    ],
+    [
+      'V2',
+      'whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD',
+      'msg_27UH4WbU6Z5A5EzD8u03UvzRbpk',
+      1649367553,
+      '{"email":"test@example.com","username":"test_user"}',
+      'v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=',
+    ],
+  ])('signs vector %s of the specification', (_, secret, id, timestamp, body, signature) => {
+    const { headers } = signed(body, [live(secret)], timestamp * 1000 + 999, id);
+    expect(headers).toEqual({
+      'content-type': json,
+      'user-agent': USER_AGENT,
+      'webhook-id': id,
+      'webhook-timestamp': String(timestamp),
+      'webhook-signature': signature,
+    });
+  });
+
+  it('is accepted by the reference library and by Svix, whatever the text', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), (text) => {
+        const secret = newSecret();
+        const body = JSON.stringify({ text });
+        const { headers } = signed(body, [live(secret)], Date.now());
+        expect(new StandardWebhook(secret).verify(body, headers)).toEqual({ text });
+        expect(() => new SvixWebhook(secret).verify(body, headers)).not.toThrow();
+        const tampered = { ...headers, 'webhook-id': 'msg_2' };
+        expect(() => new StandardWebhook(secret).verify(body, tampered)).toThrow('No matching signature');
+        expect(() => new SvixWebhook(secret).verify(body, tampered)).toThrow('No matching signature');
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('sends the published bytes, whatever they are', () => {
+    const body = Buffer.from([0x00, 0xff, 0xfe, 0x7b, 0x31, 0x2e, 0x31, 0x30]);
+    const secret = newSecret();
+    const rendered = signed(body, [live(secret)]);
+    expect(rendered.body).toEqual(body);
+    const content = Buffer.concat([Buffer.from('msg_1.1795000000.'), body]);
+    const mac = createHmac('sha256', Buffer.from(secret.slice(6), 'base64'))
+      .update(content)
+      .digest('base64');
+    expect(rendered.headers['webhook-signature']).toBe(`v1,${mac}`);
+  });
+
+  it('signs with every live secret, newest first, and with no expired one', () => {
+    const [newest, older, expired] = [newSecret(), newSecret(), newSecret()];
+    const { headers } = signed('{}', [live(newest), live(older, now + 1), live(expired, now)]);
+    const alone = [newest, older].map((secret) => signed('{}', [live(secret)]).headers['webhook-signature']);
+    expect(headers['webhook-signature']).toBe(alone.join(' '));
+  });
+
+  it('refuses to send unsigned', () => {
+    expect(() => signed('{}', [live(newSecret(), now)])).toThrow('no live signing secret');
+  });
+
+  it('signs each attempt with its own time', () => {
+    const secret = live(newSecret());
+    const [first, second] = [signed('{}', [secret]), signed('{}', [secret], now + 1)];
+    expect([first, second].map((r) => r.headers['webhook-timestamp'])).toEqual(['1795000000', '1795000001']);
+    expect(first.headers['webhook-signature']).not.toBe(second.headers['webhook-signature']);
+  });
+
+  it('adds the headers of the endpoint, which cannot replace ours', () => {
+    const headers = customHeaders({
+      'X-Shop': '7',
+      'Webhook-Signature': 'v1,x',
+      HOST: 'internal',
+      Connection: 'webhook-id',
+      'x-bad': 'a\r\nb',
+    });
+    expect(headers).toEqual({ 'x-shop': '7' });
+    expect(signed('{}', [live(newSecret())], now, 'msg_1', headers).headers).toMatchObject({ 'x-shop': '7' });
+  });
+
+  it('says the version that was released', () => {
+    const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+      version: string;
+    };
+    expect(USER_AGENT).toBe(`Posthaste/${manifest.version}`);
+  });
+});
+
+describe('a customer header', () => {
+  it.each([
+    ['host', 'x', 'reserved'],
+    ['Content-Length', '1', 'reserved'],
+    ['Transfer-Encoding', 'chunked', 'reserved'],
+    ['proxy-authorization', 'x', 'reserved'],
+    ['webhook-anything', 'x', 'reserved'],
+    ['a b', 'x', 'invalid_name'],
+    ['', 'x', 'invalid_name'],
+    ['x-a', 'a\nb', 'invalid_value'],
+    ['x-a', 'a\u0000b', 'invalid_value'],
+    ['x-a', 'é', 'invalid_value'],
+    ['Authorization', 'Bearer x', null],
+  ])('%j: %j is %s', (name, value, problem) => {
+    expect(headerProblem(name, value)).toBe(problem);
+  });
+});
+
+describe('a signing secret', () => {
+  const bytes = (n: number) => randomBytes(n).toString('base64');
+  it.each([
+    ['with 24 bytes', `whsec_${bytes(24)}`, true],
+    ['without prefix', bytes(32), true],
+    ['with 75 bytes', `whsec_${bytes(75)}`, true],
+    ['with 23 bytes', `whsec_${bytes(23)}`, false],
+    ['with 76 bytes', `whsec_${bytes(76)}`, false],
+    ['that is empty', 'whsec_', false],
+    ['of another kind', `whsk_${bytes(64)}`, false],
+    ['with odd characters', `whsec_${bytes(32)}\n`, false],
+  ])('%s', (_, secret, usable) => {
+    expect(signingKey(secret) !== null).toBe(usable);
+  });
+});
