@@ -1,0 +1,88 @@
+import { timingSafeEqual } from 'node:crypto';
+import { Problem } from '@posthaste/runtime';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { DataSource } from 'typeorm';
+import { isSameDigest, keyDigest, parseKey } from './api-key.js';
+import type { Principal } from './principal.js';
+
+/** Who may call a route. */
+export type AccessRule = readonly Principal['kind'][];
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access?: AccessRule;
+  }
+}
+
+const KEY_NAMES = { operator: 'the operator key', tenant: 'a tenant key', account: 'an account key' };
+
+interface KeyRow {
+  tenant: string;
+  account: string | null;
+  digest: Buffer;
+  live: boolean;
+}
+
+/**
+ * Authenticates configuration requests. The key's row is read at every request, so a revoked key stops at once on all
+ * replicas; the publish path, which cannot afford that, has its own check.
+ */
+export class Authenticator {
+  private readonly operatorDigest: Buffer;
+
+  constructor(
+    private readonly database: DataSource,
+    private readonly pepper: string,
+    operatorKey: string,
+  ) {
+    this.operatorDigest = keyDigest(pepper, operatorKey);
+  }
+
+  /** The principal of an `Authorization` header; null for a missing, garbled, unknown, revoked or expired key. */
+  async authenticate(authorization: string | undefined): Promise<Principal | null> {
+    const text = bearerOf(authorization);
+    if (text === null) return null;
+    const digest = keyDigest(this.pepper, text);
+    if (timingSafeEqual(digest, this.operatorDigest)) return { kind: 'operator' };
+    const parsed = parseKey(text);
+    if (!parsed) return null;
+    const [row] = await this.database.query<KeyRow[]>(
+      `select k.tenant, k.account, k.digest,
+              k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
+                and t.deleted_at is null and (k.account is null or a.deleted_at is null) as live
+         from config.api_key k
+         join config.tenant t on t.id = k.tenant
+         left join config.account a on a.id = k.account
+        where k.id = $1`,
+      [parsed.id],
+    );
+    if (!isSameDigest(row?.digest, digest) || !row?.live) return null;
+    return row.account === null
+      ? { kind: 'tenant', tenant: row.tenant, key: parsed.id }
+      : { kind: 'account', tenant: row.tenant, account: row.account, key: parsed.id };
+  }
+}
+
+/** The token of `Authorization: Bearer <token>`; null when there is none or it could not be a key. */
+export function bearerOf(authorization: string | undefined): string | null {
+  const match = /^Bearer +([\x21-\x7e]{1,200})$/i.exec(authorization ?? '');
+  return match?.[1] ?? null;
+}
+
+/** Guards every route that has an access rule, before its body is read: a stranger's megabyte is never parsed. */
+export function guardRoutes(fastify: FastifyInstance, authenticator: Authenticator): void {
+  fastify.decorateRequest('principal', null);
+  fastify.addHook('onRequest', async (request: FastifyRequest, reply) => {
+    const { access } = request.routeOptions.config;
+    if (!access || request.is404) return;
+    const principal = await authenticator.authenticate(request.headers.authorization);
+    if (!principal) {
+      reply.header('www-authenticate', 'Bearer');
+      throw new Problem('unauthenticated', 'Send a valid API key as Authorization: Bearer <key>.');
+    }
+    if (!access.includes(principal.kind)) {
+      throw new Problem('forbidden', `This needs ${access.map((kind) => KEY_NAMES[kind]).join(' or ')}.`);
+    }
+    request.principal = principal;
+  });
+}

@@ -1,0 +1,60 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+
+/** Whom a request's credential speaks for. Nothing else in a request ever names the tenant. */
+export type Principal =
+  | { kind: 'operator' }
+  | { kind: 'tenant'; tenant: string; key: string }
+  | { kind: 'account'; tenant: string; account: string; key: string };
+
+/** Whom a request is attributed to in the audit log. */
+export interface Author {
+  /** The key's id, or `operator`. */
+  actor: string;
+  from: string;
+  requestId: string;
+}
+
+/** What a tenant's or an account's key can see; `account` null = all of the tenant's. */
+export interface Reach {
+  tenant: string;
+  account: string | null;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set before the body is read, on every route that has an access rule. */
+    principal: Principal | null;
+  }
+}
+
+export function authorOf(request: FastifyRequest): Author {
+  const { principal } = request;
+  if (!principal) throw new Error(`${request.routeOptions.url} has no access rule`);
+  return {
+    actor: principal.kind === 'operator' ? 'operator' : principal.key,
+    from: request.ip,
+    requestId: request.id,
+  };
+}
+
+export function reachOf(request: FastifyRequest): Reach {
+  const { principal } = request;
+  if (!principal || principal.kind === 'operator') {
+    throw new Error(`${request.routeOptions.url} is not for tenants`);
+  }
+  return {
+    tenant: principal.tenant,
+    account: principal.kind === 'account' ? principal.account : null,
+  };
+}
+
+/** Injects the Author of the request. */
+export const By = createParamDecorator((_: unknown, context: ExecutionContext) =>
+  authorOf(context.switchToHttp().getRequest<FastifyRequest>()),
+);
+
+/** Injects the Reach of the request's key. */
+export const Within = createParamDecorator((_: unknown, context: ExecutionContext) =>
+  reachOf(context.switchToHttp().getRequest<FastifyRequest>()),
+);

@@ -1,0 +1,69 @@
+import { type DynamicModule, Module, type Provider } from '@nestjs/common';
+import { APP_FILTER, APP_PIPE } from '@nestjs/core';
+import type { EgressPolicy } from '@posthaste/egress';
+import type { Logger } from '@posthaste/runtime';
+import type { Vault } from '@posthaste/vault';
+import { DataSource } from 'typeorm';
+import { accounts } from './accounts/index.js';
+import { Accounts } from './accounts/accounts.js';
+import { Changes } from './changes/changes.js';
+import { endpoints } from './endpoints/index.js';
+import { Endpoints } from './endpoints/endpoints.js';
+import { eventTypes } from './event-types/index.js';
+import { EventTypes } from './event-types/event-types.js';
+import { History, history, type HistoryReader } from './history/index.js';
+import type { Cursors } from './http/cursors.js';
+import { ProblemFilter } from './http/problem-filter.js';
+import { ValidationPipe } from './http/validate.js';
+import { Keys } from './tenants/keys.js';
+import { tenants } from './tenants/index.js';
+import { Tenants } from './tenants/tenants.js';
+
+export const entities = [
+  ...tenants.entities,
+  ...accounts.entities,
+  ...endpoints.entities,
+  ...eventTypes.entities,
+];
+
+export const controllers = [
+  ...tenants.controllers,
+  ...accounts.controllers,
+  ...endpoints.controllers,
+  ...eventTypes.controllers,
+  ...history.controllers,
+];
+
+/** What the module cannot make itself: it lives as long as the process. */
+export interface Surroundings {
+  database: DataSource;
+  vault: Vault;
+  egress: EgressPolicy;
+  cursors: Cursors;
+  history: HistoryReader;
+  pepper: string;
+  logger: Logger;
+}
+
+@Module({})
+export class AppModule {
+  static within(surroundings: Surroundings): DynamicModule {
+    return { module: AppModule, controllers, providers: providersWithin(surroundings) };
+  }
+}
+
+function providersWithin(surroundings: Surroundings): Provider[] {
+  const { database, vault, egress, cursors, pepper, logger } = surroundings;
+  const changes = new Changes(database);
+  const accountsOf = new Accounts(database, changes, cursors);
+  return [
+    { provide: APP_FILTER, useValue: new ProblemFilter(logger) },
+    { provide: APP_PIPE, useClass: ValidationPipe },
+    { provide: Tenants, useValue: new Tenants(database, changes, cursors, vault) },
+    { provide: Keys, useValue: new Keys(database, changes, cursors, pepper) },
+    { provide: Accounts, useValue: accountsOf },
+    { provide: Endpoints, useValue: new Endpoints(database, changes, cursors, vault, egress) },
+    { provide: EventTypes, useValue: new EventTypes(database, changes, cursors) },
+    { provide: History, useValue: new History(surroundings.history, accountsOf, cursors) },
+  ];
+}

@@ -1,0 +1,68 @@
+import type { Endpoint, EndpointInput, PatchEndpoint, RetryPolicy } from '@posthaste/contracts';
+import { mergePatch } from '../http/merge-patch.js';
+import type { EndpointRow } from './endpoint.entity.js';
+
+/** The three forms of an endpoint's fields: as asked for (snake_case), as stored, and as shown. */
+export function toColumns(input: EndpointInput): Partial<EndpointRow> {
+  return {
+    url: input.url,
+    uid: input.uid,
+    description: input.description,
+    eventTypes: input.event_types,
+    channels: input.channels,
+    enabled: input.enabled,
+    mode: input.mode,
+    profile: input.profile,
+    retryPolicy: toStored(input.retry_policy),
+    timeoutSeconds: input.timeout_seconds,
+    headers: input.headers,
+    metadata: input.metadata,
+  };
+}
+
+export function toInput(row: EndpointRow): EndpointInput {
+  return {
+    url: row.url,
+    uid: row.uid,
+    description: row.description,
+    event_types: row.eventTypes,
+    channels: row.channels,
+    enabled: row.enabled,
+    mode: row.mode,
+    profile: row.profile,
+    retry_policy: toShown(row.retryPolicy),
+    timeout_seconds: row.timeoutSeconds,
+    headers: row.headers,
+    metadata: row.metadata,
+  };
+}
+
+export function endpointView(row: EndpointRow): Endpoint {
+  return {
+    id: row.id,
+    account_id: row.account,
+    ...toInput(row),
+    disabled_reason: row.disabledReason,
+    version: row.version,
+    created_at: row.createdAt.toISOString(),
+    updated_at: row.updatedAt.toISOString(),
+  };
+}
+
+/** The merge patch applied; null takes a field away, so that its default returns. Still to be validated as a whole. */
+export function applyPatch(current: EndpointInput, patch: PatchEndpoint): Record<string, unknown> {
+  const { headers, metadata, ...rest } = patch;
+  return mergePatch<unknown>(current, {
+    ...rest,
+    headers: headers === null ? null : mergePatch(current.headers, headers ?? {}),
+    metadata: metadata === null ? null : mergePatch(current.metadata, metadata ?? {}),
+  });
+}
+
+function toStored(policy: EndpointInput['retry_policy']): RetryPolicy {
+  return 'preset' in policy ? policy : { scheduleSeconds: policy.schedule_seconds };
+}
+
+function toShown(policy: RetryPolicy): EndpointInput['retry_policy'] {
+  return 'preset' in policy ? policy : { schedule_seconds: policy.scheduleSeconds };
+}

@@ -1,0 +1,81 @@
+import {
+  type EndpointState,
+  type RetryPolicy,
+  type SealedSecret,
+  type WireProfile,
+} from '@posthaste/contracts';
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { EntityKind } from '../changes/changes.js';
+import { asNumber } from '../changes/columns.js';
+
+@Entity({ schema: 'config', name: 'endpoint' })
+export class EndpointRow {
+  @PrimaryColumn('text') id: string;
+  @Column('text') tenant: string;
+  @Column('text') account: string;
+  @Column('text', { nullable: true }) uid: string | null;
+  @Column('int') version: number;
+  @Column('bigint', { name: 'config_version', transformer: asNumber }) configVersion: number;
+  @Column('text') url: string;
+  @Column('text') description: string;
+  @Column('boolean') enabled: boolean;
+  @Column('text', { name: 'disabled_reason', nullable: true }) disabledReason: string | null;
+  @Column('text') mode: 'push';
+  @Column('text') profile: WireProfile;
+  @Column('text', { name: 'event_types', array: true }) eventTypes: string[];
+  @Column('text', { array: true }) channels: string[];
+  @Column('jsonb') headers: Record<string, string>;
+  @Column('jsonb', { name: 'retry_policy' }) retryPolicy: RetryPolicy;
+  @Column('real', { name: 'timeout_seconds' }) timeoutSeconds: number;
+  @Column('jsonb') metadata: Record<string, string>;
+  /** Sealed, the newest first. */
+  @Column('jsonb') secrets: SealedSecret[];
+  @Column('timestamptz', { name: 'created_at' }) createdAt: Date;
+  @Column('timestamptz', { name: 'updated_at' }) updatedAt: Date;
+  @Column('timestamptz', { name: 'deleted_at', nullable: true }) deletedAt: Date | null;
+}
+
+export const endpointKind: EntityKind<EndpointRow> = {
+  name: 'endpoint',
+  target: EndpointRow,
+  place: ({ tenant, account }) => ({ tenant, account }),
+  raise: async (manager, row) => {
+    // TypeORM answers an update with [rows, count].
+    const [[account]] = await manager.query<[[{ config_version: string }], number]>(
+      'update config.account set config_version = config_version + 1 where id = $1 returning config_version',
+      [row.account],
+    );
+    row.configVersion = Number(account.config_version);
+    return row.configVersion;
+  },
+  state: (row) => ({
+    ...published(row),
+    uid: row.uid,
+    description: row.description,
+    mode: row.mode,
+    metadata: row.metadata,
+    disabledReason: row.disabledReason,
+  }),
+  published,
+};
+
+function published(row: EndpointRow): EndpointState {
+  return {
+    kind: 'endpoint',
+    id: row.id,
+    version: row.version,
+    deleted: row.deletedAt !== null,
+    tenant: row.tenant,
+    account: row.account,
+    config: row.configVersion,
+    url: row.url,
+    enabled: row.enabled,
+    profile: row.profile,
+    eventTypes: row.eventTypes,
+    channels: row.channels,
+    headers: row.headers,
+    retryPolicy: row.retryPolicy,
+    timeoutSeconds: row.timeoutSeconds,
+    secrets: row.secrets,
+  };
+}

@@ -1,0 +1,220 @@
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  Headers,
+  Inject,
+  Param,
+  Patch,
+  Post,
+  Query,
+  Res,
+} from '@nestjs/common';
+import {
+  CreateEndpoint,
+  Endpoint,
+  EndpointSecret,
+  listOf,
+  PageQuery,
+  PatchEndpoint,
+  RotateSecret,
+} from '@posthaste/contracts';
+import type { FastifyReply } from 'fastify';
+import { type Author, By, type Reach, Within } from '../access/principal.js';
+import { etagOf } from '../http/if-match.js';
+import { Operation } from '../http/operation.js';
+import { endpointView } from './endpoint-fields.js';
+import type { EndpointRow } from './endpoint.entity.js';
+import { Endpoints } from './endpoints.js';
+
+const tag = 'Endpoints';
+const access = ['tenant', 'account'] as const;
+/** Both ways to an endpoint: through its account, or straight. */
+const paths = ['accounts/:account/endpoints/:endpoint', 'endpoints/:endpoint'];
+
+interface Named {
+  account?: string;
+  endpoint: string;
+}
+
+@Controller('v1')
+export class EndpointsController {
+  constructor(@Inject(Endpoints) private readonly endpoints: Endpoints) {}
+
+  @Post('accounts/:account/endpoints')
+  @Operation({
+    id: 'createEndpoint',
+    tag,
+    summary: 'Create an endpoint',
+    access,
+    status: 201,
+    answers: Endpoint,
+    etag: true,
+    problems: [409],
+  })
+  async create(
+    @By() author: Author,
+    @Within() reach: Reach,
+    @Param('account') account: string,
+    @Body({ schema: CreateEndpoint }) input: CreateEndpoint,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    const row = await this.endpoints.create(author, reach, account, input);
+    reply.header('location', `/v1/endpoints/${row.id}`);
+    return shown(row, reply);
+  }
+
+  @Get('accounts/:account/endpoints')
+  @Operation({
+    id: 'listEndpoints',
+    tag,
+    summary: "List an account's endpoints",
+    access,
+    status: 200,
+    answers: listOf(Endpoint, 'EndpointList'),
+  })
+  async list(
+    @Within() reach: Reach,
+    @Param('account') account: string,
+    @Query({ schema: PageQuery }) page: PageQuery,
+  ) {
+    return this.endpoints.list(reach, account, page);
+  }
+
+  @Get(paths)
+  @Operation({
+    id: 'getEndpoint',
+    tag,
+    summary: 'Read an endpoint',
+    access,
+    status: 200,
+    answers: Endpoint,
+    etag: true,
+  })
+  async get(@Within() reach: Reach, @Param() named: Named, @Res({ passthrough: true }) reply: FastifyReply) {
+    return shown(await this.endpoints.get(reach, named), reply);
+  }
+
+  @Patch(paths)
+  @Operation({
+    id: 'patchEndpoint',
+    tag,
+    summary: 'Change an endpoint',
+    access,
+    status: 200,
+    answers: Endpoint,
+    etag: true,
+    problems: [409],
+  })
+  async patch(
+    @By() author: Author,
+    @Within() reach: Reach,
+    @Param() named: Named,
+    @Body({ schema: PatchEndpoint }) patch: PatchEndpoint,
+    @Headers('if-match') ifMatch: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    return shown(await this.endpoints.patch(author, reach, named, patch, ifMatch), reply);
+  }
+
+  @Delete(paths)
+  @Operation({ id: 'deleteEndpoint', tag, summary: 'Delete an endpoint', access, status: 204 })
+  async remove(
+    @By() author: Author,
+    @Within() reach: Reach,
+    @Param() named: Named,
+    @Headers('if-match') ifMatch: string | undefined,
+  ): Promise<void> {
+    await this.endpoints.remove(author, reach, named, ifMatch);
+  }
+
+  @Post('endpoints/:endpoint/enable')
+  @Operation({
+    id: 'enableEndpoint',
+    tag,
+    summary: 'Deliver to an endpoint again',
+    access,
+    status: 200,
+    answers: Endpoint,
+    etag: true,
+  })
+  async enable(
+    @By() author: Author,
+    @Within() reach: Reach,
+    @Param() named: Named,
+    @Headers('if-match') ifMatch: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    return shown(await this.endpoints.setEnabled(author, reach, named, true, ifMatch), reply);
+  }
+
+  @Post('endpoints/:endpoint/disable')
+  @Operation({
+    id: 'disableEndpoint',
+    tag,
+    summary: 'Stop delivering to an endpoint',
+    access,
+    status: 200,
+    answers: Endpoint,
+    etag: true,
+  })
+  async disable(
+    @By() author: Author,
+    @Within() reach: Reach,
+    @Param() named: Named,
+    @Headers('if-match') ifMatch: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    return shown(await this.endpoints.setEnabled(author, reach, named, false, ifMatch), reply);
+  }
+
+  @Get('endpoints/:endpoint/secret')
+  @Operation({
+    id: 'getEndpointSecret',
+    tag,
+    summary: 'Reveal the signing secret',
+    description: 'Each reading leaves an audit entry.',
+    access,
+    status: 200,
+    answers: EndpointSecret,
+  })
+  async secret(
+    @By() author: Author,
+    @Within() reach: Reach,
+    @Param() named: Named,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    reply.header('cache-control', 'no-store');
+    return { key: await this.endpoints.revealSecret(author, reach, named) };
+  }
+
+  @Post('endpoints/:endpoint/secret/rotate')
+  @Operation({
+    id: 'rotateEndpointSecret',
+    tag,
+    summary: 'Replace the signing secret',
+    description:
+      'While old secrets last, each request carries a signature of every live one, the newest first.',
+    access,
+    status: 204,
+    etag: true,
+    optionalBody: true,
+  })
+  async rotate(
+    @By() author: Author,
+    @Within() reach: Reach,
+    @Param() named: Named,
+    @Body({ schema: RotateSecret.prefault({}) }) input: RotateSecret,
+    @Headers('if-match') ifMatch: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<void> {
+    const { version } = await this.endpoints.rotateSecret(author, reach, named, input, ifMatch);
+    reply.header('etag', etagOf(version));
+  }
+}
+
+function shown(row: EndpointRow, reply: FastifyReply) {
+  reply.header('etag', etagOf(row.version));
+  return endpointView(row);
+}

@@ -1,0 +1,199 @@
+import {
+  type CreateEndpoint,
+  type Endpoint,
+  EndpointInput,
+  isId,
+  newId,
+  type PageQuery,
+  type PatchEndpoint,
+  type RotateSecret,
+} from '@posthaste/contracts';
+import { checkUrl, type EgressPolicy } from '@posthaste/egress';
+import { Problem } from '@posthaste/runtime';
+import { endpointSecretContext, type Vault } from '@posthaste/vault';
+import { type DataSource, type EntityManager, IsNull } from 'typeorm';
+import { findAccount } from '../accounts/accounts.js';
+import type { Author, Reach } from '../access/principal.js';
+import { type Changes, sqlState } from '../changes/changes.js';
+import type { Cursors, Page } from '../http/cursors.js';
+import { requireMatch } from '../http/if-match.js';
+import { listPage } from '../http/listing.js';
+import { changedFields } from '../http/merge-patch.js';
+import { checked } from '../http/validate.js';
+import { TenantRow } from '../tenants/tenant.entity.js';
+import { applyPatch, endpointView, toColumns, toInput } from './endpoint-fields.js';
+import { endpointKind, EndpointRow } from './endpoint.entity.js';
+import { type EndpointRef, findEndpoint, lockEndpoint } from './find-endpoint.js';
+import { rotate, sealSecret } from './signing-secrets.js';
+
+const UNIQUE_VIOLATION = '23505';
+
+/** Where accounts want their messages. Each change is a new version of the whole endpoint. */
+export class Endpoints {
+  constructor(
+    private readonly database: DataSource,
+    private readonly changes: Changes,
+    private readonly cursors: Cursors,
+    private readonly vault: Vault,
+    private readonly egress: EgressPolicy,
+  ) {}
+
+  async get(reach: Reach, ref: EndpointRef): Promise<EndpointRow> {
+    return findEndpoint(this.database.manager, reach, ref);
+  }
+
+  async list(reach: Reach, accountRef: string, page: PageQuery): Promise<Page<Endpoint>> {
+    const { id } = await findAccount(this.database.manager, reach, accountRef);
+    return listPage(
+      this.cursors,
+      this.database.manager,
+      EndpointRow,
+      { tenant: reach.tenant, route: `endpoints of ${id}` },
+      { tenant: reach.tenant, account: id, deletedAt: IsNull() },
+      page,
+      endpointView,
+    );
+  }
+
+  async create(
+    author: Author,
+    reach: Reach,
+    accountRef: string,
+    { secret, ...input }: CreateEndpoint,
+  ): Promise<EndpointRow> {
+    const fields = this.storable(input);
+    return this.changes
+      .make(author, async (draft) => {
+        const account = await findAccount(draft.manager, reach, accountRef, true);
+        const id = newId('endpoint', draft.at.getTime());
+        const dataKeys = await dataKeysOf(draft.manager, reach.tenant);
+        const owner = { tenant: reach.tenant, endpoint: id };
+        const row = Object.assign(new EndpointRow(), toColumns(fields), {
+          id,
+          tenant: reach.tenant,
+          account: account.id,
+          version: 0,
+          disabledReason: fields.enabled ? null : 'requested',
+          secrets: [sealSecret(this.vault, dataKeys, owner, draft.at.getTime(), secret)],
+          createdAt: draft.at,
+          deletedAt: null,
+        });
+        await draft.write(endpointKind, row, 'endpoint.created', [...Object.keys(input), 'secret']);
+        return row;
+      })
+      .catch(explainTakenUid);
+  }
+
+  async patch(
+    author: Author,
+    reach: Reach,
+    ref: EndpointRef,
+    patch: PatchEndpoint,
+    ifMatch?: string,
+  ): Promise<EndpointRow> {
+    return this.changes
+      .make(author, async (draft) => {
+        const row = await lockEndpoint(draft, reach, ref);
+        requireMatch(ifMatch, row.version);
+        const before = toInput(row);
+        const after = checked(EndpointInput, applyPatch(before, patch));
+        // A URL that was fine when it was set stays, even if the rules have become stricter since.
+        const fields = after.url === before.url ? this.named(after) : this.storable(after);
+        const changed = changedFields(before, fields);
+        Object.assign(row, toColumns(fields));
+        if (changed.includes('enabled')) row.disabledReason = fields.enabled ? null : 'requested';
+        await draft.write(endpointKind, row, 'endpoint.updated', changed);
+        return row;
+      })
+      .catch(explainTakenUid);
+  }
+
+  /** Switches deliveries on or off. Switching to what it is changes nothing. */
+  async setEnabled(
+    author: Author,
+    reach: Reach,
+    ref: EndpointRef,
+    enabled: boolean,
+    ifMatch?: string,
+  ): Promise<EndpointRow> {
+    return this.changes.make(author, async (draft) => {
+      const row = await lockEndpoint(draft, reach, ref);
+      requireMatch(ifMatch, row.version);
+      const changed = row.enabled === enabled ? [] : ['enabled'];
+      if (changed.length > 0) row.disabledReason = enabled ? null : 'requested';
+      row.enabled = enabled;
+      await draft.write(endpointKind, row, enabled ? 'endpoint.enabled' : 'endpoint.disabled', changed);
+      return row;
+    });
+  }
+
+  async remove(author: Author, reach: Reach, ref: EndpointRef, ifMatch?: string): Promise<void> {
+    await this.changes.make(author, async (draft) => {
+      const row = await lockEndpoint(draft, reach, ref);
+      requireMatch(ifMatch, row.version);
+      row.deletedAt = draft.at;
+      row.secrets = [];
+      await draft.write(endpointKind, row, 'endpoint.deleted', ['deleted']);
+    });
+  }
+
+  /** The newest signing secret in the clear. Reading it is audited like a change. */
+  async revealSecret(author: Author, reach: Reach, ref: EndpointRef): Promise<string> {
+    return this.changes.make(author, async (draft) => {
+      const { id, tenant, version, secrets } = await findEndpoint(draft.manager, reach, ref);
+      const [newest] = secrets;
+      if (!newest) throw new Error(`endpoint ${id} has no secret`);
+      await draft.audit(tenant, 'endpoint.secret_read', { kind: 'endpoint', id, version }, []);
+      const dataKeys = await dataKeysOf(draft.manager, tenant);
+      return this.vault.open(dataKeys, endpointSecretContext(tenant, id, newest.id), newest.sealed);
+    });
+  }
+
+  async rotateSecret(
+    author: Author,
+    reach: Reach,
+    ref: EndpointRef,
+    { key, overlap_seconds }: RotateSecret,
+    ifMatch?: string,
+  ): Promise<EndpointRow> {
+    return this.changes.make(author, async (draft) => {
+      const row = await lockEndpoint(draft, reach, ref);
+      requireMatch(ifMatch, row.version);
+      const nowMs = draft.at.getTime();
+      const dataKeys = await dataKeysOf(draft.manager, row.tenant);
+      const fresh = sealSecret(this.vault, dataKeys, { tenant: row.tenant, endpoint: row.id }, nowMs, key);
+      row.secrets = rotate(row.secrets, fresh, overlap_seconds, nowMs);
+      await draft.write(endpointKind, row, 'endpoint.secret_rotated', ['secret']);
+      return row;
+    });
+  }
+
+  /** The fields with the URL in the form that is called, or a Problem naming the rule it breaks. */
+  private storable(input: EndpointInput): EndpointInput {
+    const verdict = checkUrl(input.url, this.egress);
+    if (verdict.ok) return { ...this.named(input), url: verdict.href };
+    throw new Problem('validation_failed', `/url ${verdict.message}.`, [
+      { pointer: '/url', code: verdict.rule, message: verdict.message },
+    ]);
+  }
+
+  /** A uid of the form of our ids would be looked up as one and never be found. */
+  private named(input: EndpointInput): EndpointInput {
+    if (input.uid === null || !isId('endpoint', input.uid)) return input;
+    const message = 'must not look like an id of ours';
+    throw new Problem('validation_failed', `/uid ${message}.`, [
+      { pointer: '/uid', code: 'reserved_form', message },
+    ]);
+  }
+}
+
+async function dataKeysOf(manager: EntityManager, tenant: string) {
+  return (await manager.findOneByOrFail(TenantRow, { id: tenant })).dataKeys;
+}
+
+function explainTakenUid(error: unknown): never {
+  if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+  throw new Problem('conflict', 'Another endpoint of the account has this uid.', [
+    { pointer: '/uid', code: 'taken', message: 'is taken by another endpoint of the account' },
+  ]);
+}

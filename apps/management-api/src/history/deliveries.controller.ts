@@ -1,0 +1,54 @@
+import { Controller, Get, Inject, Param, Query } from '@nestjs/common';
+import { AttemptList, DeliveriesQuery, Delivery, DeliveryList, PageQuery } from '@posthaste/contracts';
+import { type Reach, Within } from '../access/principal.js';
+import { Operation, type OperationDoc } from '../http/operation.js';
+import { History } from './history.js';
+
+const common: Pick<OperationDoc, 'tag' | 'access' | 'status' | 'problems'> = {
+  tag: 'Deliveries',
+  access: ['tenant', 'account'],
+  status: 200,
+  problems: [503],
+};
+
+@Controller('v1')
+export class DeliveriesController {
+  constructor(@Inject(History) private readonly history: History) {}
+
+  @Get('accounts/:account/deliveries')
+  @Operation({
+    ...common,
+    id: 'listDeliveries',
+    summary: "List an account's deliveries",
+    answers: DeliveryList,
+  })
+  async list(
+    @Within() reach: Reach,
+    @Param('account') account: string,
+    @Query({ schema: DeliveriesQuery }) query: DeliveriesQuery,
+  ) {
+    return this.history.listDeliveries(reach, account, query);
+  }
+
+  @Get('deliveries/:id')
+  @Operation({ ...common, id: 'getDelivery', summary: 'Read a delivery', answers: Delivery })
+  async get(@Within() reach: Reach, @Param('id') id: string) {
+    return this.history.getDelivery(reach, id);
+  }
+
+  @Get('deliveries/:id/attempts')
+  @Operation({
+    ...common,
+    id: 'listAttempts',
+    summary: 'List the attempts of a delivery',
+    description: 'Newest first, each with the request that was sent and what came back.',
+    answers: AttemptList,
+  })
+  async attempts(
+    @Within() reach: Reach,
+    @Param('id') id: string,
+    @Query({ schema: PageQuery }) query: PageQuery,
+  ) {
+    return this.history.listAttempts(reach, id, query);
+  }
+}

@@ -1,0 +1,58 @@
+import {
+  HISTORY_MESSAGE_BYTES,
+  HISTORY_PACKAGE,
+  HISTORY_SERVICE,
+  type HistoryClient,
+  historyLoader,
+  historyProtoPath,
+} from '@posthaste/contracts';
+import { Problem } from '@posthaste/runtime';
+import { ClientGrpcProxy } from '@nestjs/microservices';
+import { lastValueFrom, type Observable, timeout, TimeoutError } from 'rxjs';
+
+/** Longer than any read takes that will still succeed. */
+const DEADLINE_MS = 5_000;
+
+/**
+ * Reads history from audit-log, which owns it. One connection per process, made at the first read and remade by itself;
+ * while audit-log is away a read is `unavailable` at once, and one that it does not answer after 5 s.
+ */
+export class HistoryReader {
+  private readonly proxy: ClientGrpcProxy;
+  private readonly client: HistoryClient;
+
+  /** @param address host:port of audit-log's gRPC interface. */
+  constructor(address: string) {
+    this.proxy = new ClientGrpcProxy({
+      package: HISTORY_PACKAGE,
+      protoPath: historyProtoPath(),
+      url: address,
+      loader: { ...historyLoader },
+      maxReceiveMessageLength: HISTORY_MESSAGE_BYTES,
+      // The default backs off to two minutes: history would stay away that long after audit-log is back.
+      channelOptions: { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1_000 },
+    });
+    this.client = this.proxy.getService<HistoryClient>(HISTORY_SERVICE);
+  }
+
+  /** Answers what `call` asks of audit-log, or throws `unavailable`. */
+  async read<T>(call: (client: HistoryClient) => Observable<T>): Promise<T> {
+    try {
+      return await lastValueFrom(call(this.client).pipe(timeout(DEADLINE_MS)));
+    } catch (error) {
+      if (!isAway(error)) throw error;
+      throw new Problem('unavailable', 'History cannot be read right now. Publishing goes on.', [], 1);
+    }
+  }
+
+  close(): void {
+    this.proxy.close();
+  }
+}
+
+/** gRPC's CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED and UNAVAILABLE. */
+const AWAY = new Set<unknown>([1, 4, 8, 14]);
+
+function isAway(error: unknown): boolean {
+  return error instanceof TimeoutError || AWAY.has((error as { code?: unknown } | null)?.code);
+}

@@ -1,0 +1,148 @@
+import {
+  type Attempt,
+  type DeliveriesQuery,
+  type Delivery,
+  type HistoryDelivery,
+  type HistoryMessage,
+  type HistoryPage,
+  type Message,
+  type MessagesQuery,
+  type PageQuery,
+  type PageRequest,
+} from '@posthaste/contracts';
+import { Problem } from '@posthaste/runtime';
+import type { Reach } from '../access/principal.js';
+import type { Accounts } from '../accounts/accounts.js';
+import type { Cursors, ListOf, Page, SortKey } from '../http/cursors.js';
+import type { HistoryReader } from './history-reader.js';
+import { attemptView, deliveryView, messageView } from './views.js';
+
+/**
+ * What a key may know of the past. Tenant and account come from the key: audit-log is asked within the tenant only, and
+ * what belongs to another account than the key's is answered as if it were not there.
+ */
+export class History {
+  constructor(
+    private readonly reader: HistoryReader,
+    private readonly accounts: Accounts,
+    private readonly cursors: Cursors,
+  ) {}
+
+  async listMessages(reach: Reach, accountRef: string, query: MessagesQuery): Promise<Page<Message>> {
+    const { id: account } = await this.accounts.get(reach, accountRef);
+    const { limit, cursor, ...filter } = query;
+    const list = { tenant: reach.tenant, route: `messages of ${account}`, filter };
+    const { tenant } = reach;
+    const page = this.pageOf(list, { limit, cursor });
+    const rows = await this.reader.read((client) =>
+      client.listMessages({ tenant, account, page, ...rangeOf(query) }),
+    );
+    return this.answer(list, rows, messageView, acceptedKey);
+  }
+
+  async getMessage(reach: Reach, id: string): Promise<Message> {
+    return messageView(await this.message(reach, id));
+  }
+
+  /** The payload's exact bytes. */
+  async getPayload(reach: Reach, id: string): Promise<{ payload: Buffer; contentType: string }> {
+    const { tenant } = reach;
+    const [message, { payload }] = await Promise.all([
+      this.message(reach, id),
+      this.reader.read((client) => client.getPayload({ tenant, id })),
+    ]);
+    if (payload === undefined) throw new Problem('not_found', "The message's payload is not kept any more.");
+    return { payload, contentType: message.content_type };
+  }
+
+  async listDeliveries(reach: Reach, accountRef: string, query: DeliveriesQuery): Promise<Page<Delivery>> {
+    const { id: account } = await this.accounts.get(reach, accountRef);
+    return this.deliveriesOf(reach, account, `deliveries of ${account}`, query);
+  }
+
+  async listMessageDeliveries(
+    reach: Reach,
+    message: string,
+    query: PageQuery & Pick<DeliveriesQuery, 'status'>,
+  ): Promise<Page<Delivery>> {
+    const { account } = await this.message(reach, message);
+    return this.deliveriesOf(reach, account, `deliveries of ${message}`, query, message);
+  }
+
+  async getDelivery(reach: Reach, id: string): Promise<Delivery> {
+    return deliveryView(await this.delivery(reach, id));
+  }
+
+  async listAttempts(reach: Reach, id: string, { limit, cursor }: PageQuery): Promise<Page<Attempt>> {
+    const { tenant } = reach;
+    const list = { tenant, route: `attempts of ${id}` };
+    const page = this.pageOf(list, { limit, cursor });
+    const [, rows] = await Promise.all([
+      this.delivery(reach, id),
+      this.reader.read((client) => client.listAttempts({ tenant, delivery: id, page })),
+    ]);
+    return this.answer(list, rows, attemptView, (attempt) => ({ atMs: attempt.started_at, id: attempt.id }));
+  }
+
+  private async deliveriesOf(
+    { tenant }: Reach,
+    account: string,
+    route: string,
+    query: DeliveriesQuery,
+    message?: string,
+  ): Promise<Page<Delivery>> {
+    const { limit, cursor, ...filter } = query;
+    const list = { tenant, route, filter };
+    const page = this.pageOf(list, { limit, cursor });
+    const { status, endpoint_id: endpoint } = query;
+    const rows = await this.reader.read((client) =>
+      client.listDeliveries({ tenant, account, page, status, endpoint, message, ...rangeOf(query) }),
+    );
+    return this.answer(list, rows, deliveryView, acceptedKey);
+  }
+
+  private async message({ tenant, account }: Reach, id: string): Promise<HistoryMessage> {
+    const { message } = await this.reader.read((client) => client.getMessage({ tenant, id }));
+    if (message && (account === null || account === message.account)) return message;
+    throw new Problem('not_found', 'There is no such message.');
+  }
+
+  private async delivery({ tenant, account }: Reach, id: string): Promise<HistoryDelivery> {
+    const { delivery } = await this.reader.read((client) => client.getDelivery({ tenant, id }));
+    if (delivery && (account === null || account === delivery.account)) return delivery;
+    throw new Problem('not_found', 'There is no such delivery.');
+  }
+
+  private pageOf(list: ListOf, { limit, cursor }: PageQuery): PageRequest {
+    if (cursor === undefined) return { limit };
+    const { atMs, id } = this.cursors.open(list, cursor);
+    return { limit, after_at: atMs, after_id: id };
+  }
+
+  private answer<R, T>(
+    list: ListOf,
+    { data, has_more = false }: HistoryPage<R>,
+    view: (row: R) => T,
+    sortKey: (row: R) => SortKey,
+  ): Page<T> {
+    const last = data.at(-1);
+    return {
+      data: data.map(view),
+      next_cursor: has_more && last !== undefined ? this.cursors.seal(list, sortKey(last)) : null,
+      has_more,
+    };
+  }
+}
+
+function acceptedKey({ accepted_at, id }: { accepted_at: number; id: string }): SortKey {
+  return { atMs: accepted_at, id };
+}
+
+function rangeOf({ event_type, since, until }: Pick<MessagesQuery, 'event_type' | 'since' | 'until'>): {
+  event_type: string | undefined;
+  since: number | undefined;
+  until: number | undefined;
+} {
+  const ms = (time: string | undefined) => (time === undefined ? undefined : Date.parse(time));
+  return { event_type, since: ms(since), until: ms(until) };
+}

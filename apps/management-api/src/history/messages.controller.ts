@@ -1,0 +1,84 @@
+import { Controller, Get, Inject, Param, Query, Res } from '@nestjs/common';
+import {
+  DeliveryList,
+  Message,
+  MessageDeliveriesQuery,
+  MessageList,
+  MessagesQuery,
+} from '@posthaste/contracts';
+import type { FastifyReply } from 'fastify';
+import type { z } from 'zod';
+import { type Reach, Within } from '../access/principal.js';
+import { Operation, type OperationDoc } from '../http/operation.js';
+import { History } from './history.js';
+
+const common: Pick<OperationDoc, 'tag' | 'access' | 'status' | 'problems'> = {
+  tag: 'Messages',
+  access: ['tenant', 'account'],
+  status: 200,
+  problems: [503],
+};
+
+@Controller('v1')
+export class MessagesController {
+  constructor(@Inject(History) private readonly history: History) {}
+
+  @Get('accounts/:account/messages')
+  @Operation({ ...common, id: 'listMessages', summary: "List an account's messages", answers: MessageList })
+  async list(
+    @Within() reach: Reach,
+    @Param('account') account: string,
+    @Query({ schema: MessagesQuery }) query: MessagesQuery,
+  ) {
+    return this.history.listMessages(reach, account, query);
+  }
+
+  @Get('messages/:id')
+  @Operation({
+    ...common,
+    id: 'getMessage',
+    summary: 'Read a message',
+    description: 'A message can be read within a second of its 202.',
+    answers: Message,
+  })
+  async get(@Within() reach: Reach, @Param('id') id: string) {
+    return this.history.getMessage(reach, id);
+  }
+
+  @Get('messages/:id/payload')
+  @Operation({
+    ...common,
+    id: 'getPayload',
+    summary: "Download a message's payload",
+    description: 'The exact bytes that were published, with the content type they were published with.',
+  })
+  async payload(
+    @Within() reach: Reach,
+    @Param('id') id: string,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Buffer> {
+    const { payload, contentType } = await this.history.getPayload(reach, id);
+    // What a stranger wrote must not run as a page of ours, whatever type it says it has.
+    reply
+      .header('content-type', contentType)
+      .header('content-disposition', `attachment; filename="${id}"`)
+      .header('content-security-policy', "default-src 'none'; sandbox")
+      .header('x-content-type-options', 'nosniff');
+    return payload;
+  }
+
+  @Get('messages/:id/deliveries')
+  @Operation({
+    ...common,
+    id: 'listMessageDeliveries',
+    summary: 'List the deliveries of a message',
+    answers: DeliveryList,
+  })
+  async deliveries(
+    @Within() reach: Reach,
+    @Param('id') id: string,
+    @Query({ schema: MessageDeliveriesQuery }) query: z.infer<typeof MessageDeliveriesQuery>,
+  ) {
+    return this.history.listMessageDeliveries(reach, id, query);
+  }
+}

@@ -1,0 +1,86 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { Problem } from '@posthaste/runtime';
+
+/**
+ * Where a list stopped, in a form only we can make. The cursor carries the last row's sort key; its MAC also covers the
+ * tenant, the route and the filters, so that an altered, foreign or otherwise filtered cursor is refused, not obeyed.
+ */
+export interface ListOf {
+  /** The tenant whose list it is; `operator` for lists of tenants. */
+  tenant: string;
+  /** The list's name, such as `endpoints`, with what it hangs under. */
+  route: string;
+  /** Everything that chooses rows, but not `limit` or `cursor`. */
+  filter?: Record<string, unknown>;
+}
+
+/** Rows are listed newest first; the id tells rows of one millisecond apart. */
+export interface SortKey {
+  atMs: number;
+  id: string;
+}
+
+const MAC_BYTES = 16;
+
+export class Cursors {
+  private readonly key: Buffer;
+
+  constructor(secret: string) {
+    this.key = createHmac('sha256', secret).update('posthaste cursor v1').digest();
+  }
+
+  seal(list: ListOf, { atMs, id }: SortKey): string {
+    const position = Buffer.from(JSON.stringify([atMs, id]));
+    return Buffer.concat([this.mac(list, position), position]).toString('base64url');
+  }
+
+  /** Throws `invalid_cursor` for anything `seal` did not make for this very list. */
+  open(list: ListOf, cursor: string): SortKey {
+    const bytes = Buffer.from(cursor, 'base64url');
+    const [mac, position] = [bytes.subarray(0, MAC_BYTES), bytes.subarray(MAC_BYTES)];
+    if (mac.length !== MAC_BYTES || !timingSafeEqual(mac, this.mac(list, position))) {
+      throw new Problem('invalid_cursor', 'The cursor was altered or belongs to another list or filter.', [
+        { pointer: '?cursor', code: 'invalid_cursor', message: 'start again without a cursor' },
+      ]);
+    }
+    const [atMs, id] = JSON.parse(position.toString()) as [number, string];
+    return { atMs, id };
+  }
+
+  private mac({ tenant, route, filter = {} }: ListOf, position: Buffer): Buffer {
+    const filters = Object.entries(filter)
+      .filter(([, value]) => value !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1));
+    const filterHash = createHash('sha256').update(JSON.stringify(filters)).digest('hex');
+    return createHmac('sha256', this.key)
+      .update(JSON.stringify([tenant, route, filterHash]))
+      .update(position)
+      .digest()
+      .subarray(0, MAC_BYTES);
+  }
+}
+
+export interface Page<T> {
+  data: T[];
+  next_cursor: string | null;
+  has_more: boolean;
+}
+
+/** The envelope of a list. `rows` holds up to `limit + 1` rows: the extra one only says that there are more. */
+export function pageOf<R, T>(
+  cursors: Cursors,
+  list: ListOf,
+  rows: R[],
+  limit: number,
+  sortKey: (row: R) => SortKey,
+  view: (row: R) => T,
+): Page<T> {
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  const hasMore = rows.length > limit;
+  return {
+    data: shown.map(view),
+    next_cursor: hasMore && last !== undefined ? cursors.seal(list, sortKey(last)) : null,
+    has_more: hasMore,
+  };
+}

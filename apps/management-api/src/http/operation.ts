@@ -1,0 +1,34 @@
+import { applyDecorators, HttpCode, SetMetadata } from '@nestjs/common';
+import { RouteConfig } from '@nestjs/platform-fastify';
+import type { z } from 'zod';
+import type { AccessRule } from '../access/authenticate.js';
+
+/** What a route promises, beside what Nest's own decorators say: who may call it and what it answers. */
+export interface OperationDoc {
+  /** The OpenAPI operationId. */
+  id: string;
+  tag: string;
+  summary: string;
+  description?: string;
+  access: AccessRule;
+  status: number;
+  /** The body it answers with; none for 204. */
+  answers?: z.ZodType;
+  /** The answer carries an ETag. */
+  etag?: boolean;
+  /** Problems beyond those any route of its kind can have. */
+  problems?: number[];
+  /** The body may be left out. */
+  optionalBody?: boolean;
+}
+
+export const OPERATION = Symbol('operation');
+
+/** Declares a route's access rule, status and documentation in one place; the OpenAPI document is made from it. */
+export function Operation(doc: OperationDoc): MethodDecorator {
+  return applyDecorators(
+    SetMetadata(OPERATION, doc),
+    RouteConfig({ access: doc.access }),
+    HttpCode(doc.status),
+  );
+}

@@ -1,0 +1,99 @@
+import { newId } from '@posthaste/contracts';
+import { type Logger, Problem, problemBody } from '@posthaste/runtime';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { parseJsonBody } from './json-body.js';
+import { sendProblem } from './problem-filter.js';
+import { rememberRoutes } from './routes.js';
+
+export const BODY_LIMIT_BYTES = 1_048_576;
+const HEADER_LIMIT_BYTES = 16_384;
+/** A whole request, body included, must have arrived by then: a drip-feeding caller holds a socket no longer. */
+const REQUEST_TIMEOUT_MS = 30_000;
+const HEADERS_TIMEOUT_MS = 10_000;
+/** Above the 60 s most load balancers keep an idle connection, so that they close it first. */
+const KEEP_ALIVE_MS = 72_000;
+/** Ours take at most 128 characters; percent-encoded, three times that. */
+const MAX_PARAM_CHARS = 400;
+const CALLERS_REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
+
+/** The HTTP server under Nest: limits on what is read, and one shape of answer for what is refused. */
+export function createAdapter(): FastifyAdapter {
+  return new FastifyAdapter({
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    http: { maxHeaderSize: HEADER_LIMIT_BYTES, headersTimeout: HEADERS_TIMEOUT_MS },
+    routerOptions: { maxParamLength: MAX_PARAM_CHARS },
+    genReqId: (request: IncomingMessage) => requestId(request.headers['x-request-id']),
+    clientErrorHandler: answerUnreadable,
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      reply.header('x-request-id', request.id);
+      sendProblem(reply, request, error);
+    },
+    // The connection of a keep-alive client must not hold up a stop.
+    forceCloseConnections: 'idle',
+  });
+}
+
+/** Must run before Nest registers its routes. */
+export function prepareServer(fastify: FastifyInstance, logger: Logger): void {
+  rememberRoutes(fastify);
+  fastify.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id);
+    done();
+  });
+  fastify.addHook('onResponse', (request, reply, done) => {
+    logger.debug(
+      {
+        method: request.method,
+        route: request.routeOptions.url,
+        status: reply.statusCode,
+        requestId: request.id,
+      },
+      'request.answered',
+    );
+    done();
+  });
+  fastify.removeAllContentTypeParsers();
+  fastify.addContentTypeParser(
+    /^application\/(json|merge-patch\+json)\s*(;|$)/i,
+    { parseAs: 'buffer' },
+    (request, body: Buffer, done) => {
+      const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(request.headers['content-type'] ?? '')?.[1];
+      if (charset !== undefined && charset.toLowerCase() !== 'utf-8') {
+        done(new Problem('unsupported_media_type', 'JSON is read as UTF-8 only.'));
+        return;
+      }
+      try {
+        done(null, body.length === 0 ? undefined : parseJsonBody(body));
+      } catch (error) {
+        done(error as Error);
+      }
+    },
+  );
+}
+
+function requestId(given: string | string[] | undefined): string {
+  return typeof given === 'string' && CALLERS_REQUEST_ID.test(given) ? given : newId('request');
+}
+
+const unreadable: Record<string, { code: 'headers_too_large' | 'invalid_request'; line: string }> = {
+  HPE_HEADER_OVERFLOW: { code: 'headers_too_large', line: '431 Request Header Fields Too Large' },
+  ERR_HTTP_REQUEST_TIMEOUT: { code: 'invalid_request', line: '408 Request Timeout' },
+};
+
+/** What is not HTTP never reaches Fastify's routes; it is answered on the socket. */
+function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const { code, line } = unreadable[error.code ?? ''] ?? { code: 'invalid_request', line: '400 Bad Request' };
+  const body = JSON.stringify(problemBody(new Problem(code), newId('request'), '/'));
+  if (socket.writable) {
+    socket.write(
+      `HTTP/1.1 ${line}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    );
+  }
+  socket.destroy(error);
+}

@@ -1,0 +1,2 @@
+export { publishOpenApi } from './openapi.js';
+export { publishPool, registerPublish, type PublishDeps } from './publish-routes.js';

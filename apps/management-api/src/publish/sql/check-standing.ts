@@ -1,0 +1,89 @@
+import type pg from 'pg';
+
+/** A key and the account it is used for. The account is named by our id or by the tenant's uid; the other is null. */
+export interface StandingAsk {
+  key: string;
+  accountId: string | null;
+  accountUid: string | null;
+}
+
+/** What is true of them now: the whole of what a publish must know before it may trust a cache. */
+export interface Standing {
+  tenant: string;
+  digest: Buffer;
+  /** The only account the key may be used for; null = all of the tenant's. */
+  boundTo: string | null;
+  live: boolean;
+  /** ms since 1970; for the clock of a process that cannot ask. */
+  expiresAtMs: number | null;
+  tenantConfig: number;
+  eventTypePolicy: 'any' | 'known';
+  /** Null: no such account in the key's tenant. */
+  account: string | null;
+  accountConfig: number | null;
+}
+
+const CHECK = `
+  select ask.place::int as place, k.tenant, k.digest, k.account as bound_to,
+         k.revoked_at is null and (k.expires_at is null or k.expires_at > now()) and t.deleted_at is null
+           and (k.account is null or bound.id is not null) as live,
+         (extract(epoch from k.expires_at) * 1000)::bigint as expires_at,
+         t.config_version as tenant_config, t.event_type_policy, a.id as account, a.config_version as account_config
+    from unnest($1::text[], $2::text[], $3::text[]) with ordinality as ask (key, account_id, account_uid, place)
+    join config.api_key k on k.id = ask.key
+    join config.tenant t on t.id = k.tenant
+    left join config.account bound on bound.id = k.account and bound.deleted_at is null
+    left join lateral (
+      select id, config_version from config.account
+       where id = ask.account_id and tenant = k.tenant and deleted_at is null
+      union all
+      select id, config_version from config.account
+       where tenant = k.tenant and uid = ask.account_uid and deleted_at is null
+    ) a on true`;
+
+interface Row {
+  place: number;
+  tenant: string;
+  digest: Buffer;
+  bound_to: string | null;
+  live: boolean;
+  expires_at: number | null;
+  tenant_config: number;
+  event_type_policy: 'any' | 'known';
+  account: string | null;
+  account_config: number | null;
+}
+
+/** One statement for all who ask; null where there is no such key. */
+export async function checkStanding(
+  pool: pg.Pool,
+  asks: readonly StandingAsk[],
+  timeoutMs: number,
+): Promise<(Standing | null)[]> {
+  const query = {
+    name: 'publish-standing',
+    text: CHECK,
+    values: [
+      asks.map(({ key }) => key),
+      asks.map(({ accountId }) => accountId),
+      asks.map(({ accountUid }) => accountUid),
+    ],
+    query_timeout: timeoutMs,
+  };
+  const { rows } = await pool.query<Row>(query);
+  const found: (Standing | null)[] = asks.map(() => null);
+  for (const row of rows) {
+    found[row.place - 1] = {
+      tenant: row.tenant,
+      digest: row.digest,
+      boundTo: row.bound_to,
+      live: row.live,
+      expiresAtMs: row.expires_at,
+      tenantConfig: row.tenant_config,
+      eventTypePolicy: row.event_type_policy,
+      account: row.account,
+      accountConfig: row.account_config,
+    };
+  }
+  return found;
+}

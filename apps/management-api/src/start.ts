@@ -1,0 +1,125 @@
+import type { AddressInfo } from 'node:net';
+import { NestFactory } from '@nestjs/core';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { topics } from '@posthaste/contracts';
+import { parseEgressPolicy } from '@posthaste/egress';
+import { type EventLog, openEventLog } from '@posthaste/event-log';
+import {
+  createPool,
+  kafkaBrokers,
+  migrate,
+  type RunningService,
+  type ServiceContext,
+} from '@posthaste/runtime';
+import { parseKeks, Vault } from '@posthaste/vault';
+import { DataSource } from 'typeorm';
+import { Authenticator, guardRoutes } from './access/authenticate.js';
+import { AppModule, controllers, entities } from './app.module.js';
+import { OutboxRelay } from './changes/relay.js';
+import type { ManagementApiConfig } from './config.js';
+import { Cursors } from './http/cursors.js';
+import { HistoryReader } from './history/index.js';
+import { serveDocs } from './http/docs.js';
+import { openApiDocument } from './http/openapi.js';
+import { createAdapter, prepareServer } from './http/server.js';
+import { Configuration1790000000000 } from './migrations/1790000000000-configuration.js';
+import { publishOpenApi, publishPool, registerPublish } from './publish/index.js';
+
+const VERSION = '0.1.0';
+
+export interface ManagementApi extends RunningService {
+  url: string;
+}
+
+/**
+ * Puts the service together: database, log, relay, HTTP, in this order, and stops it in the reverse one. It serves
+ * when all of them have been reached once; later losses show in /readyz and as 503, and heal by themselves.
+ */
+export async function startManagementApi({
+  config,
+  logger,
+  health,
+  telemetry,
+}: Pick<
+  ServiceContext<ManagementApiConfig>,
+  'config' | 'logger' | 'health' | 'telemetry'
+>): Promise<ManagementApi> {
+  await migrate(config.DATABASE_URL, 'config', [Configuration1790000000000]);
+  const database = await openDatabase(config);
+  const log = await openLog(config);
+  const relay = new OutboxRelay({ databaseUrl: config.DATABASE_URL, log, logger });
+  relay.start();
+  health.addCheck('relay', () => relay.failure());
+
+  const cursors = new Cursors(config.POSTHASTE_KEY_PEPPER);
+  const history = new HistoryReader(config.HISTORY_GRPC);
+  const adapter = createAdapter();
+  const app = await NestFactory.create<NestFastifyApplication>(
+    AppModule.within({
+      database,
+      vault: new Vault(parseKeks(config.POSTHASTE_KEKS)),
+      egress: parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW),
+      cursors,
+      history,
+      pepper: config.POSTHASTE_KEY_PEPPER,
+      logger,
+    }),
+    adapter,
+    { bodyParser: false, logger: false },
+  );
+  const fastify = adapter.getInstance();
+  prepareServer(fastify, logger);
+  guardRoutes(
+    fastify,
+    new Authenticator(database, config.POSTHASTE_KEY_PEPPER, config.POSTHASTE_OPERATOR_KEY),
+  );
+  const publishing = createPool({ url: config.DATABASE_URL, logger, ...publishPool });
+  registerPublish(fastify, {
+    pool: publishing,
+    log,
+    telemetry,
+    logger,
+    pepper: config.POSTHASTE_KEY_PEPPER,
+    operatorKey: config.POSTHASTE_OPERATOR_KEY,
+  });
+  await serveDocs(fastify, openApiDocument({ controllers, others: [publishOpenApi()], version: VERSION }));
+  await app.listen(config.HTTP_PORT, config.HTTP_HOST);
+  const { address, port } = app.getHttpServer().address() as AddressInfo;
+  logger.info({ address, port }, 'http.listening');
+  return {
+    url: `http://${address}:${port}`,
+    stop: async () => {
+      await app.close();
+      await relay.stop();
+      history.close();
+      await publishing.end();
+      await log.close();
+      await database.destroy();
+    },
+  };
+}
+
+async function openDatabase(config: ManagementApiConfig): Promise<DataSource> {
+  return new DataSource({
+    type: 'postgres',
+    url: config.DATABASE_URL,
+    entities,
+    applicationName: 'management-api',
+    poolSize: config.DATABASE_POOL,
+    connectTimeoutMS: 5_000,
+    extra: {
+      keepAlive: true,
+      options: '-c statement_timeout=10s -c idle_in_transaction_session_timeout=10s',
+    },
+  }).initialize();
+}
+
+async function openLog(config: ManagementApiConfig): Promise<EventLog> {
+  const log = await openEventLog(
+    config.POSTHASTE_LOG === 'kafka'
+      ? { kind: 'kafka', brokers: kafkaBrokers(config), clientId: 'management-api' }
+      : { kind: 'postgres', url: config.DATABASE_URL },
+  );
+  await log.admin.ensureTopics(Object.values(topics) as never, config.POSTHASTE_SCALE);
+  return log;
+}
