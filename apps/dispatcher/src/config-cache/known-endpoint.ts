@@ -1,0 +1,43 @@
+import type { EndpointState, TenantState } from '@posthaste/contracts';
+import { endpointSecretContext, type Vault } from '@posthaste/vault';
+import { customHeaders, signingKey, type WireEndpoint } from '@posthaste/wire';
+
+/** An endpoint as last heard of, with what rendering for it needs prepared on first use. */
+export class KnownEndpoint {
+  private wireEndpoint: WireEndpoint | undefined;
+
+  constructor(
+    readonly state: EndpointState,
+    private readonly tenantOf: (id: string) => TenantState | undefined,
+    private readonly vault: Vault,
+  ) {}
+
+  /** Why nothing is to be sent to it any more; null when it is to be. */
+  get goneBecause(): 'endpoint_deleted' | 'endpoint_disabled' | null {
+    if (this.state.deleted || this.tenantOf(this.state.tenant)?.deleted) return 'endpoint_deleted';
+    return this.state.enabled ? null : 'endpoint_disabled';
+  }
+
+  /**
+   * Opens the secrets once. Throws while they cannot be opened: the tenant's keys may come after the endpoint, since
+   * the two are on different partitions.
+   */
+  wire(): WireEndpoint {
+    this.wireEndpoint ??= {
+      headers: customHeaders(this.state.headers),
+      secrets: this.state.secrets.map(({ id, sealed, expiresAt }) => ({
+        key: this.openKey(id, sealed),
+        expiresAt,
+      })),
+    };
+    return this.wireEndpoint;
+  }
+
+  private openKey(id: string, sealed: string): NonNullable<ReturnType<typeof signingKey>> {
+    const { tenant, id: endpoint } = this.state;
+    const dataKeys = this.tenantOf(tenant)?.dataKeys ?? [];
+    const key = signingKey(this.vault.open(dataKeys, endpointSecretContext(tenant, endpoint, id), sealed));
+    if (key === null) throw new Error(`secret ${id} of endpoint ${endpoint} is not a signing secret`);
+    return key;
+  }
+}

@@ -1,0 +1,36 @@
+import { commonConfig } from '@posthaste/runtime';
+import { z } from 'zod';
+
+/** What dispatcher reads from its environment; nothing else in it looks there. */
+export const DispatcherConfig = z.object({
+  ...commonConfig,
+  POSTHASTE_KEKS: z
+    .string()
+    .regex(/^[^:,]+:[A-Za-z0-9+/=]+(,[^:,]+:[A-Za-z0-9+/=]+)*$/, 'is id:base64[,id:base64]')
+    .describe('Key-encryption keys, id:base64 of 32 bytes[,...], the current one first'),
+  POSTHASTE_EGRESS_ALLOW: z
+    .string()
+    .default('')
+    .describe('Private address ranges endpoints may have, CIDR[,CIDR]; http is allowed there'),
+  DISPATCHER_LANE_IN_FLIGHT: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(100)
+    .default(16)
+    .describe('Requests to one endpoint at the same time'),
+  DISPATCHER_IN_FLIGHT: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(1_500)
+    .describe('Requests of this process at the same time'),
+  DISPATCHER_LOG_ATTEMPTS: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe('One log line per attempt; off leaves metrics, traces and the history itself'),
+});
+export type DispatcherConfig = z.infer<typeof DispatcherConfig>;
+
+export const environment = process.env;

@@ -1,0 +1,131 @@
+import type { DeliveryEvent } from '@posthaste/contracts';
+import { GuardedClient, parseEgressPolicy } from '@posthaste/egress';
+import type { EventLog } from '@posthaste/event-log';
+import type { Health, Logger, RunningService, Telemetry } from '@posthaste/runtime';
+import { parseKeks, Vault } from '@posthaste/vault';
+import type { DispatcherConfig } from './config.js';
+import { ConfigCache } from './config-cache/config-cache.js';
+import { Intake } from './intake/intake.js';
+import { DispatcherMetrics } from './metrics.js';
+import { Pipeline } from './pipeline.js';
+import { Settlement } from './settle/settlement.js';
+
+/**
+ * dispatcher: takes accepted messages and due deliveries from the log, sends them, and writes down what happened. It
+ * owns nothing durable. This is where its parts meet.
+ *
+ * Ready once all configuration is known and the group is joined. Stopping: takes nothing more, lets what was started
+ * end for up to 20 s, commits, leaves the group; what was not started stays uncommitted for the next owner.
+ */
+export interface DispatcherParts {
+  config: Pick<
+    DispatcherConfig,
+    | 'POSTHASTE_KEKS'
+    | 'POSTHASTE_EGRESS_ALLOW'
+    | 'DISPATCHER_LANE_IN_FLIGHT'
+    | 'DISPATCHER_IN_FLIGHT'
+    | 'DISPATCHER_LOG_ATTEMPTS'
+  >;
+  log: EventLog;
+  logger: Logger;
+  health: Health;
+  telemetry: Pick<Telemetry, 'meter' | 'tracing'>;
+  fatal(error: unknown): void;
+}
+
+export const DISPATCHER_GROUP = 'dispatcher';
+const DRAIN_MS = 20_000;
+
+export async function startDispatcher(parts: DispatcherParts): Promise<RunningService> {
+  const { config, log, logger, health, telemetry } = parts;
+  const metrics = new DispatcherMetrics(telemetry.meter);
+  let readiness: string | null = 'reading the configuration';
+  health.addCheck('dispatcher', () => readiness);
+
+  const configCache = new ConfigCache({
+    reader: log.reader,
+    vault: new Vault(parseKeks(config.POSTHASTE_KEKS)),
+    onUnreadable: (error, offset) => {
+      metrics.putAside();
+      logger.error({ err: error, topic: 'config', offset }, 'config.record_unreadable');
+    },
+  });
+  const settlement = new Settlement(log.producer, (error) => {
+    metrics.appendRetried();
+    logger.warn({ err: error }, 'delivery.append_retried');
+  });
+  const client = new GuardedClient({ policy: parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW) });
+  const pipeline = new Pipeline({
+    configCache,
+    client,
+    settlement,
+    laneInFlight: config.DISPATCHER_LANE_IN_FLIGHT,
+    inFlight: config.DISPATCHER_IN_FLIGHT,
+    tracing: telemetry.tracing,
+    onSettled: (event) => {
+      metrics.settled(event);
+      logEvent(logger, event, config.DISPATCHER_LOG_ATTEMPTS === 'on');
+    },
+    onRepeat: () => metrics.repeated(),
+    onSecretsUnreadable: (endpoint, error) =>
+      logger.error({ err: error, endpoint }, 'endpoint.secrets_unreadable'),
+  });
+  const intake = new Intake({
+    log,
+    group: DISPATCHER_GROUP,
+    onJobs: (jobs) => pipeline.admit(jobs),
+    onLost: () => pipeline.lanes.dropLost(),
+    onUnreadable: (record, error) => {
+      metrics.putAside();
+      logger.error({ ...record, err: error }, 'intake.record_unreadable');
+    },
+    onCommitFailed: (error) => logger.warn({ err: error }, 'intake.commit_failed'),
+    onFatal: (error) => parts.fatal(error),
+  });
+  metrics.observe(pipeline.lanes, intake, configCache);
+
+  await configCache.start();
+  readiness = 'joining the group';
+  await intake.start();
+  readiness = null;
+  return {
+    stop: async () => {
+      readiness = 'stopping';
+      intake.pause();
+      const drained = await pipeline.drain(DRAIN_MS);
+      if (!drained) logger.warn({ inFlight: pipeline.lanes.inFlight }, 'dispatcher.left_unfinished');
+      settlement.close();
+      await intake.stop();
+      client.close();
+      await configCache.close();
+    },
+  };
+}
+
+/** One wide line per attempt; the history holds the bytes. */
+function logEvent(logger: Logger, event: DeliveryEvent, logsAttempts: boolean): void {
+  const { delivery, message, tenant, account, endpoint, attempt, trigger } = event;
+  const key = { delivery, message, tenant, account, endpoint, attempt, trigger };
+  switch (event.type) {
+    case 'DeliveryAttempted':
+      if (!logsAttempts) return;
+      logger.info(
+        {
+          ...key,
+          outcome: event.outcome,
+          error: event.error?.class,
+          status: event.response?.status,
+          decision: event.decision,
+          durationMs: event.timings.totalMs,
+          sinceAcceptedMs: event.startedAt - event.acceptedAt,
+        },
+        'delivery.attempted',
+      );
+      return;
+    case 'DeliveryDeferred':
+      logger.info({ ...key, reason: event.reason, until: event.until }, 'delivery.deferred');
+      return;
+    case 'DeliveryCancelled':
+      logger.info({ ...key, reason: event.reason }, 'delivery.cancelled');
+  }
+}

@@ -1,0 +1,206 @@
+import { type AcceptedMessage, type DueDelivery, topics } from '@posthaste/contracts';
+import {
+  type AssignedPartition,
+  type EventLog,
+  EventLogError,
+  type LogConsumer,
+  type PartitionRef,
+  type Position,
+  type RecordBatch,
+  type StoredRecord,
+} from '@posthaste/event-log';
+import { type Job, jobsOf } from './job.js';
+import { type Held, OwnedPartition } from './owned-partition.js';
+
+/**
+ * Takes records from the partitions this process owns, hands out their jobs, and commits what is done.
+ *
+ * Promised: a record is committed only when all its routes are done; what is done above the low watermark is in the
+ * commit's metadata and not handed out again after a restart; memory is bounded, per partition by its window and per
+ * process by a budget of payload bytes and of routes. Not promised: that a record is handed out once. A partition that
+ * moves while a commit is on its way is read again from the one before.
+ */
+export interface IntakeOptions {
+  log: EventLog;
+  group: string;
+  onJobs(jobs: Job[]): void;
+  /** Partitions were lost: whatever waits and came from them is to be forgotten. */
+  onLost(): void;
+  onUnreadable(record: PartitionRef & { offset: number }, error: unknown): void;
+  onCommitFailed(error: unknown): void;
+  onFatal(error: Error): void;
+}
+
+/** With a pause at 80 % of 2,000 records, one more batch must fit. */
+const BATCH_RECORDS = 400;
+const BUDGET: Held = { bytes: 256_000_000, routes: 50_000 };
+const COMMIT_EVERY_MS = 1_000;
+const COMMIT_EVERY_RECORDS = 1_000;
+
+export class Intake {
+  private readonly partitions = new Map<string, OwnedPartition>();
+  private readonly held: Held = { bytes: 0, routes: 0 };
+  private readonly consumer: LogConsumer;
+  private readonly timer: NodeJS.Timeout;
+  private overBudget = false;
+  private isStopping = false;
+  private committing: Promise<void> | undefined;
+
+  constructor(private readonly options: IntakeOptions) {
+    this.consumer = options.log.consumer({
+      group: options.group,
+      topics: [topics.messages, topics.due],
+      maxBatchRecords: BATCH_RECORDS,
+    });
+    this.timer = setInterval(() => void this.commit(), COMMIT_EVERY_MS);
+  }
+
+  /** Resolves when the group was joined. */
+  start(): Promise<void> {
+    return this.consumer.run({
+      onAssigned: (assigned) => this.onAssigned(assigned),
+      onRecords: (batch) => this.onRecords(batch),
+      onRevoked: (refs) => this.onRevoked(refs),
+      onFatal: (error) => this.options.onFatal(error),
+    });
+  }
+
+  /** Takes nothing more; what is in work may still finish and be committed. */
+  pause(): void {
+    this.isStopping = true;
+    this.consumer.pause([...this.partitions.values()]);
+  }
+
+  /** Commits what is done and leaves the group. */
+  async stop(): Promise<void> {
+    this.isStopping = true;
+    clearInterval(this.timer);
+    await this.committing;
+    await this.consumer.stop();
+  }
+
+  /** For gauges: records and bytes held, and how long the slowest partition's low watermark has stood still. */
+  state(now: number): { records: number; bytes: number; routes: number; watermarkAgeMs: number } {
+    let records = 0;
+    let watermarkAgeMs = 0;
+    for (const { window, movedAt } of this.partitions.values()) {
+      records += window.records;
+      if (window.records > 0) watermarkAgeMs = Math.max(watermarkAgeMs, now - movedAt);
+    }
+    return { records, ...this.held, watermarkAgeMs };
+  }
+
+  private onAssigned(assigned: AssignedPartition[]): Position[] {
+    const goingOn: Position[] = [];
+    for (const ref of assigned) {
+      const held = this.partitions.get(keyOf(ref));
+      if (held) {
+        goingOn.push({ topic: ref.topic, partition: ref.partition, offset: held.readAt });
+        if (held.isPaused) this.consumer.pause([held]);
+        continue;
+      }
+      this.partitions.set(
+        keyOf(ref),
+        new OwnedPartition(ref, this.held, (partition) => this.onDone(partition), Date.now()),
+      );
+    }
+    return goingOn;
+  }
+
+  private onRecords(batch: RecordBatch): void {
+    const partition = this.partitions.get(keyOf(batch));
+    if (!partition || this.isStopping) return;
+    const jobs: Job[] = [];
+    const wasEmpty = partition.window.records === 0;
+    for (const record of batch.records) jobs.push(...this.takeRecord(partition, record));
+    if (wasEmpty) partition.movedAt = Date.now();
+    partition.readAt = batch.next;
+    this.options.onJobs(jobs);
+    this.regulate(partition);
+  }
+
+  private takeRecord(partition: OwnedPartition, record: StoredRecord): Job[] {
+    const { offset, trace } = record;
+    if (partition.window.has(offset)) {
+      partition.window.add(offset, 0);
+      return [];
+    }
+    let item: AcceptedMessage | DueDelivery;
+    try {
+      item = (partition.topic === topics.due.name ? topics.due : topics.messages).decode(record);
+    } catch (error) {
+      // It will never be readable: kept in the window it would hold up every commit behind it.
+      partition.take(offset, 0, 0);
+      this.options.onUnreadable({ topic: partition.topic, partition: partition.partition, offset }, error);
+      return [];
+    }
+    const taken = partition.take(offset, record.value.length, item.meta.routes.length);
+    return taken === null ? [] : jobsOf(item, trace, taken);
+  }
+
+  private async onRevoked(refs: PartitionRef[]): Promise<void> {
+    const lost = refs.flatMap((ref) => this.partitions.get(keyOf(ref)) ?? []);
+    for (const partition of lost) {
+      this.partitions.delete(keyOf(partition));
+      partition.lose();
+    }
+    this.options.onLost();
+    this.relax();
+    await this.committing;
+    await this.commitThese(lost.filter((partition) => partition.uncommitted > 0));
+  }
+
+  private onDone(partition: OwnedPartition): void {
+    this.relax();
+    if (partition.isPaused) this.regulate(partition);
+    if (partition.uncommitted >= COMMIT_EVERY_RECORDS) void this.commit();
+  }
+
+  private regulate(partition: OwnedPartition): void {
+    if (this.isStopping || partition.isLost) return;
+    if (isAbove(this.held, 0.8)) this.overBudget = true;
+    if (!partition.isPaused && (partition.isFull || this.overBudget)) {
+      partition.isPaused = true;
+      this.consumer.pause([partition]);
+    } else if (partition.isPaused && partition.isHalfEmpty && !this.overBudget) {
+      partition.isPaused = false;
+      this.consumer.resume([partition]);
+    }
+  }
+
+  /** Lets all partitions flow again once the budget of the process is half free. */
+  private relax(): void {
+    if (!this.overBudget || isAbove(this.held, 0.5)) return;
+    this.overBudget = false;
+    for (const partition of this.partitions.values()) this.regulate(partition);
+  }
+
+  private async commit(): Promise<void> {
+    if (this.committing) return;
+    this.committing = this.commitThese(
+      [...this.partitions.values()].filter((partition) => partition.uncommitted > 0),
+    ).finally(() => (this.committing = undefined));
+    await this.committing;
+  }
+
+  private async commitThese(partitions: OwnedPartition[]): Promise<void> {
+    if (partitions.length === 0) return;
+    const counted = partitions.map((partition) => partition.uncommitted);
+    try {
+      await this.consumer.commit(partitions.map((partition) => partition.commit()));
+      partitions.forEach((partition, i) => (partition.uncommitted -= counted[i] ?? 0));
+    } catch (error) {
+      // Its next owner starts from the commit before: repeats, no loss.
+      const isLost = error instanceof EventLogError && error.code === 'ownership_lost';
+      if (!isLost) this.options.onCommitFailed(error);
+    }
+  }
+}
+
+function keyOf({ topic, partition }: PartitionRef): string {
+  return `${topic}/${partition}`;
+}
+
+function isAbove(held: Held, share: number): boolean {
+  return held.bytes > BUDGET.bytes * share || held.routes > BUDGET.routes * share;
+}

@@ -1,0 +1,63 @@
+import { describe, expect, it } from '@jest/globals';
+import { type Held, OwnedPartition } from './owned-partition.js';
+
+function own(committed: number | null = null, metadata = ''): { partition: OwnedPartition; total: Held } {
+  const total = { bytes: 0, routes: 0 };
+  const ref = { topic: 'messages', partition: 3, committed, metadata };
+  return { partition: new OwnedPartition(ref, total, () => undefined, 0), total };
+}
+
+describe('a partition in work', () => {
+  it('is committed up to the first record with a route to go, and remembers what is done above', () => {
+    const { partition, total } = own();
+    const [fanOut, next, last] = [
+      partition.take(0, 10, 2),
+      partition.take(1, 10, 1),
+      partition.take(2, 10, 1),
+    ];
+    fanOut?.routeDone();
+    next?.routeDone();
+    expect(partition.commit()).toMatchObject({ topic: 'messages', partition: 3, next: 0 });
+    expect(total).toEqual({ bytes: 20, routes: 2 });
+
+    const restarted = own(0, partition.commit().metadata).partition;
+    expect([0, 1, 2].map((offset) => restarted.take(offset, 10, 1) !== null)).toEqual([true, false, true]);
+
+    fanOut?.routeDone();
+    expect(partition.commit().next).toBe(2);
+    last?.routeDone();
+    expect(partition.commit()).toMatchObject({ next: 3, metadata: '' });
+    expect(total).toEqual({ bytes: 0, routes: 0 });
+  });
+
+  it('does a record without routes at once', () => {
+    const { partition } = own();
+    partition.take(0, 10, 0);
+    expect(partition.commit().next).toBe(1);
+  });
+
+  it('frees what it held when it is lost, and work that ends later counts no more', () => {
+    const { partition, total } = own();
+    const record = partition.take(0, 10, 1);
+    partition.lose();
+    expect(total).toEqual({ bytes: 0, routes: 0 });
+    record?.routeDone();
+    expect(record?.isLost).toBe(true);
+    expect(partition.commit().next).toBe(0);
+    expect(total).toEqual({ bytes: 0, routes: 0 });
+  });
+
+  it('is full at 80 percent of its records or bytes, and half empty at 50', () => {
+    const { partition } = own();
+    const taken = Array.from({ length: 1_599 }, (_, offset) => partition.take(offset, 1, 1));
+    expect(partition.isFull).toBe(false);
+    taken.push(partition.take(1_599, 1, 1));
+    expect(partition.isFull).toBe(true);
+    for (const record of taken.slice(0, 599)) record?.routeDone();
+    expect(partition.isHalfEmpty).toBe(false);
+    taken[599]?.routeDone();
+    expect(partition.isHalfEmpty).toBe(true);
+    partition.take(1_600, 12_800_000, 1);
+    expect(partition.isFull).toBe(true);
+  });
+});

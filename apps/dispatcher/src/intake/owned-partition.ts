@@ -1,0 +1,128 @@
+import {
+  type AssignedPartition,
+  type Commit,
+  type PartitionRef,
+  PartitionWindow,
+} from '@posthaste/event-log';
+
+/**
+ * A partition this process works on: what was taken from it and is not done, and what to commit.
+ *
+ * States: flowing <-> paused (the window is full enough), and lost for good once revoked. After that, work in flight
+ * still ends and is recorded, but counts for nothing here: the next owner reads it again.
+ */
+export interface WindowLimits {
+  records: number;
+  bytes: number;
+}
+
+/** 2,000 records is what the bitmap of a commit can tell apart. */
+export const windowLimits: WindowLimits = { records: 2_000, bytes: 16_000_000 };
+const PAUSE_AT = 0.8;
+const RESUME_AT = 0.5;
+
+/** What all partitions of the process hold together. */
+export interface Held {
+  bytes: number;
+  routes: number;
+}
+
+export class OwnedPartition implements PartitionRef {
+  readonly topic: string;
+  readonly partition: number;
+  isPaused = false;
+  isLost = false;
+  /** Where reading goes on. */
+  readAt: number;
+  /** Records done since the last commit. */
+  uncommitted = 0;
+  /** When the low watermark last moved, or nothing was held; by the caller's clock. */
+  movedAt: number;
+  readonly window: PartitionWindow;
+  private readonly held: Held = { bytes: 0, routes: 0 };
+
+  constructor(
+    { topic, partition, committed, metadata }: AssignedPartition,
+    private readonly total: Held,
+    private readonly onDone: (partition: OwnedPartition) => void,
+    now: number,
+  ) {
+    this.topic = topic;
+    this.partition = partition;
+    this.readAt = committed ?? 0;
+    this.movedAt = now;
+    this.window = PartitionWindow.resume(committed, metadata);
+  }
+
+  /** Null: it is done already, or held already. */
+  take(offset: number, bytes: number, routes: number): TakenRecord | null {
+    if (!this.window.add(offset, bytes)) return null;
+    this.hold(bytes, routes);
+    return new TakenRecord(this, offset, bytes, routes);
+  }
+
+  routeDone(): void {
+    this.hold(0, -1);
+  }
+
+  recordDone(offset: number, bytes: number): void {
+    if (this.isLost) return;
+    const low = this.window.lowWatermark;
+    this.window.done(offset);
+    if (this.window.lowWatermark !== low) this.movedAt = Date.now();
+    this.uncommitted++;
+    this.hold(-bytes, 0);
+    this.onDone(this);
+  }
+
+  lose(): void {
+    this.isLost = true;
+    this.total.bytes -= this.held.bytes;
+    this.total.routes -= this.held.routes;
+  }
+
+  get isFull(): boolean {
+    const { records, bytes } = windowLimits;
+    return this.window.records >= records * PAUSE_AT || this.window.bytes >= bytes * PAUSE_AT;
+  }
+
+  get isHalfEmpty(): boolean {
+    const { records, bytes } = windowLimits;
+    return this.window.records <= records * RESUME_AT && this.window.bytes <= bytes * RESUME_AT;
+  }
+
+  commit(): Commit {
+    const { topic, partition, window } = this;
+    return { topic, partition, next: window.lowWatermark, metadata: window.metadata() };
+  }
+
+  private hold(bytes: number, routes: number): void {
+    if (this.isLost) return;
+    this.held.bytes += bytes;
+    this.held.routes += routes;
+    this.total.bytes += bytes;
+    this.total.routes += routes;
+  }
+}
+
+/** A record in work; done when its last route is. */
+export class TakenRecord {
+  constructor(
+    private readonly partition: OwnedPartition,
+    private readonly offset: number,
+    private readonly bytes: number,
+    private routesLeft: number,
+  ) {
+    if (routesLeft === 0) partition.recordDone(offset, bytes);
+  }
+
+  get isLost(): boolean {
+    return this.partition.isLost;
+  }
+
+  routeDone(): void {
+    this.partition.routeDone();
+    this.routesLeft--;
+    if (this.routesLeft === 0) this.partition.recordDone(this.offset, this.bytes);
+  }
+}

@@ -1,0 +1,91 @@
+import {
+  type AttemptErrorClass,
+  attemptErrors,
+  attemptId,
+  type DeliveryAttempted,
+} from '@posthaste/contracts';
+import { type AttemptOutcome, decide, parseRetryAfter } from '@posthaste/delivery';
+import type { EgressResult, GuardedClient } from '@posthaste/egress';
+import { render, type Rendered } from '@posthaste/wire';
+import type { KnownEndpoint } from '../config-cache/known-endpoint.js';
+import type { Job } from '../intake/job.js';
+import { deliveryKeyOf } from '../settle/delivery-key.js';
+
+/**
+ * One attempt, from rendering to the decision what follows. The endpoint is as it is now, at least as new as when the
+ * message was routed: a URL or secret changed meanwhile counts. Never rejects: what goes wrong on our side is an
+ * attempt that failed for an internal reason, retried like any other.
+ *
+ * @param onAnswered called once the receiver is done with, before the result is worked on
+ */
+export async function makeAttempt(
+  client: GuardedClient,
+  job: Job,
+  endpoint: KnownEndpoint,
+  onAnswered: () => void,
+): Promise<DeliveryAttempted> {
+  const { state } = endpoint;
+  const startedAt = Date.now();
+  let rendered: Rendered = { headers: {}, body: job.payload };
+  let result: EgressResult;
+  try {
+    const { id, contentType } = job.message;
+    const message = { id, contentType, payload: job.payload };
+    rendered = render(state.profile, message, endpoint.wire(), job.attempt, startedAt);
+    result = await client.send({ url: state.url, ...rendered, timeoutMs: state.timeoutSeconds * 1000 });
+  } catch (error) {
+    const word = error instanceof Error ? error.name : 'unknown';
+    const message = `${attemptErrors.internal} (${word})`;
+    result = { kind: 'failed', class: 'internal', message, timings: { totalMs: Date.now() - startedAt } };
+  }
+  onAnswered();
+  const endedAt = Date.now();
+  const outcome = outcomeOf(result, endedAt);
+  return {
+    type: 'DeliveryAttempted',
+    v: 1,
+    ...deliveryKeyOf(job),
+    id: attemptId(job.delivery, job.attempt),
+    startedAt,
+    endpointVersion: state.version,
+    profile: state.profile,
+    outcome: outcome.kind,
+    ...(outcome.kind === 'failed' ? { error: errorOf(outcome.class, result) } : {}),
+    request: { url: state.url, headers: rendered.headers },
+    ...(result.kind === 'response' ? { response: responseOf(result) } : {}),
+    ...(result.address === undefined ? {} : { address: result.address }),
+    timings: result.timings,
+    decision: decide({
+      outcome,
+      attempt: job.attempt,
+      policy: state.retryPolicy,
+      now: endedAt,
+      random: Math.random(),
+    }),
+  };
+}
+
+function outcomeOf(result: EgressResult, now: number): AttemptOutcome {
+  if (result.kind === 'failed') return { kind: 'failed', class: result.class };
+  const { status, headers } = result;
+  if (status >= 200 && status < 300) return { kind: 'succeeded', status };
+  return {
+    kind: 'failed',
+    class: status >= 300 && status < 400 ? 'http_redirect' : 'http_status',
+    status,
+    retryAfterMs: parseRetryAfter(headers['retry-after'], now),
+  };
+}
+
+function errorOf(
+  attemptClass: AttemptErrorClass,
+  result: EgressResult,
+): { class: AttemptErrorClass; message: string } {
+  const message = result.kind === 'failed' ? result.message : attemptErrors[attemptClass];
+  return { class: attemptClass, message };
+}
+
+function responseOf(result: EgressResult & { kind: 'response' }): NonNullable<DeliveryAttempted['response']> {
+  const { status, headers, body, bodyTruncated } = result;
+  return { status, headers, body: body.toString('base64'), bodyTruncated };
+}

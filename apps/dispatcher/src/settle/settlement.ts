@@ -1,0 +1,40 @@
+import { type DeliveryEvent, topics } from '@posthaste/contracts';
+import { EventLogError, type LogProducer } from '@posthaste/event-log';
+
+/**
+ * Writes what happened to the log, for as long as it takes. The record it came from stays undone meanwhile, so a
+ * process that dies here has its work done again by the next owner: a repeat, with the same id and attempt number.
+ *
+ * Goes on trying when the partition was lost: a late event of an attempt that was made is still a fact.
+ */
+const RETRY_MIN_MS = 100;
+const RETRY_MAX_MS = 2_000;
+
+export class Settlement {
+  private isClosed = false;
+
+  constructor(
+    private readonly producer: LogProducer,
+    private readonly onRetry: (error: unknown) => void,
+  ) {}
+
+  /** False: the process is ending and the event is not known to be in the log. */
+  async append(event: DeliveryEvent, trace: string | undefined): Promise<boolean> {
+    const record = { topic: topics.deliveries, ...topics.deliveries.encode(event), trace };
+    for (let waitMs = RETRY_MIN_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
+      try {
+        await this.producer.append([record]);
+        return true;
+      } catch (error) {
+        this.onRetry(error);
+        if (this.isClosed || (error instanceof EventLogError && !error.retryable)) return false;
+      }
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+    }
+  }
+
+  /** The try under way is the last one. */
+  close(): void {
+    this.isClosed = true;
+  }
+}
