@@ -1,0 +1,278 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { ClientGrpcProxy } from '@nestjs/microservices';
+import { metrics } from '@opentelemetry/api';
+import {
+  type AcceptedMessage,
+  deliveryId,
+  type DeliveryEvent,
+  HISTORY_MESSAGE_BYTES,
+  HISTORY_PACKAGE,
+  HISTORY_SERVICE,
+  type HistoryClient,
+  historyLoader,
+  historyProtoPath,
+  newId,
+  topics,
+} from '@posthaste/contracts';
+import { type EventLog, MemoryEventLog, openEventLog } from '@posthaste/event-log';
+import { type EmbeddedPostgres, freePorts, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { createLogger, Health } from '@posthaste/runtime';
+import { waitFor } from '@posthaste/test-kit';
+import pg from 'pg';
+import { firstValueFrom, type Observable } from 'rxjs';
+import { type RunningAuditLog, startAuditLog } from './audit-log.js';
+import { attempted, sampleMessage } from './history/sample-facts.js';
+import { deleteExpired } from './history/sql/delete-expired.js';
+
+const { logger } = createLogger('audit-log-spec', 'silent');
+const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-audit-log-'));
+let postgres: EmbeddedPostgres;
+let database: pg.Pool;
+
+beforeAll(async () => {
+  // The server may run as another user than the tests.
+  chmodSync(dataRoot, 0o755);
+  postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
+  database = new pg.Pool({ connectionString: postgres.url });
+}, 60_000);
+afterAll(async () => {
+  await database.end();
+  await postgres.stop();
+  rmSync(dataRoot, { recursive: true, force: true });
+});
+
+const logs: { kind: string; open: () => Promise<EventLog> }[] = [
+  { kind: 'memory', open: async () => new MemoryEventLog() },
+  { kind: 'postgres', open: () => openEventLog({ kind: 'postgres', url: postgres.url }) },
+];
+
+const ask = <T>(answer: Observable<T>): Promise<T> => firstValueFrom(answer);
+
+describe.each(logs)('audit-log on the $kind log', ({ open }) => {
+  const at = Date.now() - 60_000;
+  const tenant = newId('tenant', at);
+  const account = newId('account', at);
+  const endpoints = [newId('endpoint', at), newId('endpoint', at)];
+  const traffic = Array.from({ length: 25 }, (_, i) =>
+    // Pairs share their instant, so paging must tell them apart by id.
+    sampleMessage(
+      { tenant, account, endpoint: '', at: at + 10 * Math.floor(i / 2) },
+      {
+        type: i % 5 === 0 ? 'invoice.voided' : 'invoice.paid',
+        routes: endpoints.map((endpoint) => ({ endpoint, version: 1 })),
+      },
+    ),
+  );
+  const [first] = traffic as [AcceptedMessage];
+  const ids = traffic.map(({ meta }) => meta.id);
+  let log: EventLog;
+  let service: RunningAuditLog;
+  let health: Health;
+  let proxy: ClientGrpcProxy;
+  let history: HistoryClient;
+
+  async function start(): Promise<void> {
+    const [port] = await freePorts(1);
+    health = new Health();
+    service = await startAuditLog({
+      config: {
+        DATABASE_URL: postgres.url,
+        DATABASE_POOL: 3,
+        GRPC_HOST: '127.0.0.1',
+        GRPC_PORT: port ?? 0,
+        HISTORY_RETENTION_DAYS: 30,
+      },
+      log,
+      logger,
+      health,
+      meter: metrics.getMeter('spec'),
+      fatal: (error) => {
+        throw error;
+      },
+    });
+    proxy = new ClientGrpcProxy({
+      package: HISTORY_PACKAGE,
+      protoPath: historyProtoPath(),
+      loader: historyLoader,
+      url: `127.0.0.1:${port}`,
+      maxReceiveMessageLength: HISTORY_MESSAGE_BYTES,
+    });
+    history = proxy.getService<HistoryClient>(HISTORY_SERVICE);
+  }
+
+  async function stop(): Promise<void> {
+    await proxy.close();
+    await service.stop();
+  }
+
+  const append = (
+    messages: AcceptedMessage[],
+    events: DeliveryEvent[],
+  ): ReturnType<EventLog['producer']['append']> =>
+    log.producer.append([
+      ...messages.map((message) => ({ topic: topics.messages, ...topics.messages.encode(message) })),
+      ...events.map((event) => ({ topic: topics.deliveries, ...topics.deliveries.encode(event) })),
+    ]);
+
+  const whenReady = (): Promise<unknown> =>
+    waitFor(() => Object.keys(health.failures()).length === 0, { what: 'audit-log ready' });
+
+  beforeAll(async () => {
+    await database.query('drop schema if exists history cascade');
+    log = await open();
+    await log.admin.ensureTopics([topics.messages, topics.deliveries], 'single');
+    await append(traffic.slice(0, 5), []);
+    await start();
+    await whenReady();
+    await service.projection.whenApplied(
+      await append(traffic.slice(5), [
+        attempted(first, 1, { kind: 'retry', at: at + 1_000 }),
+        attempted(first, 2, { kind: 'retry', at: at + 2_000 }),
+        attempted(first, 3, { kind: 'delivered' }),
+      ]),
+    );
+  }, 60_000);
+  afterAll(async () => {
+    await stop();
+    await log.close();
+  });
+
+  it('answers for one message, with its payload and how many deliveries it has', async () => {
+    const { message } = await ask(history.getMessage({ tenant, id: first.meta.id }));
+    expect(message).toMatchObject({
+      id: first.meta.id,
+      account,
+      event_type: 'invoice.voided',
+      channels: ['billing'],
+      tags: [],
+      accepted_at: first.meta.at,
+      config_version: 4,
+      payload_bytes: first.payload.length,
+      deliveries: 2,
+    });
+    const { payload, content_type } = await ask(history.getPayload({ tenant, id: first.meta.id }));
+    expect(payload).toEqual(first.payload);
+    expect(content_type).toBe('application/json');
+  });
+
+  it('pages messages newest first, without gaps or repeats, and stops', async () => {
+    const seen: string[] = [];
+    let more = true;
+    let after: { after_at?: number; after_id?: string } = {};
+    while (more) {
+      const { data, has_more } = await ask(
+        history.listMessages({ tenant, account, page: { limit: 4, ...after } }),
+      );
+      seen.push(...data.map((message) => message.id));
+      const last = data.at(-1);
+      after = { after_at: last?.accepted_at ?? 0, after_id: last?.id ?? '' };
+      more = has_more ?? false;
+    }
+    const newestFirst = traffic.map(({ meta }) => meta).sort((a, b) => b.at - a.at || (a.id < b.id ? 1 : -1));
+    expect(seen).toEqual(newestFirst.map(({ id }) => id));
+  });
+
+  it('narrows lists by type, time, status, endpoint and message', async () => {
+    const page = { limit: 100 };
+    const voided = await ask(history.listMessages({ tenant, account, page, event_type: 'invoice.voided' }));
+    expect(voided.data.map(({ id }) => id).sort()).toEqual(ids.filter((_, i) => i % 5 === 0).sort());
+    const window = { since: at + 10, until: at + 30 };
+    const inWindow = await ask(history.listMessages({ tenant, account, page, ...window }));
+    expect(inWindow.data.map(({ id }) => id).sort()).toEqual(ids.slice(2, 6).sort());
+    const delivered = await ask(history.listDeliveries({ tenant, account, page, status: 'delivered' }));
+    expect(delivered.data).toMatchObject([{ message: first.meta.id, attempts: 3, last_status_code: 200 }]);
+    const ofEndpoint = await ask(history.listDeliveries({ tenant, account, page, endpoint: endpoints[1] }));
+    expect(ofEndpoint.data).toHaveLength(25);
+    const ofMessage = await ask(history.listDeliveries({ tenant, account, page, message: ids[3] }));
+    expect(ofMessage.data.map(({ message, status }) => [message, status])).toEqual([
+      [ids[3], 'pending'],
+      [ids[3], 'pending'],
+    ]);
+  });
+
+  it('lists the attempts of a delivery, the last one first, with what was sent and answered', async () => {
+    const delivery = deliveryId(first.meta.id, endpoints[0] ?? '');
+    const newest = await ask(history.listAttempts({ tenant, delivery, page: { limit: 2 } }));
+    expect(newest).toMatchObject({
+      data: [
+        {
+          number: 3,
+          outcome: 'succeeded',
+          trigger: 'retry',
+          response_status: 200,
+          response_body: Buffer.from('ok'),
+        },
+        { number: 2, outcome: 'failed', error_class: 'http_status', next_attempt_at: at + 2_000 },
+      ],
+      has_more: true,
+    });
+    const last = newest.data[1];
+    const page = { limit: 2, after_at: last?.started_at, after_id: last?.id };
+    const oldest = await ask(history.listAttempts({ tenant, delivery, page }));
+    expect(oldest.data.map(({ number }) => number)).toEqual([1]);
+    expect(oldest.has_more ?? false).toBe(false);
+    const headers = JSON.parse(last?.request_headers_json ?? '') as Record<string, string>;
+    expect(headers['webhook-id']).toBe(first.meta.id);
+  });
+
+  it('shows nothing to another tenant, nor to one that names none', async () => {
+    for (const other of [newId('tenant'), '']) {
+      const id = first.meta.id;
+      const delivery = deliveryId(id, endpoints[0] ?? '');
+      const page = { limit: 10 };
+      expect((await ask(history.getMessage({ tenant: other, id }))).message).toBeUndefined();
+      expect((await ask(history.getPayload({ tenant: other, id }))).payload).toBeUndefined();
+      expect((await ask(history.getDelivery({ tenant: other, id: delivery }))).delivery).toBeUndefined();
+      expect((await ask(history.listMessages({ tenant: other, account, page }))).data).toEqual([]);
+      expect((await ask(history.listDeliveries({ tenant: other, account, page }))).data).toEqual([]);
+      expect((await ask(history.listAttempts({ tenant: other, delivery, page }))).data).toEqual([]);
+    }
+  });
+
+  it('rebuilds the same rows when the whole schema is dropped', async () => {
+    const before = await allRows();
+    await stop();
+    await database.query('drop schema history cascade');
+    await start();
+    await whenReady();
+    expect(await allRows()).toEqual(before);
+  }, 30_000);
+
+  it('deletes what is older than the retention, whole, and nothing else', async () => {
+    const old = sampleMessage({ tenant, account, endpoint: endpoints[0] ?? '', at: at - 40 * 86_400_000 });
+    const event = attempted(old, 1, { kind: 'delivered' });
+    const before = await allRows();
+    await service.projection.whenApplied(await append([old], [event]));
+    expect(await deleteExpired(database, Date.now() - 30 * 86_400_000)).toBe(3);
+    expect(await deleteExpired(database, Date.now() - 30 * 86_400_000)).toBe(0);
+    expect({ ...(await allRows()), position: [] }).toEqual({ ...before, position: [] });
+  });
+
+  it('gives the scheduler 200 of the largest payloads at once, and leaves out what it does not know', async () => {
+    const payload = Buffer.alloc(256 * 1024, 7);
+    const sample = { tenant, account: newId('account'), endpoint: endpoints[0] ?? '', at };
+    const large = Array.from({ length: 200 }, () => ({ ...sampleMessage(sample), payload }));
+    await service.projection.whenApplied(await append(large, []));
+    const wanted = large.map(({ meta }) => deliveryId(meta.id, sample.endpoint));
+    const { data } = await ask(history.getDueDeliveries({ ids: [...wanted, 'dlv_unknown'] }));
+    expect(new Set(data.map(({ id }) => id))).toEqual(new Set(wanted));
+    const one = data.find(({ id }) => id === wanted[0]);
+    expect(one?.payload.equals(payload)).toBe(true);
+    expect(one?.status).toBe('pending');
+    expect(JSON.parse(one?.message_meta_json ?? '')).toEqual(large[0]?.meta);
+  }, 30_000);
+
+  async function allRows(): Promise<Record<string, string[]>> {
+    const dump: Record<string, string[]> = {};
+    for (const table of ['position', 'message', 'delivery', 'attempt', 'quarantine']) {
+      const { rows } = await database.query<{ row: string }>(
+        `select md5(t::text) as row from history.${table} t order by 1`,
+      );
+      dump[table] = rows.map(({ row }) => row);
+    }
+    return dump;
+  }
+});

@@ -1,0 +1,133 @@
+import { NestFactory } from '@nestjs/core';
+import { type MicroserviceOptions, Transport } from '@nestjs/microservices';
+import {
+  HISTORY_MESSAGE_BYTES,
+  HISTORY_PACKAGE,
+  historyLoader,
+  historyProtoPath,
+} from '@posthaste/contracts';
+import { endsOf, type EventLog, runProjection, type RunningProjection } from '@posthaste/event-log';
+import { createPool, type Health, type Logger, migrate, type RunningService } from '@posthaste/runtime';
+import type { Meter } from '@opentelemetry/api';
+import type pg from 'pg';
+import { AppModule } from './app.module.js';
+import type { AuditLogConfig } from './config.js';
+import {
+  History1790000000000,
+  HISTORY_GROUP,
+  historyProjection,
+  historyTopics,
+  startRetention,
+} from './history/index.js';
+import { historyMetrics } from './metrics.js';
+
+/**
+ * audit-log: history as people look at it, projected from the log and served by gRPC.
+ *
+ * Ready when its schema is migrated, its consumer has joined and everything the log held at start is projected. A
+ * rebuild may take longer than a deployment waits: after a minute it is ready all the same and answers with what it
+ * has, while the gauge `posthaste_projection_catching_up` stays 1 until it has all.
+ */
+export interface AuditLogParts {
+  config: Pick<
+    AuditLogConfig,
+    'DATABASE_URL' | 'DATABASE_POOL' | 'GRPC_HOST' | 'GRPC_PORT' | 'HISTORY_RETENTION_DAYS'
+  >;
+  log: EventLog;
+  logger: Logger;
+  health: Health;
+  meter: Meter;
+  fatal: (error: unknown) => void;
+}
+
+const CATCH_UP_LIMIT_MS = 60_000;
+
+export interface RunningAuditLog extends RunningService {
+  projection: RunningProjection;
+}
+
+export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditLog> {
+  const { config, log, logger, health } = parts;
+  await migrate(config.DATABASE_URL, 'history', [History1790000000000]);
+  const writes = createPool({
+    url: config.DATABASE_URL,
+    name: 'history-projection',
+    max: 2,
+    logger,
+    settings: {
+      synchronous_commit: 'off',
+      // A plan made while the tables were empty would read them whole until they are first analysed.
+      enable_seqscan: 'off',
+    },
+  });
+  const reads = createPool({
+    url: config.DATABASE_URL,
+    name: 'history-reads',
+    max: config.DATABASE_POOL,
+    logger,
+  });
+  const metrics = historyMetrics(parts.meter, log);
+  const store = historyProjection(writes, (found) => {
+    metrics.quarantined(found.topic);
+    const { topic, partition, record, reason } = found;
+    logger.error({ topic, partition, offset: record.offset, reason }, 'history.record_quarantined');
+  });
+  const ends = await endsOf(log, historyTopics);
+  const projection = await runProjection({
+    log,
+    group: HISTORY_GROUP,
+    topics: historyTopics,
+    store,
+    onRetry: (error) => logger.warn({ err: error }, 'history.projection_retried'),
+    onFatal: parts.fatal,
+    onApplied: metrics.applied,
+  });
+  const stopping = new AbortController();
+  const caughtUp = store.positions.whenReached(ends, stopping.signal);
+  health.addCheck('history', catchUpCheck(caughtUp, metrics.catchingUp));
+  const grpc = await serveGrpc(config, reads);
+  const retention = startRetention({ pool: reads, logger, days: config.HISTORY_RETENTION_DAYS });
+  return {
+    projection,
+    stop: async () => {
+      stopping.abort();
+      await grpc.close();
+      await retention.stop();
+      await projection.stop();
+      await caughtUp;
+      metrics.stop();
+      await Promise.all([writes.end(), reads.end()]);
+    },
+  };
+}
+
+async function serveGrpc(
+  config: Pick<AuditLogConfig, 'GRPC_HOST' | 'GRPC_PORT'>,
+  reads: pg.Pool,
+): Promise<{ close(): Promise<unknown> }> {
+  const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.over(reads), {
+    logger: ['error'],
+    transport: Transport.GRPC,
+    options: {
+      package: HISTORY_PACKAGE,
+      protoPath: historyProtoPath(),
+      loader: historyLoader,
+      url: `${config.GRPC_HOST}:${config.GRPC_PORT}`,
+      maxSendMessageLength: HISTORY_MESSAGE_BYTES,
+      maxReceiveMessageLength: HISTORY_MESSAGE_BYTES,
+    },
+  });
+  await app.listen();
+  return app;
+}
+
+function catchUpCheck(caughtUp: Promise<void>, catchingUp: (now: boolean) => void): () => string | null {
+  const deadline = performance.now() + CATCH_UP_LIMIT_MS;
+  let done = false;
+  catchingUp(true);
+  void caughtUp.then(() => {
+    done = true;
+    catchingUp(false);
+  });
+  return () => (done || performance.now() > deadline ? null : 'reading what the log held at start');
+}

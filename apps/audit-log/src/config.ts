@@ -1,0 +1,24 @@
+import { commonConfig, port } from '@posthaste/runtime';
+import { z } from 'zod';
+
+/** What audit-log reads from its environment; nothing else in it looks there. */
+export const AuditLogConfig = z.object({
+  ...commonConfig,
+  GRPC_HOST: z.string().default('127.0.0.1').describe('Address the gRPC interface listens on'),
+  GRPC_PORT: port().describe('Port the gRPC interface listens on'),
+  HISTORY_RETENTION_DAYS: z.coerce
+    .number()
+    .positive()
+    .default(30)
+    .describe('Days that messages, deliveries and attempts can be looked at'),
+  DATABASE_POOL: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(100)
+    .default(8)
+    .describe('Connections to PostgreSQL for reads; projecting uses two of its own'),
+});
+export type AuditLogConfig = z.infer<typeof AuditLogConfig>;
+
+export const environment = process.env;

@@ -1,0 +1,69 @@
+import { Controller, Inject } from '@nestjs/common';
+import { GrpcMethod } from '@nestjs/microservices';
+import {
+  type DueDeliveryPayload,
+  type GetById,
+  HISTORY_SERVICE,
+  type HistoryAttempt,
+  type HistoryDelivery,
+  type HistoryMessage,
+  type HistoryPage,
+  type ListDeliveriesRequest,
+  type ListMessagesRequest,
+  type PageRequest,
+} from '@posthaste/contracts';
+import type pg from 'pg';
+import { listAttempts } from './sql/select-attempts.js';
+import { getDelivery, getDueDeliveries, listDeliveries } from './sql/select-deliveries.js';
+import { getMessage, getPayload, listMessages } from './sql/select-messages.js';
+
+/** The pool reads go through: its own, so that they never wait for a projection. */
+export const HISTORY_READS = Symbol('HISTORY_READS');
+
+/**
+ * Answers the gRPC service `History`. What is not there, or belongs to another tenant, is an answer without it and
+ * no error: the caller decides what that means to its own caller.
+ */
+@Controller()
+export class HistoryController {
+  constructor(@Inject(HISTORY_READS) private readonly reads: pg.Pool) {}
+
+  @GrpcMethod(HISTORY_SERVICE, 'GetMessage')
+  async getMessage(request: GetById): Promise<{ message?: HistoryMessage | undefined }> {
+    return { message: await getMessage(this.reads, request) };
+  }
+
+  @GrpcMethod(HISTORY_SERVICE, 'GetPayload')
+  async getPayload(request: GetById): Promise<{ payload?: Buffer; content_type?: string }> {
+    return (await getPayload(this.reads, request)) ?? {};
+  }
+
+  @GrpcMethod(HISTORY_SERVICE, 'ListMessages')
+  listMessages(request: ListMessagesRequest): Promise<HistoryPage<HistoryMessage>> {
+    return listMessages(this.reads, request);
+  }
+
+  @GrpcMethod(HISTORY_SERVICE, 'GetDelivery')
+  async getDelivery(request: GetById): Promise<{ delivery?: HistoryDelivery | undefined }> {
+    return { delivery: await getDelivery(this.reads, request) };
+  }
+
+  @GrpcMethod(HISTORY_SERVICE, 'ListDeliveries')
+  listDeliveries(request: ListDeliveriesRequest): Promise<HistoryPage<HistoryDelivery>> {
+    return listDeliveries(this.reads, request);
+  }
+
+  @GrpcMethod(HISTORY_SERVICE, 'ListAttempts')
+  listAttempts(request: {
+    tenant: string;
+    delivery: string;
+    page: PageRequest;
+  }): Promise<HistoryPage<HistoryAttempt>> {
+    return listAttempts(this.reads, request);
+  }
+
+  @GrpcMethod(HISTORY_SERVICE, 'GetDueDeliveries')
+  async getDueDeliveries(request: { ids: string[] }): Promise<{ data: DueDeliveryPayload[] }> {
+    return { data: await getDueDeliveries(this.reads, request.ids) };
+  }
+}

@@ -1,0 +1,92 @@
+import { type DeliveryEvent, topics } from '@posthaste/contracts';
+import { evolve, type DeliveryState, pendingDelivery } from '@posthaste/delivery';
+import { PostgresProjection, type ProjectionBatch } from '@posthaste/event-log';
+import { inTransaction } from '@posthaste/runtime';
+import type pg from 'pg';
+import { type DeliveryRow, pendingRows, toRow, toState } from './delivery-row.js';
+import { insertAttempts } from './sql/insert-attempts.js';
+import { insertMessages, type MessageRow } from './sql/insert-messages.js';
+import { insertQuarantined, type Quarantined } from './sql/insert-quarantined.js';
+import { loadDeliveryStates } from './sql/load-delivery-states.js';
+import { upsertDeliveries } from './sql/upsert-deliveries.js';
+
+/**
+ * History: messages, deliveries and attempts as rows, written from the topics `messages` and `deliveries`.
+ *
+ * A batch is one transaction: positions, then at most one statement per table. It commits without waiting for the
+ * disk, which the position makes safe: rows and position are lost together and read again. Either topic may be ahead
+ * of the other for a delivery: its row begins with whichever fact comes first, and both carry what names it.
+ *
+ * A record that cannot be decoded, or that PostgreSQL refuses, goes to `quarantine` and its partition moves on.
+ */
+export const HISTORY_GROUP = 'history';
+export const historyTopics = [topics.messages, topics.deliveries];
+
+interface Facts {
+  messages: MessageRow[];
+  events: DeliveryEvent[];
+  quarantined: Quarantined[];
+}
+
+export function historyProjection(
+  pool: pg.Pool,
+  onQuarantined: (found: Quarantined) => void,
+): PostgresProjection {
+  const putAside = async (client: pg.PoolClient, found: Quarantined[]): Promise<() => void> => {
+    await insertQuarantined(client, found);
+    return () => found.forEach(onQuarantined);
+  };
+  return new PostgresProjection({
+    schema: 'history',
+    pool,
+    inTransaction: (work) => inTransaction(pool, work),
+    write: async (client, batches) => {
+      const facts = readFacts(batches);
+      const rows = await foldDeliveries(client, facts);
+      if (facts.messages.length > 0) await insertMessages(client, facts.messages);
+      if (rows.length > 0) await upsertDeliveries(client, rows);
+      const attempts = facts.events.filter((event) => event.type === 'DeliveryAttempted');
+      if (attempts.length > 0) await insertAttempts(client, attempts);
+      return putAside(client, facts.quarantined);
+    },
+    putAside: (client, refused) => putAside(client, [refused]),
+  });
+}
+
+function readFacts(batches: ProjectionBatch[]): Facts {
+  const facts: Facts = { messages: [], events: [], quarantined: [] };
+  for (const { topic, partition, records } of batches) {
+    for (const record of records) {
+      try {
+        if (topic === topics.messages.name) {
+          facts.messages.push({ ...topics.messages.decode(record), metaJson: record.meta ?? '' });
+        } else {
+          facts.events.push(topics.deliveries.decode(record));
+        }
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        facts.quarantined.push({ topic, partition, record, reason });
+      }
+    }
+  }
+  return facts;
+}
+
+/** The rows of all deliveries the batch touches, each folded once from what is stored. */
+async function foldDeliveries(client: pg.PoolClient, { messages, events }: Facts): Promise<DeliveryRow[]> {
+  const rows = new Map<string, DeliveryRow>();
+  for (const message of messages) {
+    for (const row of pendingRows(message)) rows.set(row.id, row);
+  }
+  if (events.length === 0) return [...rows.values()];
+  const stored = await loadDeliveryStates(client, [...new Set(events.map((event) => event.delivery))]);
+  const states = new Map<string, DeliveryState>(stored.map((row) => [row.id, toState(row)]));
+  for (const event of events) {
+    const before = states.get(event.delivery);
+    const after = evolve(before ?? pendingDelivery, event);
+    if (after === before) continue;
+    states.set(event.delivery, after);
+    rows.set(event.delivery, toRow(event, after));
+  }
+  return [...rows.values()];
+}

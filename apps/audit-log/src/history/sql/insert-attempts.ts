@@ -1,0 +1,53 @@
+import type { DeliveryAttempted } from '@posthaste/contracts';
+import type pg from 'pg';
+import { packBytes } from './packed-bytes.js';
+
+/** One row per attempt; an attempt reported twice keeps its first report. */
+export async function insertAttempts(client: pg.PoolClient, events: DeliveryAttempted[]): Promise<void> {
+  const bodies = packBytes(
+    events.map(({ response }) => (response ? Buffer.from(response.body, 'base64') : null)),
+  );
+  await client.query({
+    name: 'insert-attempts',
+    text: `insert into history.attempt (delivery, number, id, tenant, trigger, started_at, duration_ms, next_attempt_at,
+             endpoint_version, profile, outcome, error_class, error_message, address, request_url, request_headers,
+             response_status, response_headers, response_truncated, timings, response_body)
+           select a.delivery, a.number, a.id, a.tenant, a.trigger, a.started_at, a.duration_ms, a.next_attempt_at,
+             a.endpoint_version, a.profile, a.outcome, a.error_class, a.error_message, a.address, a.request_url,
+             a.request_headers, a.response_status, a.response_headers, a.response_truncated, a.timings,
+             substr($1::bytea, a.start, a.bytes)
+           from unnest($2::int[], $3::int[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[], $9::bigint[],
+             $10::float8[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::text[], $16::text[],
+             $17::text[], $18::text[], $19::text[], $20::int[], $21::text[], $22::boolean[], $23::text[])
+             as a (start, bytes, delivery, number, id, tenant, trigger, started_at, duration_ms, next_attempt_at,
+               endpoint_version, profile, outcome, error_class, error_message, address, request_url, request_headers,
+               response_status, response_headers, response_truncated, timings)
+           on conflict do nothing`,
+    values: [
+      bodies.blob,
+      bodies.starts,
+      bodies.bytes,
+      events.map((event) => event.delivery),
+      events.map((event) => event.attempt),
+      events.map((event) => event.id),
+      events.map((event) => event.tenant),
+      events.map((event) => event.trigger),
+      events.map((event) => event.startedAt),
+      events.map((event) => event.timings.totalMs),
+      events.map(({ decision }) => (decision.kind === 'retry' ? decision.at : null)),
+      events.map((event) => event.endpointVersion),
+      events.map((event) => event.profile),
+      events.map((event) => event.outcome),
+      events.map((event) => event.error?.class ?? null),
+      // The one text a receiver may have written part of; PostgreSQL cannot hold a NUL.
+      events.map((event) => event.error?.message.replaceAll('\0', '') ?? null),
+      events.map((event) => event.address ?? null),
+      events.map((event) => event.request.url),
+      events.map((event) => JSON.stringify(event.request.headers)),
+      events.map((event) => event.response?.status ?? null),
+      events.map(({ response }) => (response ? JSON.stringify(response.headers) : null)),
+      events.map((event) => event.response?.bodyTruncated ?? null),
+      events.map((event) => JSON.stringify(event.timings)),
+    ],
+  });
+}

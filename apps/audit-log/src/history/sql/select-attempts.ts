@@ -1,0 +1,69 @@
+import type { HistoryAttempt, HistoryPage, PageRequest } from '@posthaste/contracts';
+import type pg from 'pg';
+import { limitOf, ListQuery, toPage } from './list-page.js';
+
+interface AttemptColumns {
+  id: string;
+  delivery: string;
+  number: number;
+  trigger: string;
+  started_at: number;
+  duration_ms: number;
+  outcome: string;
+  error_class: string | null;
+  error_message: string | null;
+  request_url: string;
+  request_headers: string;
+  response_status: number | null;
+  response_headers: string | null;
+  response_body: Buffer | null;
+  response_truncated: boolean | null;
+  address: string | null;
+  timings: string;
+  endpoint_version: number;
+  profile: string;
+  next_attempt_at: number | null;
+}
+
+export async function listAttempts(
+  pool: pg.Pool,
+  request: { tenant: string; delivery: string; page?: PageRequest | undefined },
+): Promise<HistoryPage<HistoryAttempt>> {
+  const limit = limitOf(request.page);
+  const query = new ListQuery(request.tenant)
+    .of('delivery', request.delivery)
+    .page('started_at', request.page);
+  const { rows } = await pool.query<AttemptColumns>(
+    `select id, delivery, number, trigger, started_at, duration_ms, outcome, error_class, error_message, request_url,
+       request_headers, response_status, response_headers, response_body, response_truncated, address, timings,
+       endpoint_version, profile, next_attempt_at
+     from history.attempt ${query.toSql('started_at', limit)}`,
+    query.values,
+  );
+  return toPage(rows, limit, toAttempt);
+}
+
+function toAttempt(row: AttemptColumns): HistoryAttempt {
+  return {
+    id: row.id,
+    delivery: row.delivery,
+    number: row.number,
+    trigger: row.trigger,
+    started_at: row.started_at,
+    duration_ms: row.duration_ms,
+    outcome: row.outcome,
+    error_class: row.error_class ?? undefined,
+    error_message: row.error_message ?? undefined,
+    request_url: row.request_url,
+    request_headers_json: row.request_headers,
+    response_status: row.response_status ?? undefined,
+    response_headers_json: row.response_headers ?? undefined,
+    response_body: row.response_body ?? undefined,
+    response_body_truncated: row.response_truncated ?? undefined,
+    address: row.address ?? undefined,
+    timings_json: row.timings,
+    endpoint_version: row.endpoint_version,
+    profile: row.profile,
+    next_attempt_at: row.next_attempt_at ?? undefined,
+  };
+}

@@ -1,0 +1,77 @@
+import type {
+  DueDeliveryPayload,
+  GetById,
+  HistoryDelivery,
+  HistoryPage,
+  ListDeliveriesRequest,
+} from '@posthaste/contracts';
+import type pg from 'pg';
+import { limitOf, ListQuery, toPage } from './list-page.js';
+
+type DeliveryColumns = {
+  [Column in keyof HistoryDelivery]-?: Exclude<HistoryDelivery[Column], undefined> | null;
+} & Pick<HistoryDelivery, 'id' | 'message' | 'tenant' | 'account' | 'endpoint' | 'event_type' | 'status'> & {
+    attempts: number;
+    accepted_at: number;
+  };
+
+const COLUMNS = `id, message, tenant, account, endpoint, event_type, status, attempts, accepted_at, next_attempt_at,
+  settled_at, last_status_code, last_error_class, reason`;
+
+export async function getDelivery(
+  pool: pg.Pool,
+  { tenant, id }: GetById,
+): Promise<HistoryDelivery | undefined> {
+  const { rows } = await pool.query<DeliveryColumns>({
+    name: 'get-delivery',
+    text: `select ${COLUMNS} from history.delivery where id = $1 and tenant = $2`,
+    values: [id, tenant],
+  });
+  return rows.map(toDelivery)[0];
+}
+
+export async function listDeliveries(
+  pool: pg.Pool,
+  request: ListDeliveriesRequest,
+): Promise<HistoryPage<HistoryDelivery>> {
+  const limit = limitOf(request.page);
+  const query = new ListQuery(request.tenant)
+    .of('account', request.account)
+    .where('status = ?', request.status)
+    .where('endpoint = ?', request.endpoint)
+    .where('event_type = ?', request.event_type)
+    .where('message = ?', request.message)
+    // A message and its deliveries share the instant of acceptance, which the account's index finds at once.
+    .where('accepted_at = (select accepted_at from history.message where id = ?)', request.message)
+    .where('accepted_at >= ?', request.since)
+    .where('accepted_at < ?', request.until)
+    .page('accepted_at', request.page);
+  const { rows } = await pool.query<DeliveryColumns>(
+    `select ${COLUMNS} from history.delivery ${query.toSql('accepted_at', limit)}`,
+    query.values,
+  );
+  return toPage(rows, limit, toDelivery);
+}
+
+/** For the scheduler, which works for every tenant. Deliveries whose message is not known (yet) are left out. */
+export async function getDueDeliveries(pool: pg.Pool, ids: string[]): Promise<DueDeliveryPayload[]> {
+  const { rows } = await pool.query<DueDeliveryPayload>({
+    name: 'get-due-deliveries',
+    text: `select d.id, d.status, d.attempts, m.meta as message_meta_json, m.payload
+           from history.delivery d join history.message m on m.id = d.message
+           where d.id = any($1::text[])`,
+    values: [ids],
+  });
+  return rows;
+}
+
+function toDelivery(row: DeliveryColumns): HistoryDelivery {
+  return {
+    ...row,
+    next_attempt_at: row.next_attempt_at ?? undefined,
+    settled_at: row.settled_at ?? undefined,
+    last_status_code: row.last_status_code ?? undefined,
+    last_error_class: row.last_error_class ?? undefined,
+    reason: row.reason ?? undefined,
+  };
+}

@@ -1,0 +1,84 @@
+import {
+  type GetById,
+  type HistoryMessage,
+  type HistoryPage,
+  type ListMessagesRequest,
+  MessageMeta,
+} from '@posthaste/contracts';
+import type pg from 'pg';
+import { limitOf, ListQuery, toPage } from './list-page.js';
+
+interface MessageColumns {
+  meta: string;
+  payload_bytes: number;
+  deliveries: number;
+}
+
+// Counted, not stored: a message with very many routes is several records, and a backfill adds deliveries later.
+const COLUMNS = `meta, length(payload) as payload_bytes,
+  (select count(*)::int from history.delivery d
+   where d.account = message.account and d.accepted_at = message.accepted_at and d.message = message.id) as deliveries`;
+
+export async function getMessage(
+  pool: pg.Pool,
+  { tenant, id }: GetById,
+): Promise<HistoryMessage | undefined> {
+  const { rows } = await pool.query<MessageColumns>({
+    name: 'get-message',
+    text: `select ${COLUMNS} from history.message where id = $1 and tenant = $2`,
+    values: [id, tenant],
+  });
+  return rows.map(toMessage)[0];
+}
+
+export async function getPayload(
+  pool: pg.Pool,
+  { tenant, id }: GetById,
+): Promise<{ payload: Buffer; content_type: string } | undefined> {
+  const { rows } = await pool.query<{ payload: Buffer; meta: string }>({
+    name: 'get-payload',
+    text: 'select payload, meta from history.message where id = $1 and tenant = $2',
+    values: [id, tenant],
+  });
+  return rows.map(({ payload, meta }) => ({ payload, content_type: readMeta(meta).contentType }))[0];
+}
+
+export async function listMessages(
+  pool: pg.Pool,
+  request: ListMessagesRequest,
+): Promise<HistoryPage<HistoryMessage>> {
+  const limit = limitOf(request.page);
+  const query = new ListQuery(request.tenant)
+    .of('account', request.account)
+    .where('event_type = ?', request.event_type)
+    .where('accepted_at >= ?', request.since)
+    .where('accepted_at < ?', request.until)
+    .page('accepted_at', request.page);
+  const { rows } = await pool.query<MessageColumns>(
+    `select ${COLUMNS} from history.message ${query.toSql('accepted_at', limit)}`,
+    query.values,
+  );
+  return toPage(rows, limit, toMessage);
+}
+
+function readMeta(json: string): MessageMeta {
+  return MessageMeta.parse(JSON.parse(json));
+}
+
+function toMessage(row: MessageColumns): HistoryMessage {
+  const meta = readMeta(row.meta);
+  return {
+    id: meta.id,
+    tenant: meta.tenant,
+    account: meta.account,
+    event_type: meta.type,
+    channels: meta.channels ?? [],
+    tags: meta.tags ?? [],
+    content_type: meta.contentType,
+    accepted_at: meta.at,
+    config_version: meta.config,
+    stale_config: meta.staleConfig ?? false,
+    payload_bytes: row.payload_bytes,
+    deliveries: row.deliveries,
+  };
+}

@@ -1,0 +1,37 @@
+import type pg from 'pg';
+import type { DeliveryRow } from '../delivery-row.js';
+
+/**
+ * Writes folded deliveries. A pending one never overwrites: it only says that the message was routed, and what
+ * happened since may be known already. Ids must not repeat.
+ */
+export async function upsertDeliveries(client: pg.PoolClient, rows: DeliveryRow[]): Promise<void> {
+  await client.query({
+    name: 'upsert-deliveries',
+    text: `insert into history.delivery as d (id, message, tenant, account, endpoint, event_type, accepted_at, status,
+             attempts, next_attempt_at, settled_at, last_status_code, last_error_class, reason)
+           select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+             $8::text[], $9::int[], $10::bigint[], $11::bigint[], $12::int[], $13::text[], $14::text[])
+           on conflict (id) do update set
+             status = excluded.status, attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at,
+             settled_at = excluded.settled_at, last_status_code = excluded.last_status_code,
+             last_error_class = excluded.last_error_class, reason = excluded.reason
+           where excluded.status <> 'pending'`,
+    values: [
+      rows.map((row) => row.id),
+      rows.map((row) => row.message),
+      rows.map((row) => row.tenant),
+      rows.map((row) => row.account),
+      rows.map((row) => row.endpoint),
+      rows.map((row) => row.eventType),
+      rows.map((row) => row.acceptedAt),
+      rows.map((row) => row.status),
+      rows.map((row) => row.attempts),
+      rows.map((row) => row.nextAttemptAt),
+      rows.map((row) => row.settledAt),
+      rows.map((row) => row.lastStatusCode),
+      rows.map((row) => row.lastErrorClass),
+      rows.map((row) => row.reason),
+    ],
+  });
+}

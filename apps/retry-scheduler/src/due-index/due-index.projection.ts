@@ -1,0 +1,67 @@
+import { type DeliveryEvent, topics } from '@posthaste/contracts';
+import { type PartitionRef, PostgresProjection, type ProjectionBatch } from '@posthaste/event-log';
+import { inTransaction } from '@posthaste/runtime';
+import type pg from 'pg';
+import { type OwedAttempt, owedAfter } from './owed-attempt.js';
+import { deleteOwed } from './sql/delete-owed.js';
+import { loadOwed } from './sql/load-owed.js';
+import { upsertOwed } from './sql/upsert-owed.js';
+
+export const SCHEDULER_GROUP = 'retry-scheduler';
+export const scheduledTopics = [topics.deliveries];
+
+export interface DueIndexHooks {
+  /** A batch was committed; the earliest of what it brought is due at this time. */
+  onOwed(earliestDueAt: number): void;
+  /** Not a record of the topic. History keeps it for people; here it is passed over. */
+  onUnreadable(record: PartitionRef & { offset: number }, reason: string): void;
+}
+
+/**
+ * Keeps the due index: most events settle their delivery at once and touch no row, so a batch costs its position and
+ * one look-up. It commits without waiting for the disk: rows and position are lost together and read again.
+ */
+export function dueIndexProjection(pool: pg.Pool, hooks: DueIndexHooks): PostgresProjection {
+  return new PostgresProjection({
+    schema: 'schedule',
+    pool,
+    inTransaction: (work) => inTransaction(pool, work),
+    write: async (client, batches) => {
+      const events = batches.flatMap((batch) => readEvents(batch, hooks));
+      const owed = events.length > 0 ? await writeOwed(client, events) : [];
+      return () => {
+        if (owed.length > 0) hooks.onOwed(owed.reduce((min, row) => Math.min(min, row.dueAt), Infinity));
+      };
+    },
+    putAside: async (_client, { record, reason, ...at }) => {
+      return () => hooks.onUnreadable({ ...at, offset: record.offset }, reason);
+    },
+  });
+}
+
+function readEvents({ topic, partition, records }: ProjectionBatch, hooks: DueIndexHooks): DeliveryEvent[] {
+  const events: DeliveryEvent[] = [];
+  for (const record of records) {
+    try {
+      events.push(topics.deliveries.decode(record));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      hooks.onUnreadable({ topic, partition, offset: record.offset }, reason);
+    }
+  }
+  return events;
+}
+
+/** Folds the events over what is owed; answers the rows it wrote. */
+async function writeOwed(client: pg.PoolClient, events: DeliveryEvent[]): Promise<OwedAttempt[]> {
+  const stored = await loadOwed(client, [...new Set(events.map((event) => event.delivery))]);
+  const before = new Map(stored.map((row) => [row.delivery, row]));
+  const after = new Map<string, OwedAttempt | null>(before);
+  for (const event of events) after.set(event.delivery, owedAfter(after.get(event.delivery) ?? null, event));
+  const changed = [...after].filter(([delivery, owed]) => owed !== (before.get(delivery) ?? null));
+  const gone = changed.filter(([, owed]) => owed === null).map(([delivery]) => delivery);
+  const owed = changed.map(([, row]) => row).filter((row) => row !== null);
+  if (gone.length > 0) await deleteOwed(client, gone);
+  if (owed.length > 0) await upsertOwed(client, owed);
+  return owed;
+}

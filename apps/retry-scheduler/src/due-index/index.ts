@@ -1,0 +1,7 @@
+export { DueIndex1790000000000 } from './due-index-migration.js';
+export {
+  dueIndexProjection,
+  SCHEDULER_GROUP,
+  scheduledTopics,
+  type DueIndexHooks,
+} from './due-index.projection.js';

@@ -1,0 +1,77 @@
+import type { DeliveryDeferred, DeliveryEvent, Trigger } from '@posthaste/contracts';
+
+/**
+ * What a delivery is owed, as a fold over its events: an attempt at a time, or nothing.
+ *
+ * The index forgets a delivery when its attempt is released or it is settled, so the fold cannot know everything that
+ * came before. It promises:
+ * - a fact about attempt n never replaces what is owed because of a fact about a later attempt;
+ * - of several reports about one attempt the first decides, and a deferral of the owed attempt moves it;
+ * - a success or a cancellation ends it, whenever it is reported (as in the delivery's own fold).
+ * A report that comes again after its attempt was released puts that attempt back. The release asks history whether
+ * it is still owed, and the dispatcher drops what it has attempted already.
+ */
+export interface OwedAttempt {
+  delivery: string;
+  message: string;
+  tenant: string;
+  account: string;
+  endpoint: string;
+  attempt: number;
+  /** ms since 1970. */
+  dueAt: number;
+  trigger: Trigger;
+  reason: DeliveryDeferred['reason'] | null;
+}
+
+/** What is owed after an event, given what was owed before (null: nothing, or not known). */
+export function owedAfter(before: OwedAttempt | null, event: DeliveryEvent): OwedAttempt | null {
+  const isStale = before !== null && event.attempt < before.attempt;
+  switch (event.type) {
+    case 'DeliveryAttempted':
+      switch (event.decision.kind) {
+        case 'delivered':
+          return null;
+        case 'exhausted':
+          return isStale ? before : null;
+        case 'retry':
+          return isStale
+            ? before
+            : {
+                ...named(event),
+                attempt: event.attempt + 1,
+                dueAt: event.decision.at,
+                trigger: 'retry',
+                reason: null,
+              };
+        default:
+          return unreachable(event.decision);
+      }
+    case 'DeliveryDeferred':
+      return isStale
+        ? before
+        : {
+            ...named(event),
+            attempt: event.attempt,
+            dueAt: event.until,
+            trigger: event.trigger,
+            reason: event.reason,
+          };
+    case 'DeliveryCancelled':
+      return null;
+    default:
+      return unreachable(event);
+  }
+}
+
+function named(
+  event: DeliveryEvent,
+): Pick<OwedAttempt, 'delivery' | 'message' | 'tenant' | 'account' | 'endpoint'> {
+  const { delivery, message, tenant, account, endpoint } = event;
+  return { delivery, message, tenant, account, endpoint };
+}
+
+/** A new event that nobody handles does not compile. */
+function unreachable(value: never): never {
+  throw new Error(`not handled: ${JSON.stringify(value)}`);
+}

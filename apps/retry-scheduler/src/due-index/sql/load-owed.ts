@@ -1,0 +1,14 @@
+import type pg from 'pg';
+import type { OwedAttempt } from '../owed-attempt.js';
+
+export const OWED_COLUMNS = `delivery, message, tenant, account, endpoint, attempt, due_at as "dueAt", trigger, reason`;
+
+/** What is owed to these deliveries now; the others owe nothing. */
+export async function loadOwed(client: pg.PoolClient, deliveries: string[]): Promise<OwedAttempt[]> {
+  const { rows } = await client.query<OwedAttempt>({
+    name: 'load-owed',
+    text: `select ${OWED_COLUMNS} from schedule.due where delivery = any($1::text[])`,
+    values: [deliveries],
+  });
+  return rows;
+}

@@ -1,0 +1,25 @@
+import type pg from 'pg';
+import type { OwedAttempt } from '../owed-attempt.js';
+
+/** Writes what is owed, over what was owed before. Deliveries must not repeat. */
+export async function upsertOwed(client: pg.PoolClient, rows: OwedAttempt[]): Promise<void> {
+  await client.query({
+    name: 'upsert-owed',
+    text: `insert into schedule.due (delivery, message, tenant, account, endpoint, attempt, due_at, trigger, reason)
+           select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+             $8::text[], $9::text[])
+           on conflict (delivery) do update set
+             attempt = excluded.attempt, due_at = excluded.due_at, trigger = excluded.trigger, reason = excluded.reason`,
+    values: [
+      rows.map((row) => row.delivery),
+      rows.map((row) => row.message),
+      rows.map((row) => row.tenant),
+      rows.map((row) => row.account),
+      rows.map((row) => row.endpoint),
+      rows.map((row) => row.attempt),
+      rows.map((row) => row.dueAt),
+      rows.map((row) => row.trigger),
+      rows.map((row) => row.reason),
+    ],
+  });
+}

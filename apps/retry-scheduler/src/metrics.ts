@@ -1,0 +1,74 @@
+import type { Meter } from '@opentelemetry/api';
+import type { EventLog, ProjectionBatch } from '@posthaste/event-log';
+import type pg from 'pg';
+import { SCHEDULER_GROUP, scheduledTopics } from './due-index/index.js';
+import type { ReleaseOutcome } from './release/index.js';
+import { indexState } from './due-index/sql/index-state.js';
+
+/** What an operator watches of the timer: is anything late, how much is parked, how fast is it handed over. */
+export interface SchedulerMetrics {
+  applied: (batches: ProjectionBatch[]) => void;
+  released: (outcome: ReleaseOutcome) => void;
+  unreadable: () => void;
+  catchingUp: (now: boolean) => void;
+  stop: () => void;
+}
+
+export function schedulerMetrics(meter: Meter, pool: pg.Pool, log: EventLog): SchedulerMetrics {
+  const records = meter.createCounter('posthaste_projection_records', {
+    description: 'Records applied to the due index',
+  });
+  const unreadable = meter.createCounter('posthaste_projection_unreadable', {
+    description: 'Records passed over because they could not be read',
+  });
+  const releases = meter.createCounter('posthaste_schedule_releases', {
+    description:
+      'Due attempts by what became of them: released, dropped (settled already), postponed (not in history yet)',
+  });
+  const behind = meter.createObservableGauge('posthaste_projection_catching_up', {
+    description: '1 while the due index has not applied what the log held at start; nothing is released',
+  });
+  const lag = meter.createObservableGauge('posthaste_projection_lag_records', {
+    description: 'Records of the log not yet applied',
+  });
+  const overdue = meter.createObservableGauge('posthaste_schedule_overdue_seconds', {
+    description: 'How late the earliest attempt is that is still in the index',
+  });
+  const size = meter.createObservableGauge('posthaste_schedule_index_rows', {
+    description: "Attempts in the index, by PostgreSQL's estimate",
+  });
+  let catchingUp = false;
+  behind.addCallback((result) => result.observe(catchingUp ? 1 : 0));
+  // Asked only when scraped; no value is better than an old one when the log or the database cannot be reached.
+  const observe: Parameters<typeof meter.addBatchObservableCallback>[0] = async (result) => {
+    const [lags, state] = await Promise.all([
+      log.admin.lag(SCHEDULER_GROUP, scheduledTopics).catch(() => []),
+      indexState(pool).catch(() => null),
+    ]);
+    if (lags.length > 0) {
+      result.observe(
+        lag,
+        lags.reduce((sum, entry) => sum + entry.lag, 0),
+      );
+    }
+    if (state === null) return;
+    result.observe(overdue, state.overdueMs / 1000);
+    result.observe(size, state.rows);
+  };
+  meter.addBatchObservableCallback(observe, [lag, overdue, size]);
+
+  return {
+    applied: (batches) =>
+      batches.forEach(({ topic, records: applied }) => records.add(applied.length, { topic })),
+    released: ({ released, dropped, postponed }) => {
+      if (released > 0) releases.add(released, { outcome: 'released' });
+      if (dropped > 0) releases.add(dropped, { outcome: 'dropped' });
+      if (postponed > 0) releases.add(postponed, { outcome: 'postponed' });
+    },
+    unreadable: () => unreadable.add(1),
+    catchingUp: (now) => {
+      catchingUp = now;
+    },
+    stop: () => meter.removeBatchObservableCallback(observe, [lag, overdue, size]),
+  };
+}

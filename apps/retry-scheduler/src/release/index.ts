@@ -1,0 +1,4 @@
+export { EndpointShare } from './endpoint-share.js';
+export { historyPayloads } from './history-payloads.js';
+export { ReleaseLoop } from './release-loop.js';
+export type { ReleaseOutcome } from './release-batch.js';

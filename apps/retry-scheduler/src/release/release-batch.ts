@@ -1,0 +1,95 @@
+import { type DueDeliveryPayload, MessageMeta, topics } from '@posthaste/contracts';
+import type { LogProducer, OutgoingRecord } from '@posthaste/event-log';
+import { inTransaction } from '@posthaste/runtime';
+import type pg from 'pg';
+import type { OwedAttempt } from '../due-index/owed-attempt.js';
+import { deleteOwed } from '../due-index/sql/delete-owed.js';
+import type { EndpointShare } from './endpoint-share.js';
+import { claimDue } from './sql/claim-due.js';
+import { postponeDue } from './sql/postpone-due.js';
+
+/** What a release needs of history: payloads and the latest status, unknown deliveries left out. */
+export type DuePayloads = (deliveries: string[]) => Promise<DueDeliveryPayload[]>;
+
+export interface ReleaseParts {
+  pool: pg.Pool;
+  producer: Pick<LogProducer, 'append'>;
+  payloads: DuePayloads;
+  share: EndpointShare;
+}
+
+export interface ReleaseOutcome {
+  released: number;
+  /** Not owed any more: settled, or attempted already. */
+  dropped: number;
+  /** Not in history yet. */
+  postponed: number;
+  /** True when there may be more that is due now. */
+  more: boolean;
+}
+
+const BATCH_ROWS = 200;
+const UNKNOWN_POSTPONED_MS = 1_000;
+const SETTLED = new Set(['delivered', 'exhausted', 'cancelled']);
+
+/**
+ * Hands one batch of due attempts to the dispatchers: claim -> ask history -> append to `due` -> delete -> commit.
+ *
+ * The rows are deleted only after the log has acknowledged their records. Whatever fails before the commit leaves
+ * them as they were, so an attempt may be released twice and is never lost; the dispatcher drops the repeat.
+ */
+export async function releaseBatch(parts: ReleaseParts): Promise<ReleaseOutcome> {
+  let outcome: ReleaseOutcome = { released: 0, dropped: 0, postponed: 0, more: false };
+  await inTransaction(parts.pool, async (client) => {
+    const nowMs = performance.now();
+    const claimed = await claimDue(client, BATCH_ROWS, parts.share.exhausted(nowMs));
+    if (claimed.length === 0) return;
+    const admitted = claimed.filter((row) => parts.share.take(row.endpoint, nowMs));
+    const found = await parts.payloads(admitted.map((row) => row.delivery));
+    const { due, gone, unknown } = sortOut(admitted, found);
+    if (due.length > 0) await parts.producer.append(due);
+    const done = [...gone, ...due.map((record) => record.delivery)];
+    if (done.length > 0) await deleteOwed(client, done);
+    if (unknown.length > 0) await postponeDue(client, unknown, UNKNOWN_POSTPONED_MS);
+    outcome = {
+      released: due.length,
+      dropped: gone.length,
+      postponed: unknown.length,
+      more: claimed.length === BATCH_ROWS,
+    };
+  });
+  return outcome;
+}
+
+type DueRecord = OutgoingRecord & { delivery: string };
+
+function sortOut(
+  rows: OwedAttempt[],
+  found: DueDeliveryPayload[],
+): { due: DueRecord[]; gone: string[]; unknown: string[] } {
+  const known = new Map(found.map((entry) => [entry.id, entry]));
+  const due: DueRecord[] = [];
+  const gone: string[] = [];
+  const unknown: string[] = [];
+  for (const row of rows) {
+    const entry = known.get(row.delivery);
+    if (!entry) unknown.push(row.delivery);
+    else if (SETTLED.has(entry.status) || (entry.attempts ?? 0) >= row.attempt) gone.push(row.delivery);
+    else due.push(toRecord(row, entry));
+  }
+  return { due, gone, unknown };
+}
+
+function toRecord(row: OwedAttempt, entry: DueDeliveryPayload): DueRecord {
+  const message = MessageMeta.parse(JSON.parse(entry.message_meta_json));
+  const meta = {
+    ...message,
+    // Version 0: whatever the endpoint's configuration is when the attempt is made.
+    routes: [{ endpoint: row.endpoint, version: 0 }],
+    attempt: row.attempt,
+    trigger: row.trigger,
+  };
+  // An empty payload is an absent field to gRPC.
+  const payload = (entry.payload as Buffer | undefined) ?? Buffer.alloc(0);
+  return { topic: topics.due, ...topics.due.encode({ meta, payload }), delivery: row.delivery };
+}

@@ -1,0 +1,106 @@
+import type { Meter } from '@opentelemetry/api';
+import { endsOf, type EventLog, runProjection, type RunningProjection } from '@posthaste/event-log';
+import { createPool, type Health, type Logger, migrate, type RunningService } from '@posthaste/runtime';
+import type { RetrySchedulerConfig } from './config.js';
+import {
+  DueIndex1790000000000,
+  dueIndexProjection,
+  SCHEDULER_GROUP,
+  scheduledTopics,
+} from './due-index/index.js';
+import { schedulerMetrics } from './metrics.js';
+import { EndpointShare, historyPayloads, ReleaseLoop } from './release/index.js';
+
+/**
+ * retry-scheduler: a durable timer. It decides nothing; dispatchers wrote when each attempt is owed.
+ *
+ * Ready when its schema is migrated, its consumer has joined and the index holds all the log held at start; after a
+ * minute it is ready all the same, with the gauge `posthaste_projection_catching_up` at 1. Releasing has no such limit:
+ * an index behind the log holds attempts that were made long ago, so nothing is released before it has caught up.
+ */
+export interface RetrySchedulerParts {
+  config: Pick<RetrySchedulerConfig, 'DATABASE_URL' | 'HISTORY_ADDRESS'>;
+  log: EventLog;
+  logger: Logger;
+  health: Health;
+  meter: Meter;
+  fatal: (error: unknown) => void;
+}
+
+const CATCH_UP_LIMIT_MS = 60_000;
+
+export interface RunningRetryScheduler extends RunningService {
+  projection: RunningProjection;
+}
+
+export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<RunningRetryScheduler> {
+  const { config, log, logger, health } = parts;
+  await migrate(config.DATABASE_URL, 'schedule', [DueIndex1790000000000]);
+  const pool = createPool({
+    url: config.DATABASE_URL,
+    name: 'retry-scheduler',
+    max: 4,
+    logger,
+    settings: {
+      synchronous_commit: 'off',
+      // A plan made while the index was empty would read it whole until it is first analysed.
+      enable_seqscan: 'off',
+      // A release waits for history (5 s at most) and for the log (10 s) before it commits.
+      idle_in_transaction_session_timeout: '30s',
+    },
+  });
+  const metrics = schedulerMetrics(parts.meter, pool, log);
+  const stopping = new AbortController();
+  const store = dueIndexProjection(pool, {
+    onOwed: (earliest) => releases.noticeDue(earliest),
+    onUnreadable: (record, reason) => {
+      metrics.unreadable();
+      logger.error({ ...record, reason }, 'schedule.record_unreadable');
+    },
+  });
+  const ends = await endsOf(log, scheduledTopics);
+  const caughtUp = store.positions.whenReached(ends, stopping.signal);
+  const history = historyPayloads(config.HISTORY_ADDRESS);
+  const releases = new ReleaseLoop({
+    pool,
+    producer: log.producer,
+    payloads: history.payloads,
+    share: new EndpointShare(),
+    opened: caughtUp,
+    onReleased: metrics.released,
+    onFailure: (error, backoffMs) => logger.warn({ err: error, backoffMs }, 'schedule.release_failed'),
+  });
+  const projection = await runProjection({
+    log,
+    group: SCHEDULER_GROUP,
+    topics: scheduledTopics,
+    store,
+    onRetry: (error) => logger.warn({ err: error }, 'schedule.projection_retried'),
+    onFatal: parts.fatal,
+    onApplied: metrics.applied,
+  });
+  releases.start();
+  health.addCheck('schedule', catchUpCheck(caughtUp, metrics.catchingUp));
+  return {
+    projection,
+    stop: async () => {
+      stopping.abort();
+      await releases.stop();
+      await projection.stop();
+      history.close();
+      metrics.stop();
+      await pool.end();
+    },
+  };
+}
+
+function catchUpCheck(caughtUp: Promise<void>, catchingUp: (now: boolean) => void): () => string | null {
+  const deadline = performance.now() + CATCH_UP_LIMIT_MS;
+  let done = false;
+  catchingUp(true);
+  void caughtUp.then(() => {
+    done = true;
+    catchingUp(false);
+  });
+  return () => (done || performance.now() > deadline ? null : 'reading what the log held at start');
+}
