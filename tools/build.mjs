@@ -17,7 +17,13 @@ const bundle = await rolldown({
   tsconfig: path.join(root, 'tsconfig.base.json'),
   external: (id) => !inlined(id),
 });
-await bundle.write({ dir: out, format: 'esm', entryFileNames: '[name].js', sourcemap: true, keepNames: true });
+await bundle.write({
+  dir: out,
+  format: 'esm',
+  entryFileNames: '[name].js',
+  sourcemap: true,
+  keepNames: true,
+});
 await bundle.close();
 const proto = path.join(root, 'libs/contracts/proto');
 if (existsSync(proto)) cpSync(proto, path.join(out, 'proto'), { recursive: true });

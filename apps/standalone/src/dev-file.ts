@@ -1,0 +1,24 @@
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+import { type Stack, writePrivately } from '@posthaste/local-stack';
+import type { Demo } from './demo.js';
+
+/**
+ * `dev.json`: where everything is and which processes run, for scripts. It is there while the stack runs and goes when
+ * it stops; one that a kill -9 left names processes that are gone.
+ */
+export function writeDevFile(stack: Stack, demo: Demo): void {
+  writePrivately(fileIn(stack.dataDir), {
+    url: stack.url,
+    operatorKey: stack.operatorKey,
+    tenants: [{ id: demo.tenantId, key: demo.tenantKey }],
+    keys: { ada: null, linkup: null, middesk: null },
+    processes: stack.processes,
+  });
+}
+
+export function removeDevFile(dataDir: string): void {
+  rmSync(fileIn(dataDir), { force: true });
+}
+
+const fileIn = (dataDir: string): string => path.join(dataDir, 'dev.json');
