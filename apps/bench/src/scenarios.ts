@@ -1,0 +1,25 @@
+import type { GenerateOrder } from './protocol.js';
+
+export const scenarioNames = ['throughput', 'latency'] as const;
+export type ScenarioName = (typeof scenarioNames)[number];
+
+export interface Scenario {
+  name: ScenarioName;
+  count: number;
+  payloadBytes: number;
+  pace: GenerateOrder['pace'];
+  /** Sent before, at the same pace, and not counted. */
+  warmUp: number;
+}
+
+/** The two every figure of another product was taken with; the sizes may be made smaller for a quick look. */
+export function scenarioOf(name: ScenarioName, sizes: { count?: number; warmUp?: number }): Scenario {
+  const warmUp = sizes.warmUp ?? 2_000;
+  switch (name) {
+    case 'throughput':
+      return { name, count: sizes.count ?? 20_000, payloadBytes: 1_024, pace: { inFlight: 64 }, warmUp };
+    case 'latency':
+      // 200 a second for 20 s.
+      return { name, count: sizes.count ?? 4_000, payloadBytes: 1_024, pace: { perSecond: 200 }, warmUp };
+  }
+}
