@@ -1,0 +1,150 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Stack } from '@posthaste/local-stack';
+import { Receiver, type SeenDelivery, seedTenant, type TenantClient, waitFor } from '@posthaste/test-kit';
+import { Webhook } from 'standardwebhooks';
+import { logsToTest } from './test-stack.js';
+
+/** Every byte counts: a number beyond 2^53, a trailing zero, a name twice, an escape, odd white space. */
+const AWKWARD = '{"n":12345678901234567890,"d":1.10,"a":1,"a":2,"u":"\\u00e9" , "s":"é\\/"}';
+
+describe.each(logsToTest())('a message on its way, log: $log', ({ start }) => {
+  let stack: Stack;
+  let receiver: Receiver;
+  let tenant: TenantClient;
+
+  beforeAll(async () => {
+    stack = await start();
+    receiver = await Receiver.start();
+    tenant = await seedTenant(stack.url, stack.operatorKey);
+  }, 180_000);
+  afterAll(async () => {
+    await stack.stop();
+    await receiver.stop();
+  }, 60_000);
+
+  /** The only delivery of a message, once it has the status. */
+  const deliveryWhen = (account: string, status: string): Promise<SeenDelivery> =>
+    waitFor(
+      async () => {
+        const deliveries = await tenant.deliveries(account);
+        if (deliveries.length === 1 && deliveries[0]?.status === status) return deliveries[0];
+        throw new Error(JSON.stringify(deliveries));
+      },
+      { what: `the delivery ${status}`, everyMs: 100, deadlineMs: 30_000 },
+    );
+
+  it('arrives byte for byte, signed as the reference library demands, from the envelope and from the raw form', async () => {
+    await tenant.putAccount('bytes');
+    const { id } = await tenant.createEndpoint('bytes', { url: receiver.url('/bytes') });
+    const path = '/v1/accounts/bytes/messages';
+    const body = `{ "payload" :${AWKWARD}, "event_type":"order.placed"}`;
+    const sent = [
+      await tenant.rest.ask<{ id: string }>('POST', path, { body }),
+      await tenant.rest.ask<{ id: string }>('POST', path, {
+        body: AWKWARD,
+        headers: { 'webhook-event-type': 'order.placed' },
+      }),
+    ];
+    const received = await receiver.whenReceived(2, (request) => request.path === '/bytes');
+    const verifier = new Webhook(await tenant.secretOf(id));
+    for (const request of received) {
+      expect(request.body.toString()).toBe(AWKWARD);
+      expect(request.headers['content-type']).toBe('application/json');
+      verifier.verify(request.body.toString(), request.headers as Record<string, string>);
+    }
+    expect(received.map(({ webhookId }) => webhookId).sort()).toEqual(
+      sent.map((message) => message.id).sort(),
+    );
+  });
+
+  it('is tried again on schedule under the same id with a new timestamp, and every try is in the history', async () => {
+    await tenant.putAccount('again');
+    receiver.plan({
+      path: '/again',
+      answers: [
+        { status: 500, body: 'no room' },
+        { status: 503, body: 'later' },
+        { status: 200, body: 'thanks' },
+      ],
+    });
+    const retry_policy = { schedule_seconds: [1, 1] };
+    const endpoint = await tenant.createEndpoint('again', { url: receiver.url('/again'), retry_policy });
+    const before = Date.now();
+    const message = await tenant.publish('again', 'order.placed', { n: 1 });
+    expect(message.deliveries).toBe(1);
+    const delivery = await deliveryWhen('again', 'delivered');
+    expect(delivery).toMatchObject({ message_id: message.id, endpoint_id: endpoint.id, attempts: 3 });
+
+    const attempts = await tenant.attempts(delivery.id);
+    expect(attempts).toMatchObject([
+      {
+        number: 1,
+        trigger: 'publish',
+        outcome: 'failed',
+        error: { class: 'http_status' },
+        response: { status: 500, body: 'no room' },
+      },
+      {
+        number: 2,
+        trigger: 'retry',
+        outcome: 'failed',
+        error: { class: 'http_status' },
+        response: { status: 503, body: 'later' },
+      },
+      {
+        number: 3,
+        trigger: 'retry',
+        outcome: 'succeeded',
+        error: null,
+        response: { status: 200, body: 'thanks' },
+      },
+    ]);
+    const startedAt = attempts.map(({ started_at }) => Date.parse(started_at));
+    expect(startedAt[0]).toBeGreaterThanOrEqual(before - 1);
+    for (const [earlier, later] of [
+      [0, 1],
+      [1, 2],
+    ] as const) {
+      expect((startedAt[later] ?? 0) - (startedAt[earlier] ?? 0)).toBeGreaterThanOrEqual(1_000);
+    }
+    const received = receiver.at('/again');
+    expect(new Set(received.map(({ webhookId }) => webhookId))).toEqual(new Set([message.id]));
+    expect(new Set(received.map(({ headers }) => headers['webhook-timestamp'])).size).toBe(3);
+  }, 60_000);
+
+  it('is given up after the last step of the schedule, and the history says so', async () => {
+    await tenant.putAccount('never');
+    receiver.plan({ path: '/never', answers: [500] });
+    const retry_policy = { schedule_seconds: [1] };
+    await tenant.createEndpoint('never', { url: receiver.url('/never'), retry_policy });
+    await tenant.publish('never', 'order.placed', {});
+    const delivery = await deliveryWhen('never', 'exhausted');
+    expect((await tenant.attempts(delivery.id)).map(({ outcome }) => outcome)).toEqual(['failed', 'failed']);
+    expect(receiver.at('/never')).toHaveLength(2);
+  }, 60_000);
+
+  it('goes only where an enabled endpoint wants it', async () => {
+    await tenant.putAccount('choice');
+    const off = await tenant.createEndpoint('choice', { url: receiver.url('/off') });
+    await tenant.updateEndpoint(off.id, { enabled: false });
+    await tenant.createEndpoint('choice', { url: receiver.url('/other'), event_types: ['order.paid'] });
+    await tenant.createEndpoint('choice', { url: receiver.url('/on'), event_types: ['order.placed'] });
+    expect(await tenant.publish('choice', 'order.placed', {})).toMatchObject({ deliveries: 1 });
+    await deliveryWhen('choice', 'delivered');
+    expect(receiver.at('/on')).toHaveLength(1);
+    expect([...receiver.at('/off'), ...receiver.at('/other')]).toEqual([]);
+  });
+
+  it('is cancelled when its endpoint is deleted between two tries', async () => {
+    await tenant.putAccount('gone');
+    receiver.plan({ path: '/gone', answers: [500] });
+    const retry_policy = { schedule_seconds: [3] };
+    const { id } = await tenant.createEndpoint('gone', { url: receiver.url('/gone'), retry_policy });
+    await tenant.publish('gone', 'order.placed', {});
+    await receiver.whenReceived(1, ({ path }) => path === '/gone');
+    await tenant.deleteEndpoint(id);
+    const cancelled = await deliveryWhen('gone', 'cancelled');
+    expect(cancelled.attempts).toBe(1);
+    expect(receiver.at('/gone')).toHaveLength(1);
+  }, 60_000);
+});

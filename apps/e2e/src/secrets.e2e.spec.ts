@@ -1,0 +1,114 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Stack } from '@posthaste/local-stack';
+import { Receiver, RestClient, seedTenant, waitFor } from '@posthaste/test-kit';
+import pg from 'pg';
+import { startTestStack } from './test-stack.js';
+
+/** Text in which a secret could be found again, with where it was found. */
+type Places = Record<string, string>;
+
+/** A secret leaks in more forms than its own: with its base64 decoded, as hex, and as bytes stored in a column. */
+function formsOf(secret: string): string[] {
+  const bare = secret.replace(/^whsec_/, '');
+  const bytes = Buffer.from(bare, 'base64');
+  const forms = [secret, bare, Buffer.from(secret).toString('hex'), Buffer.from(secret).toString('base64')];
+  return bytes.length >= 24 ? [...forms, bytes.toString('hex')] : forms;
+}
+
+describe('secrets', () => {
+  let stack: Stack;
+  let receiver: Receiver;
+  let database: pg.Client;
+
+  beforeAll(async () => {
+    stack = await startTestStack({ env: { LOG_LEVEL: 'trace' } });
+    receiver = await Receiver.start();
+    database = new pg.Client(stack.databaseUrl);
+    database.on('error', () => undefined);
+    await database.connect();
+  }, 120_000);
+  afterAll(async () => {
+    await database.end();
+    await stack.stop();
+    await receiver.stop();
+  }, 60_000);
+
+  async function logFiles(): Promise<Places> {
+    const folder = path.join(stack.dataDir, 'logs');
+    return Object.fromEntries(
+      readdirSync(folder).map((name) => [`logs/${name}`, readFileSync(path.join(folder, name), 'latin1')]),
+    );
+  }
+
+  /** Every row of every schema, binary columns as hex and as text. */
+  async function databaseRows(): Promise<Places> {
+    const { rows } = await database.query<{ name: string; columns: string }>(
+      `select format('%I.%I', table_schema, table_name) as name,
+              string_agg(case data_type when 'bytea'
+                         then format('encode(%1$I, ''hex'') || '' '' || encode(%1$I, ''escape'')', column_name)
+                         else format('%I::text', column_name) end, ', ') as columns
+         from information_schema.columns
+        where table_schema not in ('pg_catalog', 'information_schema') group by 1`,
+    );
+    const places: Places = {};
+    for (const { name, columns } of rows) {
+      const found = await database.query<{ text: string }>(
+        `select concat_ws(' ', ${columns}) as text from ${name}`,
+      );
+      places[name] = found.rows.map(({ text }) => text).join('\n');
+    }
+    return places;
+  }
+
+  it('show up in no log file, no record, no row and no problem', async () => {
+    const tenant = await seedTenant(stack.url, stack.operatorKey);
+    await tenant.putAccount('canary');
+    receiver.plan({ path: '/canary', answers: [500, 200] });
+    const { id } = await tenant.createEndpoint('canary', {
+      url: receiver.url('/canary'),
+      retry_policy: { schedule_seconds: [0.2] },
+    });
+    const secrets = [await tenant.secretOf(id)];
+    await tenant.rest.ask('POST', `/v1/endpoints/${id}/secret/rotate`, { body: {} });
+    secrets.push(await tenant.secretOf(id));
+    await tenant.publish('canary', 'order.placed', {});
+    await waitFor(async () => (await tenant.deliveries('canary'))[0]?.status === 'delivered', {
+      what: 'the canary delivered',
+    });
+    const key = tenant.rest.key ?? '';
+    const { keks, pepper } = JSON.parse(readFileSync(path.join(stack.dataDir, 'secrets.json'), 'utf8')) as {
+      keks: string;
+      pepper: string;
+    };
+    const hidden = [...secrets, key, stack.operatorKey, pepper, keks.slice(keks.indexOf(':') + 1)];
+    expect(new Set(hidden).size).toBe(6);
+
+    const refused = [
+      await tenant.rest.send('POST', '/v1/tenants', { body: { name: key } }),
+      await new RestClient(stack.url, `${key}x`).send('GET', '/v1/accounts'),
+      await tenant.rest.send('POST', '/v1/accounts/canary/endpoints', { body: { secret: secrets[0] } }),
+      await tenant.rest.send('GET', `/v1/accounts?cursor=${key}`),
+    ];
+    expect(refused.every(({ status }) => status >= 400)).toBe(true);
+    const problems = Object.fromEntries(refused.map(({ bytes }, n) => [`problem ${n}`, bytes.toString()]));
+    const history = await tenant.rest.send('GET', '/v1/accounts/canary/deliveries');
+
+    // The services write their logs in chunks; a stop flushes them.
+    const services = ['management-api', 'dispatcher', 'retry-scheduler', 'audit-log'];
+    const rows = await databaseRows();
+    await Promise.all(services.map((name) => stack.process(name).stop()));
+    const places: Places = { ...(await logFiles()), ...rows, ...problems, history: history.bytes.toString() };
+    for (const service of services) expect(places[`logs/${service}.log`]?.length).toBeGreaterThan(0);
+    // The search finds what is there: the endpoint's id is in the rows of the log and of the history.
+    expect(Object.keys(rows).filter((name) => rows[name]?.includes(id)).length).toBeGreaterThan(2);
+
+    const leaks = Object.entries(places).flatMap(([place, text]) =>
+      hidden.flatMap((secret, n) =>
+        formsOf(secret).some((form) => text.includes(form)) ? [`secret ${n} in ${place}`] : [],
+      ),
+    );
+    expect(leaks).toEqual([]);
+  }, 120_000);
+});
