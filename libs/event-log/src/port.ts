@@ -76,6 +76,11 @@ export interface ConsumerOptions {
   topics: Pick<Topic, 'name'>[];
   /** At most this many records per partition and fetch. */
   maxBatchRecords?: number;
+  /**
+   * How long news may wait to be read together; 0 when not given. Then records are handed on as they come, at the
+   * price of a wake-up and a read for each; a consumer nobody waits for says how late it may be.
+   */
+  gatherMs?: number;
 }
 
 export interface LogProducer {

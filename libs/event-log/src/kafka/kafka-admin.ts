@@ -1,5 +1,5 @@
 import type { Topic } from '@posthaste/contracts';
-import { type Admin, ConfigResourceTypes } from 'kafkajs';
+import kafkajs, { type Admin } from 'kafkajs';
 import type { RenewableClient } from './renewable-client.js';
 import type { LogAdmin, PartitionRef, Position, TopicLayout } from '../port.js';
 
@@ -13,10 +13,10 @@ export class KafkaAdmin implements LogAdmin {
   ) {}
 
   async ensureTopics(topics: TopicLayout[], scale: 'production' | 'single'): Promise<void> {
-    const existing = new Set(await this.admin.use((client) => client.listTopics()));
+    const existing = new Set(await this.admin.ask((client) => client.listTopics()));
     const missing = topics.filter((topic) => !existing.has(topic.name));
     if (missing.length === 0) return;
-    const { brokers } = await this.admin.use((client) => client.describeCluster());
+    const { brokers } = await this.admin.ask((client) => client.describeCluster());
     const replicationFactor = Math.min(this.replicationFactor ?? 3, brokers.length);
     // Another service may be creating the same ones: that they exist already is no error to kafkajs.
     const wanted = missing.map((topic) => ({
@@ -25,7 +25,7 @@ export class KafkaAdmin implements LogAdmin {
       replicationFactor,
       configEntries: settingsOf(topic, replicationFactor),
     }));
-    await this.admin.use((client) => client.createTopics({ topics: wanted }));
+    await this.admin.ask((client) => client.createTopics({ topics: wanted }));
   }
 
   async endOffsets(topic: Named): Promise<Position[]> {
@@ -38,7 +38,7 @@ export class KafkaAdmin implements LogAdmin {
 
   async lag(group: string, topics: Named[]): Promise<(PartitionRef & { lag: number })[]> {
     const names = topics.map((topic) => topic.name);
-    const committed = await this.admin.use((client) =>
+    const committed = await this.admin.ask((client) =>
       client.fetchOffsets({ groupId: group, topics: names }),
     );
     const ofTopic = await Promise.all(
@@ -55,7 +55,7 @@ export class KafkaAdmin implements LogAdmin {
   }
 
   private async offsets(topic: string): Promise<{ partition: number; high: string; low: string }[]> {
-    const all = await this.admin.use((client) => client.fetchTopicOffsets(topic));
+    const all = await this.admin.ask((client) => client.fetchTopicOffsets(topic));
     return all.sort((a, b) => a.partition - b.partition);
   }
 }
@@ -88,7 +88,7 @@ export async function readableEnds(admin: Admin, topics: string[]): Promise<Posi
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
     resources: topics.map((name) => ({
-      type: ConfigResourceTypes.TOPIC,
+      type: kafkajs.ConfigResourceTypes.TOPIC,
       name,
       configNames: ['cleanup.policy'],
     })),

@@ -1,41 +1,38 @@
 import type { OutgoingRecord } from '../port.js';
 import type { Connection } from './connection.js';
-import { RECORDS_CHANNEL } from './schema.js';
+import { topicChannel } from './schema.js';
+import type { KnownTopic } from './topic-catalog.js';
 
-/** A record with its place; the topic by its id. */
+/** A record with its place. */
 export interface PlacedRecord {
-  topic: number;
+  topic: KnownTopic;
   partition: number;
   record: OutgoingRecord;
 }
 
 /**
  * One statement and one commit for a batch of many topics. It locks the heads of the partitions in (topic, partition)
- * order, so that two batches never wait for each other in a circle, moves them, numbers the records and notifies once.
+ * order, so that two batches never wait for each other in a circle, numbers the records, moves the heads and announces
+ * each topic once. The records come sorted by partition: records `first` to `beyond - 1` are one partition's.
  * All values travel as one parameter: an array of them would be written as hex text, twice the bytes.
  */
 const APPEND = `
-with input as (
-  select t, p, k, m, tr, ord,
-    substring($7::bytea from (sum(bytes) over (order by ord))::int - bytes + 1 for bytes) as v
-  from unnest($1::smallint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::int[])
-    with ordinality as i(t, p, k, m, tr, bytes, ord)
-), counted as (
-  select t, p, count(*) as n from input group by t, p
-), locked as materialized (
-  select h.topic, h.partition, c.n from log.partition_head h join counted c on h.topic = c.t and h.partition = c.p
+with head as materialized (
+  select h.topic, h.partition, h.next as base, p.first, p.beyond
+  from unnest($1::smallint[], $2::smallint[], $3::int[], $4::int[]) as p(topic, partition, first, beyond)
+  join log.partition_head h on h.topic = p.topic and h.partition = p.partition
   order by h.topic, h.partition for update of h
 ), moved as (
-  update log.partition_head h set next = h.next + l.n from locked l
-  where h.topic = l.topic and h.partition = l.partition
-  returning h.topic, h.partition, h.next - l.n as base
+  update log.partition_head h set next = d.base + d.beyond - d.first from head d
+  where h.topic = d.topic and h.partition = d.partition
 ), inserted as (
   insert into log.record (topic, partition, "offset", appended_at, key, meta, trace, value)
-  select i.t, i.p, m.base + row_number() over (partition by i.t, i.p order by i.ord) - 1,
-    statement_timestamp(), i.k, i.m, i.tr, i.v
-  from input i join moved m on m.topic = i.t and m.partition = i.p
+  select d.topic, d.partition, d.base + i - d.first, extract(epoch from statement_timestamp()) * 1000,
+    ($5::text[])[i], ($6::text[])[i], ($7::text[])[i],
+    substring($9::bytea from ($8::int[])[i] for ($8::int[])[i + 1] - ($8::int[])[i])
+  from head d, generate_series(d.first, d.beyond - 1) i
 )
-select topic, partition, base, (select pg_notify('${RECORDS_CHANNEL}', $8)) is null from moved`;
+select d.topic, d.partition, d.base, (select count(pg_notify(c, '')) from unnest($10::text[]) c) from head d`;
 
 /** Answers the records' offsets, in their order. */
 export async function appendRecords(
@@ -43,27 +40,54 @@ export async function appendRecords(
   batch: PlacedRecord[],
   timeoutMs: number,
 ): Promise<number[]> {
-  const topics = batch.map((placed) => placed.topic);
+  const runs = runsOf(batch);
+  const sorted = runs.flatMap((run) => run.places.map((place) => (batch[place] as PlacedRecord).record));
+  const starts = [1];
+  for (const { value } of sorted) starts.push((starts.at(-1) as number) + value.length);
+  let counted = 1;
+  const firsts = runs.map(({ places }) => (counted += places.length) - places.length);
   const values = [
-    topics,
-    batch.map((placed) => placed.partition),
-    batch.map((placed) => placed.record.key),
-    batch.map((placed) => placed.record.meta ?? null),
-    batch.map((placed) => placed.record.trace ?? null),
-    batch.map((placed) => placed.record.value.length),
-    Buffer.concat(batch.map((placed) => placed.record.value)),
-    [...new Set(topics)].join(','),
+    runs.map((run) => run.topic.id),
+    runs.map((run) => run.partition),
+    firsts,
+    runs.map(({ places }, i) => (firsts[i] as number) + places.length),
+    sorted.map((record) => record.key),
+    sorted.map((record) => record.meta ?? null),
+    sorted.map((record) => record.trace ?? null),
+    starts,
+    sorted.length === 1 ? sorted[0]?.value : Buffer.concat(sorted.map((record) => record.value)),
+    [...new Set(runs.map((run) => topicChannel(run.topic.name)))],
   ];
   const rows = await connection.query<[number, number, string]>(
     { name: 'append', text: APPEND, values },
     timeoutMs,
   );
-  const next = new Map(rows.map(([topic, partition, base]) => [topic * 65_536 + partition, Number(base)]));
-  return batch.map(({ topic, partition }) => {
-    const slot = topic * 65_536 + partition;
-    const offset = next.get(slot);
-    if (offset === undefined) throw new Error(`partition ${partition} of topic ${topic} has no head`);
-    next.set(slot, offset + 1);
-    return offset;
-  });
+  const bases = new Map(rows.map(([topic, partition, base]) => [slotOf(topic, partition), Number(base)]));
+  const offsets = new Array<number>(batch.length);
+  for (const { topic, partition, places } of runs) {
+    const base = bases.get(slotOf(topic.id, partition));
+    if (base === undefined) throw new Error(`partition ${partition} of topic ${topic.name} has no head`);
+    places.forEach((place, i) => (offsets[place] = base + i));
+  }
+  return offsets;
 }
+
+/** The records of one partition, by their places in the batch. */
+interface Run {
+  topic: KnownTopic;
+  partition: number;
+  places: number[];
+}
+
+function runsOf(batch: PlacedRecord[]): Run[] {
+  const runs = new Map<number, Run>();
+  batch.forEach(({ topic, partition }, place) => {
+    const slot = slotOf(topic.id, partition);
+    const run = runs.get(slot);
+    if (run) run.places.push(place);
+    else runs.set(slot, { topic, partition, places: [place] });
+  });
+  return [...runs.values()];
+}
+
+const slotOf = (topic: number, partition: number): number => topic * 65_536 + partition;

@@ -64,7 +64,7 @@ async function compact(client: pg.Client, topic: number): Promise<number> {
     // What is older than the last compaction is the last of its key.
     const tombstones = await client.query(
       `delete from log.record where topic = $1 and partition = $2 and "offset" < $3 and octet_length(value) = 0
-         and appended_at < clock_timestamp() - $4 * interval '1 day'
+         and appended_at < extract(epoch from clock_timestamp()) * 1000 - $4 * 86400000.0
          and not exists (select from log.record later where later.topic = $1 and later.partition = $2
                            and later.key = record.key and later."offset" > record."offset")`,
       [topic, partition, next, TOMBSTONE_DAYS],
@@ -99,7 +99,7 @@ async function retainOnce(
 ): Promise<number> {
   const { rows } = await client.query<{ deleted: string }>(
     `with oldest as (
-       select "offset", appended_at < clock_timestamp() - $3 * interval '1 ms' as expired
+       select "offset", appended_at < extract(epoch from clock_timestamp()) * 1000 - $3 as expired
        from log.record where topic = $1 and partition = $2 order by "offset" limit $4
      ), bound as (
        select coalesce(min("offset") filter (where not expired), max("offset") + 1) as keep_from from oldest

@@ -28,7 +28,7 @@ export interface PostgresConsumerOptions extends ConsumerOptions {
   membership: GroupMembership;
   source: FetchSource;
   ends(): Promise<Position[]>;
-  /** Tells the loop of news in topics, and of the group's; answers how to stop that. */
+  /** Tells the loop of news in the topics, and of the group's; answers how to stop that. */
   subscribe(loop: FetchLoop, onGroupNews: () => void, onReconnected: () => void): () => void;
   hooks: EventLogHooks;
   leaseMs: number;

@@ -161,7 +161,7 @@ describe('the log on PostgreSQL, beyond the port', () => {
     const topic = newTopic(1, { policy: 'delete', retentionMs: 3_600_000 });
     await log.admin.ensureTopics([topic], 'single');
     await log.producer.append(['a', 'b', 'c'].map((text) => textRecord(topic, 'k', text)));
-    const age = `update log.record set appended_at = now() - interval '2 hours'
+    const age = `update log.record set appended_at = appended_at - 2 * 3600000
                  where topic = (select id from log.topic where name = $1) and "offset" < $2`;
     await client.query(age, [topic.name, 2]);
     await log.maintain();
@@ -186,7 +186,7 @@ describe('the log on PostgreSQL, beyond the port', () => {
     await log.maintain();
     expect((await readAll(log, topic)).map((record) => record.offset)).toEqual([0, 2]);
     await client.query(
-      `update log.record set appended_at = now() - interval '8 days'
+      `update log.record set appended_at = appended_at - 8 * 86400000
                         where topic = (select id from log.topic where name = $1)`,
       [topic.name],
     );

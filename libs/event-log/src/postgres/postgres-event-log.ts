@@ -19,7 +19,7 @@ import { maintain } from './maintenance.js';
 import { PostgresConsumer } from './postgres-consumer.js';
 import { PostgresProducer } from './postgres-producer.js';
 import { readRecords } from './read-records.js';
-import { ensureSchema, ensureTopics, GROUPS_CHANNEL, RECORDS_CHANNEL } from './schema.js';
+import { ensureSchema, ensureTopics, GROUPS_CHANNEL, topicChannel } from './schema.js';
 import { TopicCatalog } from './topic-catalog.js';
 
 /**
@@ -31,7 +31,8 @@ import { TopicCatalog } from './topic-catalog.js';
  *
  * Connections of a process: two for appending and one for reading, made when first needed, and one control connection
  * that listens for news and carries heartbeats, commits and the members' locks. Notifications only save waiting: what
- * they miss is found by a look each `pollMs`.
+ * they miss is found by a look each `pollMs`. A notification wakes every process that listens to anything, so one that
+ * only gathers (`gatherMs`) listens to nothing and looks by the clock; of its group's news its heartbeats tell it.
  */
 export interface PostgresEventLogOptions {
   url: string;
@@ -61,7 +62,9 @@ export class PostgresEventLog extends EventLog {
   readonly #reading: Connection;
   readonly #catalog: TopicCatalog;
   readonly #source: FetchSource;
-  readonly #loops = new Set<FetchLoop>();
+  /** Loops to be told of news at once, with their topics. */
+  readonly #loops = new Map<FetchLoop, string[]>();
+  readonly #channels = new Set<string>();
   readonly #groupListeners = new Map<string, Set<() => void>>();
   readonly #reconnectListeners = new Set<() => void>();
   readonly #timers: NodeJS.Timeout[] = [];
@@ -106,7 +109,7 @@ export class PostgresEventLog extends EventLog {
       startOffsets: (topic) => this.#offsets('start', [topic.name]),
       lag: (group, topics) => this.#lag(group, topics),
     };
-    this.#every(options.pollMs ?? 1_000, () => this.#loops.forEach((loop) => loop.wake()));
+    this.#every(options.pollMs ?? 1_000, () => this.#loops.forEach((_, loop) => loop.wake()));
     this.#every(options.maintenanceMs ?? 60_000, () => {
       this.#maintaining ??= this.maintain()
         .catch((error: unknown) => hooks.onWarning?.('cleaning the log failed', { error }))
@@ -123,7 +126,10 @@ export class PostgresEventLog extends EventLog {
       source: this.#source,
       ends: () => this.#offsets('next', topics),
       subscribe: (loop, onGroupNews, onReconnected) => {
-        const stopLoop = this.#subscribe(loop);
+        const stopLoop =
+          (options.gatherMs ?? 0) > 0
+            ? this.#wakeEvery(options.gatherMs ?? 0, loop)
+            : this.#subscribe(loop, topics, [GROUPS_CHANNEL]);
         const listeners = this.#groupListeners.get(options.group) ?? new Set();
         this.#groupListeners.set(options.group, listeners.add(onGroupNews));
         this.#reconnectListeners.add(onReconnected);
@@ -147,16 +153,16 @@ export class PostgresEventLog extends EventLog {
 
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    await Promise.all([...this.#loops].map((loop) => loop.close()));
+    await Promise.all([...this.#loops.keys()].map((loop) => loop.close()));
     await this.producer.close(0);
     await this.#maintaining;
     await Promise.all([this.#reading.close(), this.#control.close()]);
   }
 
   async #listen(client: pg.Client): Promise<void> {
-    await client.query(`listen ${RECORDS_CHANNEL}; listen ${GROUPS_CHANNEL}`);
+    if (this.#channels.size > 0) await client.query(listenTo(this.#channels));
     // What was announced while nobody listened.
-    for (const loop of this.#loops) loop.wake();
+    for (const loop of this.#loops.keys()) loop.wake();
     for (const onReconnected of this.#reconnectListeners) onReconnected();
   }
 
@@ -165,22 +171,35 @@ export class PostgresEventLog extends EventLog {
       for (const onNews of this.#groupListeners.get(payload) ?? []) onNews();
       return;
     }
-    for (const id of payload.split(',')) {
-      const name = this.#catalog.byId(Number(id))?.name;
-      if (name !== undefined) for (const loop of this.#loops) loop.wake(name);
+    for (const [loop, topics] of this.#loops) {
+      for (const topic of topics) if (topicChannel(topic) === channel) loop.wake(topic);
     }
   }
 
-  #subscribe(loop: FetchLoop): () => void {
-    this.#loops.add(loop);
+  #subscribe(loop: FetchLoop, topics: string[], alsoListenTo: string[] = []): () => void {
+    this.#loops.set(loop, topics);
+    const channels = [...topics.map(topicChannel), ...alsoListenTo].filter((c) => !this.#channels.has(c));
+    if (channels.length > 0) {
+      for (const channel of channels) this.#channels.add(channel);
+      // Should it fail, the connection is down and listens to all of them when it is up again.
+      void this.#control.query({ text: listenTo(channels) }, CONTROL_TIMEOUT_MS).then(
+        () => loop.wake(),
+        () => undefined,
+      );
+    }
     return () => this.#loops.delete(loop);
+  }
+
+  #wakeEvery(gatherMs: number, loop: FetchLoop): () => void {
+    const timer = setInterval(() => loop.wake(), gatherMs);
+    return () => clearInterval(timer);
   }
 
   async #follow(...[topic, onRecord]: Parameters<LogReader['follow']>): ReturnType<LogReader['follow']> {
     return follow({
       ends: await this.#offsets('next', [topic.name]),
       source: this.#source,
-      subscribe: (loop) => this.#subscribe(loop),
+      subscribe: (loop) => this.#subscribe(loop, [topic.name]),
       onRecord,
       hooks: this.#hooks,
     });
@@ -235,4 +254,8 @@ export class PostgresEventLog extends EventLog {
     timer.unref();
     this.#timers.push(timer);
   }
+}
+
+function listenTo(channels: Iterable<string>): string {
+  return [...channels].map((channel) => `listen ${pg.escapeIdentifier(channel)}`).join(';');
 }

@@ -86,7 +86,7 @@ export class PostgresProducer implements LogProducer {
         if (!topic) throw new Error(`topic ${record.topic.name} is not known`);
         const partition = partitionOf(record.key, topic.partitions);
         positions[index] = { topic: topic.name, partition, offset: -1 };
-        lanes[partition % lanes.length]?.add({ topic: topic.id, partition, record, index, append });
+        lanes[partition % lanes.length]?.add({ topic, partition, record, index, append });
       });
     });
   }

@@ -9,7 +9,7 @@ import type { TopicCatalog } from './topic-catalog.js';
  * cut short was read to the head, over gaps too, so that a compacted end does not look like records still to come.
  */
 const READ = `
-select w.t, w.p, h.next, r."offset", (extract(epoch from r.appended_at) * 1000)::bigint, r.key, r.meta, r.trace, r.value
+select w.t, w.p, h.next, r."offset", r.appended_at, r.key, r.meta, r.trace, r.value
 from unnest($1::smallint[], $2::smallint[], $3::bigint[]) as w(t, p, o)
 join log.partition_head h on h.topic = w.t and h.partition = w.p
 left join lateral (

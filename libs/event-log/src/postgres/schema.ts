@@ -6,13 +6,14 @@ import type { TopicLayout } from '../port.js';
  *
  * - `topic`, `partition_head`: what there is. A head holds the next offset of its partition, and the oldest one kept;
  *   locking it is what makes offsets gapless and appends to one partition wait for each other.
- * - `record`: values are kept uncompressed outside the row once they are large (`external`): most of the work on a
+ * - `record`: `appended_at` is in ms since 1970, as it leaves the log. Values are kept uncompressed outside the row once they are large (`external`): most of the work on a
  *   record does not touch its value.
  * - `group_member`, `partition_lease`, `committed`: who reads what, and how far. A member lives while its lease runs
  *   and its session holds its advisory lock (MEMBER_LOCKS, member); the lock goes with a killed process at once, the
  *   lease covers a frozen one. A partition lease is for partition i of every topic of the group.
  */
-export const RECORDS_CHANNEL = 'log_records';
+/** Announces records of a topic, without a payload. */
+export const topicChannel = (topic: string): string => `log_topic_${topic}`;
 export const GROUPS_CHANNEL = 'log_groups';
 /** First halves of advisory locks. */
 export const MEMBER_LOCKS = 0x706f7301;
@@ -43,7 +44,7 @@ create table if not exists log.record (
   topic smallint not null,
   partition smallint not null,
   "offset" bigint not null,
-  appended_at timestamptz not null,
+  appended_at bigint not null,
   key text not null,
   meta text,
   trace text,
