@@ -1,11 +1,14 @@
 import 'reflect-metadata';
+import { topics } from '@posthaste/contracts';
+import { openConfiguredLog } from '@posthaste/event-log';
 import { runService } from '@posthaste/runtime';
 import { startAuditLog } from './audit-log.js';
 import { AuditLogConfig, environment } from './config.js';
-import { openLog } from './open-log.js';
 
 await runService('audit-log', AuditLogConfig, environment, async (context) => {
-  const log = await openLog(context.config, context.logger);
+  const { config, logger } = context;
+  const used = [topics.messages, topics.deliveries];
+  const log = await openConfiguredLog(config, { name: 'audit-log', topics: used, logger });
   const service = await startAuditLog({ ...context, log, meter: context.telemetry.meter });
   return {
     stop: async () => {

@@ -1,10 +1,13 @@
+import { topics } from '@posthaste/contracts';
+import { openConfiguredLog } from '@posthaste/event-log';
 import { runService } from '@posthaste/runtime';
 import { DispatcherConfig, environment } from './config.js';
 import { startDispatcher } from './dispatcher.js';
-import { openLog } from './open-log.js';
 
 await runService('dispatcher', DispatcherConfig, environment, async (context) => {
-  const log = await openLog(context.config, context.logger);
+  const { config, logger } = context;
+  const used = [topics.messages, topics.due, topics.deliveries, topics.config];
+  const log = await openConfiguredLog(config, { name: 'dispatcher', topics: used, logger });
   const dispatcher = await startDispatcher({ ...context, log });
   return {
     stop: async () => {

@@ -3,14 +3,8 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { topics } from '@posthaste/contracts';
 import { parseEgressPolicy } from '@posthaste/egress';
-import { type EventLog, openEventLog } from '@posthaste/event-log';
-import {
-  createPool,
-  kafkaBrokers,
-  migrate,
-  type RunningService,
-  type ServiceContext,
-} from '@posthaste/runtime';
+import { openConfiguredLog } from '@posthaste/event-log';
+import { createPool, migrate, type RunningService, type ServiceContext } from '@posthaste/runtime';
 import { parseKeks, Vault } from '@posthaste/vault';
 import { DataSource } from 'typeorm';
 import { Authenticator, guardRoutes } from './access/authenticate.js';
@@ -46,7 +40,11 @@ export async function startManagementApi({
 >): Promise<ManagementApi> {
   await migrate(config.DATABASE_URL, 'config', [Configuration1790000000000]);
   const database = await openDatabase(config);
-  const log = await openLog(config);
+  const log = await openConfiguredLog(config, {
+    name: 'management-api',
+    topics: Object.values(topics),
+    logger,
+  });
   const relay = new OutboxRelay({ databaseUrl: config.DATABASE_URL, log, logger });
   relay.start();
   health.addCheck('relay', () => relay.failure());
@@ -109,17 +107,9 @@ async function openDatabase(config: ManagementApiConfig): Promise<DataSource> {
     connectTimeoutMS: 5_000,
     extra: {
       keepAlive: true,
-      options: '-c statement_timeout=10s -c idle_in_transaction_session_timeout=10s',
+      // A frozen server does not keep its own time limits.
+      query_timeout: 7_000,
+      options: '-c statement_timeout=5s -c idle_in_transaction_session_timeout=10s',
     },
   }).initialize();
-}
-
-async function openLog(config: ManagementApiConfig): Promise<EventLog> {
-  const log = await openEventLog(
-    config.POSTHASTE_LOG === 'kafka'
-      ? { kind: 'kafka', brokers: kafkaBrokers(config), clientId: 'management-api' }
-      : { kind: 'postgres', url: config.DATABASE_URL },
-  );
-  await log.admin.ensureTopics(Object.values(topics) as never, config.POSTHASTE_SCALE);
-  return log;
 }

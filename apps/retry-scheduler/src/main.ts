@@ -1,11 +1,14 @@
 import 'reflect-metadata';
+import { topics } from '@posthaste/contracts';
+import { openConfiguredLog } from '@posthaste/event-log';
 import { runService } from '@posthaste/runtime';
 import { environment, RetrySchedulerConfig } from './config.js';
-import { openLog } from './open-log.js';
 import { startRetryScheduler } from './retry-scheduler.js';
 
 await runService('retry-scheduler', RetrySchedulerConfig, environment, async (context) => {
-  const log = await openLog(context.config, context.logger);
+  const { config, logger } = context;
+  const used = [topics.deliveries, topics.due];
+  const log = await openConfiguredLog(config, { name: 'retry-scheduler', topics: used, logger });
   const service = await startRetryScheduler({ ...context, log, meter: context.telemetry.meter });
   return {
     stop: async () => {

@@ -36,4 +36,5 @@ export {
 } from './postgres-projection.js';
 export { endsOf, ProjectionPositions } from './projection-positions.js';
 export { PartitionWindow } from './partition-window.js';
+export { openConfiguredLog, type LogConfig } from './open-configured-log.js';
 export { openEventLog, type OpenEventLogOptions } from './open-event-log.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import { CommonConfig, ConfigError, describeConfig, kafkaBrokers, readConfig } from './index.js';
+import { CommonConfig, ConfigError, describeConfig, readConfig } from './index.js';
 
 const env = { DATABASE_URL: 'postgres://app@127.0.0.1:5432/posthaste', OPS_PORT: '9400' };
 
@@ -30,10 +30,5 @@ describe('a configuration', () => {
       meaning: 'Where the log lives',
     });
     expect(keys.find(({ name }) => name === 'DATABASE_URL')?.default).toBe('required');
-  });
-
-  it('lists brokers', () => {
-    expect(kafkaBrokers({ KAFKA_BROKERS: 'a:1,b:2' })).toEqual(['a:1', 'b:2']);
-    expect(kafkaBrokers({})).toEqual([]);
   });
 });

@@ -41,11 +41,6 @@ export function port() {
   return z.coerce.number().int().min(0).max(65_535);
 }
 
-/** The broker list as kafkajs wants it. */
-export function kafkaBrokers(config: Pick<CommonConfig, 'KAFKA_BROKERS'>): string[] {
-  return (config.KAFKA_BROKERS ?? '').split(',').filter((broker) => broker !== '');
-}
-
 export class ConfigError extends Error {
   constructor(readonly problems: string[]) {
     super(`configuration: ${problems.join('; ')}`);

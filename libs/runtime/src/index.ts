@@ -3,7 +3,6 @@ export {
   ConfigError,
   commonConfig,
   describeConfig,
-  kafkaBrokers,
   port,
   readConfig,
 } from './config.js';
