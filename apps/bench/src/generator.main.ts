@@ -10,6 +10,7 @@ import { serveOrders } from './worker-process.js';
  * then counts against every message it delayed (no coordinated omission).
  */
 const CONNECTIONS = 64;
+const TIMER_MS = 1.1;
 
 class Load {
   private readonly pool: Pool;
@@ -68,8 +69,8 @@ class Load {
         const dueMs = startMs + (next * 1000) / perSecond;
         const earlyMs = dueMs - nowMs();
         if (earlyMs > 0) {
-          // Timers are a millisecond coarse; the last one is spent turning the loop.
-          if (earlyMs > 2) setTimeout(tick, earlyMs - 2);
+          // Timers are a millisecond coarse. What is left is spent turning the loop, and taken from what is measured.
+          if (earlyMs > TIMER_MS) setTimeout(tick, earlyMs - TIMER_MS);
           else setImmediate(tick);
           return;
         }

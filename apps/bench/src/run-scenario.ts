@@ -38,6 +38,11 @@ export interface Workers {
 }
 
 const PATIENCE_MS = 20_000;
+/** As much at a time as the throughput scenario: what is measured afterwards is compiled and connected. */
+const WARM_UP_PACE = { inFlight: 64 };
+const QUIET_CPU_SHARE = 0.1;
+const QUIET_LOOK_MS = 500;
+const QUIET_LIMIT_MS = 20_000;
 
 export async function runScenario(
   scenario: Scenario,
@@ -47,10 +52,11 @@ export async function runScenario(
 ): Promise<RunResult> {
   const { publishUrl: url, headers } = stack;
   const target = { url, headers, prefix: '{"event_type":"bench.sent","payload":', suffix: '}' };
-  const warm = await runLoad({ ...scenario, count: scenario.warmUp }, workers, target);
+  const warm = await runLoad({ ...scenario, count: scenario.warmUp, pace: WARM_UP_PACE }, workers, target);
   if (warm.collected.distinct < warm.generated.accepted) {
     throw new Error(`the warm-up lost ${warm.generated.accepted - warm.collected.distinct} messages`);
   }
+  await whenQuiet(stack);
   const before = stack.costs();
   const load = await runLoad(scenario, workers, target);
   const processes = costsPer1000(before, stack.costs(), load.collected.distinct);
@@ -72,6 +78,16 @@ export async function calibrate(
     processes: {},
     cpuMsPerDelivery: 0,
   };
+}
+
+/** History is written a little after delivery: what the warm-up left to do must not count. */
+async function whenQuiet(stack: BenchStack): Promise<void> {
+  const used = (): number => Object.values(stack.costs()).reduce((sum, cost) => sum + cost.cpuSeconds, 0);
+  const deadline = performance.now() + QUIET_LIMIT_MS;
+  for (let before = used(); performance.now() < deadline; before = used()) {
+    await new Promise((resolve) => setTimeout(resolve, QUIET_LOOK_MS));
+    if (used() - before < (QUIET_CPU_SHARE * QUIET_LOOK_MS) / 1_000) return;
+  }
 }
 
 interface Load {

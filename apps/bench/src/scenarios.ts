@@ -8,13 +8,13 @@ export interface Scenario {
   count: number;
   payloadBytes: number;
   pace: GenerateOrder['pace'];
-  /** Sent before, at the same pace, and not counted. */
+  /** Sent before, 64 at a time, and not counted. */
   warmUp: number;
 }
 
 /** The two every figure of another product was taken with; the sizes may be made smaller for a quick look. */
 export function scenarioOf(name: ScenarioName, sizes: { count?: number; warmUp?: number }): Scenario {
-  const warmUp = sizes.warmUp ?? 2_000;
+  const warmUp = sizes.warmUp ?? 5_000;
   switch (name) {
     case 'throughput':
       return { name, count: sizes.count ?? 20_000, payloadBytes: 1_024, pace: { inFlight: 64 }, warmUp };
