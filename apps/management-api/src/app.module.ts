@@ -56,14 +56,15 @@ function providersWithin(surroundings: Surroundings): Provider[] {
   const { database, vault, egress, cursors, pepper, logger } = surroundings;
   const changes = new Changes(database);
   const accountsOf = new Accounts(database, changes, cursors);
+  const endpointsOf = new Endpoints(database, changes, cursors, vault, egress);
   return [
     { provide: APP_FILTER, useValue: new ProblemFilter(logger) },
     { provide: APP_PIPE, useClass: ValidationPipe },
     { provide: Tenants, useValue: new Tenants(database, changes, cursors, vault) },
     { provide: Keys, useValue: new Keys(database, changes, cursors, pepper) },
     { provide: Accounts, useValue: accountsOf },
-    { provide: Endpoints, useValue: new Endpoints(database, changes, cursors, vault, egress) },
+    { provide: Endpoints, useValue: endpointsOf },
     { provide: EventTypes, useValue: new EventTypes(database, changes, cursors) },
-    { provide: History, useValue: new History(surroundings.history, accountsOf, cursors) },
+    { provide: History, useValue: new History(surroundings.history, accountsOf, endpointsOf, cursors) },
   ];
 }

@@ -15,6 +15,7 @@ import { Cursors } from './http/cursors.js';
 import { HistoryReader } from './history/index.js';
 import { serveDocs } from './http/docs.js';
 import { openApiDocument } from './http/openapi.js';
+import { undocumentedRoutes } from './http/routes.js';
 import { createAdapter, prepareServer } from './http/server.js';
 import { Configuration1790000000000 } from './migrations/1790000000000-configuration.js';
 import { publishOpenApi, publishPool, registerPublish } from './publish/index.js';
@@ -80,7 +81,11 @@ export async function startManagementApi({
     pepper: config.POSTHASTE_KEY_PEPPER,
     operatorKey: config.POSTHASTE_OPERATOR_KEY,
   });
-  await serveDocs(fastify, openApiDocument({ controllers, others: [publishOpenApi()], version: VERSION }));
+  const document = openApiDocument({ controllers, others: [publishOpenApi()], version: VERSION });
+  await serveDocs(fastify, document);
+  await app.init();
+  const undocumented = undocumentedRoutes(fastify, document);
+  if (undocumented.length > 0) throw new Error(`not in the OpenAPI document: ${undocumented.join(', ')}`);
   await app.listen(config.HTTP_PORT, config.HTTP_HOST);
   const { address, port } = app.getHttpServer().address() as AddressInfo;
   logger.info({ address, port }, 'http.listening');

@@ -10,7 +10,7 @@ export const HISTORY_PACKAGE = 'posthaste.history.v1';
 export const HISTORY_SERVICE = 'History';
 export const historyLoader = { keepCase: true, longs: Number, defaults: false, arrays: true } as const;
 
-/** Both sides must allow it: 200 due deliveries of 256 KB are far above gRPC's 4 MB. */
+/** Both sides must allow it: 100 due deliveries of 256 KB are far above gRPC's 4 MB. */
 export const HISTORY_MESSAGE_BYTES = 64 * 1024 * 1024;
 
 /** Where the .proto lies: beside a bundle, or in the source tree. */

@@ -61,6 +61,7 @@ export {
   PatchEndpoint,
   RotateSecret,
 } from './http/endpoint.js';
+export { customHeaderRule } from './http/custom-headers.js';
 export { CreateEventType, EventType, EventTypeName, PatchEventType } from './http/event-type.js';
 export { UID_PATTERN, Uid } from './http/names.js';
 export { listOf, PageQuery, ProblemDetails } from './http/paging.js';

@@ -40,6 +40,38 @@ export class RestClient {
     return { status: response.status, headers: response.headers, bytes, json: parsed(bytes) as T };
   }
 
+  get<T = unknown>(path: string, headers: Record<string, string> = {}): Promise<RestAnswer<T>> {
+    return this.send('GET', path, { headers });
+  }
+
+  post<T = unknown>(
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<RestAnswer<T>> {
+    return this.send('POST', path, { body, headers });
+  }
+
+  put<T = unknown>(
+    path: string,
+    body: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<RestAnswer<T>> {
+    return this.send('PUT', path, { body, headers });
+  }
+
+  patch<T = unknown>(
+    path: string,
+    body: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<RestAnswer<T>> {
+    return this.send('PATCH', path, { body, headers });
+  }
+
+  delete<T = unknown>(path: string, headers: Record<string, string> = {}): Promise<RestAnswer<T>> {
+    return this.send('DELETE', path, { headers });
+  }
+
   /** The JSON of a successful answer; anything else is thrown with the problem in its message. */
   async ask<T>(method: string, path: string, request: RestRequest = {}): Promise<T> {
     const answer = await this.send<T>(method, path, request);

@@ -51,9 +51,13 @@ export class TenantClient {
     readonly rest: RestClient,
   ) {}
 
+  get key(): string {
+    return this.rest.key ?? '';
+  }
+
   /** The same tenant through another replica. */
   through(url: string): TenantClient {
-    return new TenantClient(this.id, this.keyId, new RestClient(url, this.rest.key));
+    return new TenantClient(this.id, this.keyId, new RestClient(url, this.key));
   }
 
   putAccount(uid: string): Promise<{ id: string; uid: string }> {

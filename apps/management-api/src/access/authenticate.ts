@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
-import { Problem } from '@posthaste/runtime';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { DataSource } from 'typeorm';
+import { forbidden, unauthenticated } from '../http/refusals.js';
 import { isSameDigest, keyDigest, parseKey } from './api-key.js';
 import type { Principal } from './principal.js';
 
@@ -13,8 +13,6 @@ declare module 'fastify' {
     access?: AccessRule;
   }
 }
-
-const KEY_NAMES = { operator: 'the operator key', tenant: 'a tenant key', account: 'an account key' };
 
 interface KeyRow {
   tenant: string;
@@ -72,17 +70,12 @@ export function bearerOf(authorization: string | undefined): string | null {
 /** Guards every route that has an access rule, before its body is read: a stranger's megabyte is never parsed. */
 export function guardRoutes(fastify: FastifyInstance, authenticator: Authenticator): void {
   fastify.decorateRequest('principal', null);
-  fastify.addHook('onRequest', async (request: FastifyRequest, reply) => {
+  fastify.addHook('onRequest', async (request: FastifyRequest) => {
     const { access } = request.routeOptions.config;
     if (!access || request.is404) return;
     const principal = await authenticator.authenticate(request.headers.authorization);
-    if (!principal) {
-      reply.header('www-authenticate', 'Bearer');
-      throw new Problem('unauthenticated', 'Send a valid API key as Authorization: Bearer <key>.');
-    }
-    if (!access.includes(principal.kind)) {
-      throw new Problem('forbidden', `This needs ${access.map((kind) => KEY_NAMES[kind]).join(' or ')}.`);
-    }
+    if (!principal) throw unauthenticated(request.headers.authorization);
+    if (!access.includes(principal.kind)) throw forbidden(access);
     request.principal = principal;
   });
 }

@@ -1,21 +1,9 @@
-import {
-  Body,
-  Controller,
-  Delete,
-  Get,
-  Headers,
-  Inject,
-  Param,
-  Patch,
-  Put,
-  Query,
-  Res,
-} from '@nestjs/common';
+import { Body, Controller, Delete, Get, Inject, Param, Patch, Put, Query, Res } from '@nestjs/common';
 import { Account, listOf, PageQuery, PatchAccount, PutAccount, Uid } from '@posthaste/contracts';
 import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
 import { type Author, By, type Reach, Within } from '../access/principal.js';
-import { etagOf } from '../http/if-match.js';
+import { IfMatch, withEtag } from '../http/if-match.js';
 import { Operation } from '../http/operation.js';
 import { Accounts, accountView } from './accounts.js';
 
@@ -54,13 +42,12 @@ export class AccountsController {
     @Within() reach: Reach,
     @Param('account', { schema: Uid }) ref: string,
     @Body({ schema: PutAccount }) input: PutAccount,
-    @Headers('if-match') ifMatch: string | undefined,
+    @IfMatch() ifMatch: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
     const { row, created } = await this.accounts.put(author, reach, ref, input, ifMatch);
     if (created) reply.status(201).header('location', `/v1/accounts/${encodeURIComponent(row.uid)}`);
-    reply.header('etag', etagOf(row.version));
-    return accountView(row);
+    return withEtag(reply, row, accountView);
   }
 
   @Get(':account')
@@ -79,8 +66,7 @@ export class AccountsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
     const row = await this.accounts.get(reach, ref);
-    reply.header('etag', etagOf(row.version));
-    return accountView(row);
+    return withEtag(reply, row, accountView);
   }
 
   @Patch(':account')
@@ -98,12 +84,11 @@ export class AccountsController {
     @Within() reach: Reach,
     @Param('account') ref: string,
     @Body({ schema: PatchAccount }) patch: z.infer<typeof PatchAccount>,
-    @Headers('if-match') ifMatch: string | undefined,
+    @IfMatch() ifMatch: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
     const row = await this.accounts.patch(author, reach, ref, patch, ifMatch);
-    reply.header('etag', etagOf(row.version));
-    return accountView(row);
+    return withEtag(reply, row, accountView);
   }
 
   @Delete(':account')
@@ -118,7 +103,7 @@ export class AccountsController {
     @By() author: Author,
     @Within() reach: Reach,
     @Param('account') ref: string,
-    @Headers('if-match') ifMatch: string | undefined,
+    @IfMatch() ifMatch: string | undefined,
   ): Promise<void> {
     await this.accounts.remove(author, reach, ref, ifMatch);
   }

@@ -11,16 +11,15 @@ import { Problem } from '@posthaste/runtime';
 import { type DataSource, type EntityManager, IsNull } from 'typeorm';
 import type { z } from 'zod';
 import type { Author, Reach } from '../access/principal.js';
-import { type Changes, type Draft, sqlState } from '../changes/changes.js';
+import { type Changes, type Draft, isTaken } from '../changes/changes.js';
 import { endpointKind, EndpointRow } from '../endpoints/endpoint.entity.js';
 import type { Cursors, Page } from '../http/cursors.js';
 import { requireMatch } from '../http/if-match.js';
 import { listPage } from '../http/listing.js';
 import { changedFields, mergePatch } from '../http/merge-patch.js';
+import { absent } from '../http/refusals.js';
 import { checked } from '../http/validate.js';
 import { accountKind, AccountRow } from './account.entity.js';
-
-const UNIQUE_VIOLATION = '23505';
 
 /** The customers of a tenant. An account is named by the tenant's own uid or by our id, wherever one is asked for. */
 export class Accounts {
@@ -38,11 +37,13 @@ export class Accounts {
     return listPage(
       this.cursors,
       this.database.manager,
-      AccountRow,
-      { tenant: reach.tenant, route: 'accounts' },
-      { tenant: reach.tenant, deletedAt: IsNull() },
+      {
+        rows: AccountRow,
+        list: { tenant: reach.tenant, route: 'accounts' },
+        where: { tenant: reach.tenant, deletedAt: IsNull() },
+        view: accountView,
+      },
       page,
-      accountView,
     );
   }
 
@@ -61,7 +62,7 @@ export class Accounts {
           requireMatch(ifMatch, found.version);
           return { row: await update(draft, found, input), created: false };
         }
-        if (isId('account', ref)) throw notFound();
+        if (isId('account', ref)) throw absent('account', ':account');
         if (ifMatch !== undefined) throw new Problem('precondition_failed', 'There is no such account yet.');
         return { row: await create(draft, reach.tenant, ref, input), created: true };
       });
@@ -69,7 +70,7 @@ export class Accounts {
       return await attempt();
     } catch (error) {
       // Another request created it in the same moment: now it is there to be replaced.
-      if (sqlState(error) === UNIQUE_VIOLATION) return attempt();
+      if (isTaken(error)) return attempt();
       throw error;
     }
   }
@@ -124,15 +125,16 @@ export async function findAccount(
   lock = false,
 ): Promise<AccountRow> {
   const row = await findAccountOrNull(manager, reach, ref, lock);
-  if (!row) throw notFound();
+  if (!row) throw absent('account', ':account');
   return row;
 }
 
-async function findAccountOrNull(
+/** The same; null for a foreign or absent one. */
+export async function findAccountOrNull(
   manager: EntityManager,
   { tenant, account }: Reach,
   ref: string,
-  lock: boolean,
+  lock = false,
 ): Promise<AccountRow | null> {
   if (!UID_PATTERN.test(ref)) return null;
   const row = await manager.findOne(AccountRow, {
@@ -160,7 +162,7 @@ async function create(draft: Draft, tenant: string, uid: string, input: PutAccou
     'select 1 from config.tenant where id = $1 and deleted_at is null for share',
     [tenant],
   );
-  if (!live) throw notFound();
+  if (!live) throw absent('account', ':account');
   const row = Object.assign(new AccountRow(), {
     id: newId('account', draft.at.getTime()),
     tenant,
@@ -181,8 +183,4 @@ async function update(draft: Draft, row: AccountRow, input: PutAccount): Promise
   Object.assign(row, input);
   await draft.write(accountKind, row, 'account.updated', changed);
   return row;
-}
-
-function notFound(): Problem {
-  return new Problem('not_found', 'There is no such account.');
 }

@@ -35,6 +35,7 @@ export interface EntityKind<E extends Versioned> {
 }
 
 const DEADLOCK = '40P01';
+const UNIQUE_VIOLATION = '23505';
 const TRIES = 3;
 
 export class Changes {
@@ -57,8 +58,13 @@ export class Changes {
   }
 }
 
+/** True for what a query threw because a unique index already has the value. */
+export function isTaken(error: unknown): boolean {
+  return sqlState(error) === UNIQUE_VIOLATION;
+}
+
 /** The PostgreSQL error code of what a query threw. */
-export function sqlState(error: unknown): string | undefined {
+function sqlState(error: unknown): string | undefined {
   return (error as { driverError?: { code?: string } } | null)?.driverError?.code;
 }
 
@@ -73,7 +79,6 @@ export class Draft {
   /** Milliseconds only: a list's cursor carries them, and a finer time would not equal itself. */
   readonly at = new Date();
   private readonly outbox: OutboxRow[] = [];
-  private readonly touched = new Set<string>();
 
   constructor(
     readonly manager: EntityManager,
@@ -121,7 +126,6 @@ export class Draft {
     );
     const published = kind.published(row);
     if (published) this.send({ topic: topics.config.name, ...encoded(topics.config.encode(published)) });
-    this.touched.add(account ?? tenant);
   }
 
   /** Records who did what, without a new version: for a secret that was read. Answers the entry's id. */
@@ -150,7 +154,7 @@ export class Draft {
     return entry.id;
   }
 
-  /** Writes the outbox last, while the locks are held, and wakes the relay and the caches at commit. */
+  /** Writes the outbox last, while the locks are held, and wakes the relay at commit. */
   async finish(): Promise<void> {
     if (this.outbox.length === 0) return;
     await this.manager.query(
@@ -165,7 +169,6 @@ export class Draft {
       ],
     );
     await this.manager.query(`select pg_notify('config_outbox', '')`);
-    for (const id of this.touched) await this.manager.query(`select pg_notify('config_changed', $1)`, [id]);
   }
 
   private send(row: OutboxRow): void {
@@ -175,7 +178,7 @@ export class Draft {
   private async update<E extends Versioned>(kind: EntityKind<E>, row: E): Promise<void> {
     const { affected } = await this.manager.update(
       kind.target,
-      { id: row.id, version: row.version - 1 } as never,
+      { id: row.id, version: row.version - 1 },
       row as never,
     );
     // The row lock makes this impossible, unless a caller forgot to take it.

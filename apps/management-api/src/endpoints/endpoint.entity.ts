@@ -50,6 +50,8 @@ export const endpointKind: EntityKind<EndpointRow> = {
   },
   state: (row) => ({
     ...published(row),
+    // Version rows are for ever, and a secret that was retired must not be: they tell which there were, and no more.
+    secrets: row.secrets.map(({ id, createdAt, expiresAt }) => ({ id, createdAt, expiresAt })),
     uid: row.uid,
     description: row.description,
     mode: row.mode,

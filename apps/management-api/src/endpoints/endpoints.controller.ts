@@ -1,16 +1,4 @@
-import {
-  Body,
-  Controller,
-  Delete,
-  Get,
-  Headers,
-  Inject,
-  Param,
-  Patch,
-  Post,
-  Query,
-  Res,
-} from '@nestjs/common';
+import { Body, Controller, Delete, Get, Inject, Param, Patch, Post, Query, Res } from '@nestjs/common';
 import {
   CreateEndpoint,
   Endpoint,
@@ -22,10 +10,9 @@ import {
 } from '@posthaste/contracts';
 import type { FastifyReply } from 'fastify';
 import { type Author, By, type Reach, Within } from '../access/principal.js';
-import { etagOf } from '../http/if-match.js';
+import { etagOf, IfMatch, withEtag } from '../http/if-match.js';
 import { Operation } from '../http/operation.js';
 import { endpointView } from './endpoint-fields.js';
-import type { EndpointRow } from './endpoint.entity.js';
 import { Endpoints } from './endpoints.js';
 
 const tag = 'Endpoints';
@@ -62,7 +49,7 @@ export class EndpointsController {
   ) {
     const row = await this.endpoints.create(author, reach, account, input);
     reply.header('location', `/v1/endpoints/${row.id}`);
-    return shown(row, reply);
+    return withEtag(reply, row, endpointView);
   }
 
   @Get('accounts/:account/endpoints')
@@ -93,7 +80,7 @@ export class EndpointsController {
     etag: true,
   })
   async get(@Within() reach: Reach, @Param() named: Named, @Res({ passthrough: true }) reply: FastifyReply) {
-    return shown(await this.endpoints.get(reach, named), reply);
+    return withEtag(reply, await this.endpoints.get(reach, named), endpointView);
   }
 
   @Patch(paths)
@@ -112,10 +99,10 @@ export class EndpointsController {
     @Within() reach: Reach,
     @Param() named: Named,
     @Body({ schema: PatchEndpoint }) patch: PatchEndpoint,
-    @Headers('if-match') ifMatch: string | undefined,
+    @IfMatch() ifMatch: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    return shown(await this.endpoints.patch(author, reach, named, patch, ifMatch), reply);
+    return withEtag(reply, await this.endpoints.patch(author, reach, named, patch, ifMatch), endpointView);
   }
 
   @Delete(paths)
@@ -124,7 +111,7 @@ export class EndpointsController {
     @By() author: Author,
     @Within() reach: Reach,
     @Param() named: Named,
-    @Headers('if-match') ifMatch: string | undefined,
+    @IfMatch() ifMatch: string | undefined,
   ): Promise<void> {
     await this.endpoints.remove(author, reach, named, ifMatch);
   }
@@ -143,10 +130,14 @@ export class EndpointsController {
     @By() author: Author,
     @Within() reach: Reach,
     @Param() named: Named,
-    @Headers('if-match') ifMatch: string | undefined,
+    @IfMatch() ifMatch: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    return shown(await this.endpoints.setEnabled(author, reach, named, true, ifMatch), reply);
+    return withEtag(
+      reply,
+      await this.endpoints.setEnabled(author, reach, named, true, ifMatch),
+      endpointView,
+    );
   }
 
   @Post('endpoints/:endpoint/disable')
@@ -163,10 +154,14 @@ export class EndpointsController {
     @By() author: Author,
     @Within() reach: Reach,
     @Param() named: Named,
-    @Headers('if-match') ifMatch: string | undefined,
+    @IfMatch() ifMatch: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    return shown(await this.endpoints.setEnabled(author, reach, named, false, ifMatch), reply);
+    return withEtag(
+      reply,
+      await this.endpoints.setEnabled(author, reach, named, false, ifMatch),
+      endpointView,
+    );
   }
 
   @Get('endpoints/:endpoint/secret')
@@ -206,15 +201,10 @@ export class EndpointsController {
     @Within() reach: Reach,
     @Param() named: Named,
     @Body({ schema: RotateSecret.prefault({}) }) input: RotateSecret,
-    @Headers('if-match') ifMatch: string | undefined,
+    @IfMatch() ifMatch: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<void> {
     const { version } = await this.endpoints.rotateSecret(author, reach, named, input, ifMatch);
     reply.header('etag', etagOf(version));
   }
-}
-
-function shown(row: EndpointRow, reply: FastifyReply) {
-  reply.header('etag', etagOf(row.version));
-  return endpointView(row);
 }

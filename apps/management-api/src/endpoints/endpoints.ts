@@ -14,19 +14,18 @@ import { endpointSecretContext, type Vault } from '@posthaste/vault';
 import { type DataSource, type EntityManager, IsNull } from 'typeorm';
 import { findAccount } from '../accounts/accounts.js';
 import type { Author, Reach } from '../access/principal.js';
-import { type Changes, sqlState } from '../changes/changes.js';
+import { type Changes, isTaken } from '../changes/changes.js';
 import type { Cursors, Page } from '../http/cursors.js';
 import { requireMatch } from '../http/if-match.js';
 import { listPage } from '../http/listing.js';
 import { changedFields } from '../http/merge-patch.js';
+import { fieldProblem } from '../http/refusals.js';
 import { checked } from '../http/validate.js';
 import { TenantRow } from '../tenants/tenant.entity.js';
 import { applyPatch, endpointView, toColumns, toInput } from './endpoint-fields.js';
 import { endpointKind, EndpointRow } from './endpoint.entity.js';
-import { type EndpointRef, findEndpoint, lockEndpoint } from './find-endpoint.js';
+import { type EndpointRef, findEndpoint, findEndpointOrNull, lockEndpoint } from './find-endpoint.js';
 import { rotate, sealSecret } from './signing-secrets.js';
-
-const UNIQUE_VIOLATION = '23505';
 
 /** Where accounts want their messages. Each change is a new version of the whole endpoint. */
 export class Endpoints {
@@ -42,16 +41,24 @@ export class Endpoints {
     return findEndpoint(this.database.manager, reach, ref);
   }
 
+  /** The id behind a reference, which need not be of an endpoint that is still there; null for an unknown uid. */
+  async idOf(reach: Reach, { account, endpoint }: Required<EndpointRef>): Promise<string | null> {
+    if (isId('endpoint', endpoint)) return endpoint;
+    return (await findEndpointOrNull(this.database.manager, reach, { account, endpoint }))?.id ?? null;
+  }
+
   async list(reach: Reach, accountRef: string, page: PageQuery): Promise<Page<Endpoint>> {
     const { id } = await findAccount(this.database.manager, reach, accountRef);
     return listPage(
       this.cursors,
       this.database.manager,
-      EndpointRow,
-      { tenant: reach.tenant, route: `endpoints of ${id}` },
-      { tenant: reach.tenant, account: id, deletedAt: IsNull() },
+      {
+        rows: EndpointRow,
+        list: { tenant: reach.tenant, route: `endpoints of ${id}` },
+        where: { tenant: reach.tenant, account: id, deletedAt: IsNull() },
+        view: endpointView,
+      },
       page,
-      endpointView,
     );
   }
 
@@ -172,18 +179,14 @@ export class Endpoints {
   private storable(input: EndpointInput): EndpointInput {
     const verdict = checkUrl(input.url, this.egress);
     if (verdict.ok) return { ...this.named(input), url: verdict.href };
-    throw new Problem('validation_failed', `/url ${verdict.message}.`, [
-      { pointer: '/url', code: verdict.rule, message: verdict.message },
-    ]);
+    throw fieldProblem([{ pointer: '/url', code: verdict.rule, message: verdict.message }]);
   }
 
   /** A uid of the form of our ids would be looked up as one and never be found. */
   private named(input: EndpointInput): EndpointInput {
     if (input.uid === null || !isId('endpoint', input.uid)) return input;
     const message = 'must not look like an id of ours';
-    throw new Problem('validation_failed', `/uid ${message}.`, [
-      { pointer: '/uid', code: 'reserved_form', message },
-    ]);
+    throw fieldProblem([{ pointer: '/uid', code: 'reserved_form', message }]);
   }
 }
 
@@ -192,7 +195,7 @@ async function dataKeysOf(manager: EntityManager, tenant: string) {
 }
 
 function explainTakenUid(error: unknown): never {
-  if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+  if (!isTaken(error)) throw error;
   throw new Problem('conflict', 'Another endpoint of the account has this uid.', [
     { pointer: '/uid', code: 'taken', message: 'is taken by another endpoint of the account' },
   ]);

@@ -1,22 +1,9 @@
-import {
-  Body,
-  Controller,
-  Delete,
-  Get,
-  Headers,
-  Inject,
-  Param,
-  Patch,
-  Post,
-  Query,
-  Res,
-} from '@nestjs/common';
+import { Body, Controller, Delete, Get, Inject, Param, Patch, Post, Query, Res } from '@nestjs/common';
 import { CreateEventType, EventType, listOf, PageQuery, PatchEventType } from '@posthaste/contracts';
 import type { FastifyReply } from 'fastify';
 import { type Author, By, type Reach, Within } from '../access/principal.js';
-import { etagOf } from '../http/if-match.js';
+import { IfMatch, withEtag } from '../http/if-match.js';
 import { Operation } from '../http/operation.js';
-import type { EventTypeRow } from './event-type.entity.js';
 import { EventTypes, eventTypeView } from './event-types.js';
 
 const tag = 'Event types';
@@ -44,7 +31,7 @@ export class EventTypesController {
   ) {
     const row = await this.eventTypes.create(author, reach, input);
     reply.header('location', `/v1/event-types/${row.name}`);
-    return shown(row, reply);
+    return withEtag(reply, row, eventTypeView);
   }
 
   @Get()
@@ -75,7 +62,7 @@ export class EventTypesController {
     @Param('name') name: string,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    return shown(await this.eventTypes.get(reach, name), reply);
+    return withEtag(reply, await this.eventTypes.get(reach, name), eventTypeView);
   }
 
   @Patch(':name')
@@ -93,10 +80,10 @@ export class EventTypesController {
     @Within() reach: Reach,
     @Param('name') name: string,
     @Body({ schema: PatchEventType }) patch: PatchEventType,
-    @Headers('if-match') ifMatch: string | undefined,
+    @IfMatch() ifMatch: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    return shown(await this.eventTypes.patch(author, reach, name, patch, ifMatch), reply);
+    return withEtag(reply, await this.eventTypes.patch(author, reach, name, patch, ifMatch), eventTypeView);
   }
 
   @Delete(':name')
@@ -111,13 +98,8 @@ export class EventTypesController {
     @By() author: Author,
     @Within() reach: Reach,
     @Param('name') name: string,
-    @Headers('if-match') ifMatch: string | undefined,
+    @IfMatch() ifMatch: string | undefined,
   ): Promise<void> {
     await this.eventTypes.remove(author, reach, name, ifMatch);
   }
-}
-
-function shown(row: EventTypeRow, reply: FastifyReply) {
-  reply.header('etag', etagOf(row.version));
-  return eventTypeView(row);
 }

@@ -9,14 +9,13 @@ import {
 import { Problem } from '@posthaste/runtime';
 import { type DataSource, type EntityManager, IsNull } from 'typeorm';
 import type { Author, Reach } from '../access/principal.js';
-import { type Changes, sqlState } from '../changes/changes.js';
+import { type Changes, isTaken } from '../changes/changes.js';
 import type { Cursors, Page } from '../http/cursors.js';
 import { requireMatch } from '../http/if-match.js';
 import { listPage } from '../http/listing.js';
 import { changedFields } from '../http/merge-patch.js';
+import { absent } from '../http/refusals.js';
 import { eventTypeKind, EventTypeRow } from './event-type.entity.js';
-
-const UNIQUE_VIOLATION = '23505';
 
 /** The tenant's catalogue of what it may publish, by name. */
 export class EventTypes {
@@ -34,11 +33,13 @@ export class EventTypes {
     return listPage(
       this.cursors,
       this.database.manager,
-      EventTypeRow,
-      { tenant, route: 'event-types' },
-      { tenant, deletedAt: IsNull() },
+      {
+        rows: EventTypeRow,
+        list: { tenant, route: 'event-types' },
+        where: { tenant, deletedAt: IsNull() },
+        view: eventTypeView,
+      },
       page,
-      eventTypeView,
     );
   }
 
@@ -57,7 +58,7 @@ export class EventTypes {
         return row;
       })
       .catch((error: unknown) => {
-        if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+        if (!isTaken(error)) throw error;
         throw new Problem('conflict', 'There is an event type of this name.', [
           { pointer: '/name', code: 'taken', message: 'is in the catalogue already' },
         ]);
@@ -103,7 +104,7 @@ async function find(
   const row = EventTypeName.safeParse(name).success
     ? await manager.findOneBy(EventTypeRow, { tenant, name, deletedAt: IsNull() })
     : null;
-  if (!row) throw new Problem('not_found', 'There is no such event type.');
+  if (!row) throw absent('event type', ':name');
   return row;
 }
 

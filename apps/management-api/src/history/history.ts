@@ -5,15 +5,17 @@ import {
   type HistoryDelivery,
   type HistoryMessage,
   type HistoryPage,
+  isId,
   type Message,
   type MessagesQuery,
   type PageQuery,
   type PageRequest,
 } from '@posthaste/contracts';
-import { Problem } from '@posthaste/runtime';
 import type { Reach } from '../access/principal.js';
 import type { Accounts } from '../accounts/accounts.js';
-import type { Cursors, ListOf, Page, SortKey } from '../http/cursors.js';
+import { type Cursors, type ListOf, type Page, pageOf, type SortKey } from '../http/cursors.js';
+import type { Endpoints } from '../endpoints/endpoints.js';
+import { absent, fieldProblem } from '../http/refusals.js';
 import type { HistoryReader } from './history-reader.js';
 import { attemptView, deliveryView, messageView } from './views.js';
 
@@ -25,14 +27,15 @@ export class History {
   constructor(
     private readonly reader: HistoryReader,
     private readonly accounts: Accounts,
+    private readonly endpoints: Endpoints,
     private readonly cursors: Cursors,
   ) {}
 
   async listMessages(reach: Reach, accountRef: string, query: MessagesQuery): Promise<Page<Message>> {
     const { id: account } = await this.accounts.get(reach, accountRef);
     const { limit, cursor, ...filter } = query;
-    const list = { tenant: reach.tenant, route: `messages of ${account}`, filter };
     const { tenant } = reach;
+    const list = { tenant, route: `messages of ${account}`, filter };
     const page = this.pageOf(list, { limit, cursor });
     const rows = await this.reader.read((client) =>
       client.listMessages({ tenant, account, page, ...rangeOf(query) }),
@@ -47,17 +50,16 @@ export class History {
   /** The payload's exact bytes. */
   async getPayload(reach: Reach, id: string): Promise<{ payload: Buffer; contentType: string }> {
     const { tenant } = reach;
-    const [message, { payload }] = await Promise.all([
-      this.message(reach, id),
-      this.reader.read((client) => client.getPayload({ tenant, id })),
-    ]);
-    if (payload === undefined) throw new Problem('not_found', "The message's payload is not kept any more.");
+    const message = await this.message(reach, id);
+    const { payload } = await this.reader.read((client) => client.getPayload({ tenant, id }));
+    if (payload === undefined) throw absent('payload any more', ':id');
     return { payload, contentType: message.content_type };
   }
 
   async listDeliveries(reach: Reach, accountRef: string, query: DeliveriesQuery): Promise<Page<Delivery>> {
     const { id: account } = await this.accounts.get(reach, accountRef);
-    return this.deliveriesOf(reach, account, `deliveries of ${account}`, query);
+    const endpoint = await this.endpointOf(reach, account, query.endpoint_id);
+    return this.deliveriesOf(reach, { account, endpoint }, `deliveries of ${account}`, query);
   }
 
   async listMessageDeliveries(
@@ -66,7 +68,7 @@ export class History {
     query: PageQuery & Pick<DeliveriesQuery, 'status'>,
   ): Promise<Page<Delivery>> {
     const { account } = await this.message(reach, message);
-    return this.deliveriesOf(reach, account, `deliveries of ${message}`, query, message);
+    return this.deliveriesOf(reach, { account, message }, `deliveries of ${message}`, query);
   }
 
   async getDelivery(reach: Reach, id: string): Promise<Delivery> {
@@ -77,40 +79,50 @@ export class History {
     const { tenant } = reach;
     const list = { tenant, route: `attempts of ${id}` };
     const page = this.pageOf(list, { limit, cursor });
-    const [, rows] = await Promise.all([
-      this.delivery(reach, id),
-      this.reader.read((client) => client.listAttempts({ tenant, delivery: id, page })),
-    ]);
+    await this.delivery(reach, id);
+    const rows = await this.reader.read((client) => client.listAttempts({ tenant, delivery: id, page }));
     return this.answer(list, rows, attemptView, (attempt) => ({ atMs: attempt.started_at, id: attempt.id }));
   }
 
   private async deliveriesOf(
     { tenant }: Reach,
-    account: string,
+    which: { account: string; endpoint?: string | undefined; message?: string },
     route: string,
     query: DeliveriesQuery,
-    message?: string,
   ): Promise<Page<Delivery>> {
     const { limit, cursor, ...filter } = query;
     const list = { tenant, route, filter };
     const page = this.pageOf(list, { limit, cursor });
-    const { status, endpoint_id: endpoint } = query;
     const rows = await this.reader.read((client) =>
-      client.listDeliveries({ tenant, account, page, status, endpoint, message, ...rangeOf(query) }),
+      client.listDeliveries({ tenant, ...which, page, status: query.status, ...rangeOf(query) }),
     );
     return this.answer(list, rows, deliveryView, acceptedKey);
   }
 
+  private async endpointOf(
+    reach: Reach,
+    account: string,
+    ref: string | undefined,
+  ): Promise<string | undefined> {
+    if (ref === undefined) return undefined;
+    const id = await this.endpoints.idOf(reach, { account, endpoint: ref });
+    if (id !== null) return id;
+    const message = 'names no endpoint of the account';
+    throw fieldProblem([{ pointer: '?endpoint_id', code: 'unknown_endpoint', message }], 'invalid_request');
+  }
+
   private async message({ tenant, account }: Reach, id: string): Promise<HistoryMessage> {
+    if (!isId('message', id)) throw absent('message', ':id');
     const { message } = await this.reader.read((client) => client.getMessage({ tenant, id }));
     if (message && (account === null || account === message.account)) return message;
-    throw new Problem('not_found', 'There is no such message.');
+    throw absent('message', ':id');
   }
 
   private async delivery({ tenant, account }: Reach, id: string): Promise<HistoryDelivery> {
+    if (!isId('delivery', id)) throw absent('delivery', ':id');
     const { delivery } = await this.reader.read((client) => client.getDelivery({ tenant, id }));
     if (delivery && (account === null || account === delivery.account)) return delivery;
-    throw new Problem('not_found', 'There is no such delivery.');
+    throw absent('delivery', ':id');
   }
 
   private pageOf(list: ListOf, { limit, cursor }: PageQuery): PageRequest {
@@ -125,12 +137,7 @@ export class History {
     view: (row: R) => T,
     sortKey: (row: R) => SortKey,
   ): Page<T> {
-    const last = data.at(-1);
-    return {
-      data: data.map(view),
-      next_cursor: has_more && last !== undefined ? this.cursors.seal(list, sortKey(last)) : null,
-      has_more,
-    };
+    return pageOf(this.cursors, list, { rows: data, hasMore: has_more }, sortKey, view);
   }
 }
 

@@ -1,8 +1,23 @@
+import { Headers } from '@nestjs/common';
 import { Problem } from '@posthaste/runtime';
+import type { FastifyReply } from 'fastify';
+
+/** Injects the request's If-Match header; undefined when there is none. */
+export const IfMatch = (): ParameterDecorator => Headers('if-match');
 
 /** The ETag of an entity: its version, strong. */
 export function etagOf(version: number): string {
   return `"${version}"`;
+}
+
+/** Shows an entity under the ETag a later If-Match may name. */
+export function withEtag<R extends { version: number }, V>(
+  reply: FastifyReply,
+  row: R,
+  view: (row: R) => V,
+): V {
+  reply.header('etag', etagOf(row.version));
+  return view(row);
 }
 
 /**

@@ -1,6 +1,7 @@
-import { isUtf8 } from 'node:buffer';
 import { type FieldError, Problem } from '@posthaste/runtime';
-import { JsonScanner } from '../publish/json-scanner.js';
+import { jsonProblem, utf8Fault } from './json-problem.js';
+import { JsonScanner } from './json-scanner.js';
+import { pointerToken } from './refusals.js';
 
 /** Deeper nesting than any object of ours; JSON.parse and PostgreSQL would accept far more. */
 const MAX_DEPTH = 32;
@@ -8,15 +9,23 @@ const MAX_DEPTH = 32;
 /**
  * A request body as a value, or a Problem that says where it stops being one.
  *
- * Beyond JSON.parse it refuses what would be read differently by the next program: a name twice in one object,
- * `__proto__` as a name, and the two kinds of string PostgreSQL cannot hold (with U+0000 or half a surrogate pair).
+ * Beyond JSON.parse it refuses what the next program would read differently, or we would keep differently: a name twice
+ * in one object, `__proto__` as a name, numbers a double cannot hold (1e400, or integers that would lose digits), and
+ * the two kinds of string PostgreSQL cannot store (with U+0000 or half a surrogate pair).
  */
 export function parseJsonBody(bytes: Buffer): unknown {
-  if (!isUtf8(bytes)) throw new Problem('malformed_json', 'The body is not valid UTF-8.');
+  const unreadable = utf8Fault(bytes);
+  if (unreadable) throw jsonProblem(unreadable, bytes);
   const walk = new Walk(bytes);
   const end = walk.value(walk.scanner.space(0), '', MAX_DEPTH);
-  if (walk.fault) throw new Problem('invalid_request', walk.fault.message, [walk.fault]);
-  if (end < 0 || !walk.scanner.end(end)) throw faultOf(walk.scanner, bytes);
+  if (walk.fault) {
+    const { pointer, message } = walk.fault;
+    throw new Problem('invalid_request', `${pointer === '' ? 'The body' : pointer} ${message}.`, [
+      walk.fault,
+    ]);
+  }
+  if (end >= 0) walk.scanner.end(end);
+  if (walk.scanner.fault) throw jsonProblem(walk.scanner.fault, bytes);
   return JSON.parse(bytes.toString()) as unknown;
 }
 
@@ -39,33 +48,45 @@ class Walk {
           this.value(element, `${pointer}/${index++}`, depth - 1),
         );
       }
-      case '"': {
-        const end = this.scanner.string(at);
-        if (end > 0 && !isStorable(this.text(at, end))) {
-          return this.refuse(pointer, 'bad_string', 'holds U+0000 or half a surrogate pair');
-        }
-        return end;
-      }
       default:
-        return this.scanner.value(at, depth);
+        return this.scalar(at, pointer, depth);
     }
+  }
+
+  private scalar(at: number, pointer: string, depth: number): number {
+    const end = this.scanner.value(at, depth);
+    if (end < 0) return end;
+    const value = this.parse(at, end);
+    if (typeof value === 'string' && !isStorable(value)) return this.refuseText(pointer);
+    if (typeof value === 'number' && !isExact(value, this.bytes.toString('latin1', at, end))) {
+      return this.refuse(
+        pointer,
+        'number_out_of_range',
+        'is a number that would not be kept as it is written',
+      );
+    }
+    return end;
   }
 
   private object(at: number, pointer: string, depth: number): number {
     const names = new Set<string>();
     return this.scanner.object(at, depth, (valueAt, keyAt, keyEnd) => {
-      const name = this.text(keyAt, keyEnd);
-      const place = `${pointer}/${escapePointer(name)}`;
+      const name = this.parse(keyAt, keyEnd) as string;
+      const place = `${pointer}/${pointerToken(name)}`;
       if (names.has(name)) return this.refuse(place, 'duplicate_field', 'appears twice in one object');
       if (name === '__proto__') return this.refuse(place, 'forbidden_name', 'is not a name we accept');
-      if (!isStorable(name)) return this.refuse(place, 'bad_string', 'holds U+0000 or half a surrogate pair');
+      if (!isStorable(name)) return this.refuseText(place);
       names.add(name);
       return this.value(valueAt, place, depth - 1);
     });
   }
 
-  private text(start: number, end: number): string {
-    return JSON.parse(this.bytes.toString('utf8', start, end)) as string;
+  private parse(start: number, end: number): unknown {
+    return JSON.parse(this.bytes.toString('utf8', start, end));
+  }
+
+  private refuseText(pointer: string): -1 {
+    return this.refuse(pointer, 'bad_string', 'holds U+0000 or half a surrogate pair');
   }
 
   private refuse(pointer: string, code: string, message: string): -1 {
@@ -74,21 +95,11 @@ class Walk {
   }
 }
 
-function faultOf({ fault }: JsonScanner, bytes: Buffer): Problem {
-  const before = bytes.toString('utf8', 0, fault?.offset ?? 0);
-  const line = before.split('\n').length;
-  const column = before.length - before.lastIndexOf('\n');
-  const place = `at byte ${fault?.offset ?? 0} (line ${line}, column ${column})`;
-  return fault?.rule === 'too_deep'
-    ? new Problem('invalid_request', `The body is nested deeper than ${MAX_DEPTH} levels ${place}.`)
-    : new Problem('malformed_json', `The body stops being JSON ${place}.`);
-}
-
 function isStorable(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed();
 }
 
-/** RFC 6901: `~` and `/` inside a name. */
-export function escapePointer(name: string): string {
-  return name.replaceAll('~', '~0').replaceAll('/', '~1');
+/** Fractions are rounded by everyone alike; integers and magnitudes must survive (RFC 7493, 2.2). */
+function isExact(value: number, text: string): boolean {
+  return Number.isFinite(value) && (Number.isSafeInteger(value) || !/^-?\d+$/.test(text));
 }

@@ -1,5 +1,5 @@
 import type { PageQuery } from '@posthaste/contracts';
-import type { EntityManager, EntityTarget, FindOptionsWhere, SelectQueryBuilder } from 'typeorm';
+import type { EntityManager, EntityTarget, FindOptionsWhere } from 'typeorm';
 import { type Cursors, type ListOf, type Page, pageOf } from './cursors.js';
 
 interface Listed {
@@ -7,25 +7,37 @@ interface Listed {
   createdAt: Date;
 }
 
+/** One kind of configuration list: whose rows, which of them, and how they are shown. */
+export interface Listing<R extends Listed, T> {
+  rows: EntityTarget<R>;
+  list: ListOf;
+  where: FindOptionsWhere<R>;
+  view: (row: R) => T;
+}
+
 /** One page of a configuration list, newest first, by keyset: rows that arrive meanwhile shift nothing. */
 export async function listPage<R extends Listed, T>(
   cursors: Cursors,
   manager: EntityManager,
-  target: EntityTarget<R>,
-  list: ListOf,
-  where: FindOptionsWhere<R>,
+  { rows: target, list, where, view }: Listing<R, T>,
   { limit, cursor }: PageQuery,
-  view: (row: R) => T,
 ): Promise<Page<T>> {
-  const query: SelectQueryBuilder<R> = manager.createQueryBuilder(target, 'e').where(where);
+  const query = manager.createQueryBuilder(target, 'e').where(where);
   if (cursor !== undefined) {
     const { atMs, id } = cursors.open(list, cursor);
     query.andWhere('(e.createdAt, e.id) < (:at, :id)', { at: new Date(atMs), id });
   }
-  const rows = await query
+  // The row beyond the page only says that there are more.
+  const found = await query
     .orderBy('e.createdAt', 'DESC')
     .addOrderBy('e.id', 'DESC')
     .limit(limit + 1)
     .getMany();
-  return pageOf(cursors, list, rows, limit, ({ createdAt, id }) => ({ atMs: createdAt.getTime(), id }), view);
+  return pageOf(
+    cursors,
+    list,
+    { rows: found.slice(0, limit), hasMore: found.length > limit },
+    ({ createdAt, id }) => ({ atMs: createdAt.getTime(), id }),
+    view,
+  );
 }

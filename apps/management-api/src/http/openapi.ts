@@ -21,7 +21,11 @@ export interface OpenApiParts {
   version: string;
 }
 
-export function openApiDocument({ controllers, others, version }: OpenApiParts): JsonObject {
+export function openApiDocument({
+  controllers,
+  others,
+  version,
+}: OpenApiParts): JsonObject & { paths: Paths } {
   const schemas = new Schemas();
   const paths: Paths = {};
   for (const controller of controllers) {
@@ -69,10 +73,11 @@ export class Schemas {
   readonly components: Record<string, JsonObject> = {};
 
   of(schema: z.ZodType, io: 'input' | 'output'): JsonObject {
-    const { $schema: _, $defs = {}, ...root } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
+    const { $defs = {}, ...root } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
     const id = schema.meta()?.id;
     const defs = JSON.parse(toComponents($defs)) as Record<string, JsonObject>;
     for (const [name, def] of Object.entries(defs)) this.components[name] = withoutId(def);
+    delete root.$schema;
     const own = withoutId(JSON.parse(toComponents(root)) as JsonObject);
     if (id === undefined || '$ref' in own) return own;
     this.components[id] = own;
@@ -131,9 +136,10 @@ function operationOf(
   ) as OperationDoc;
   const args = Object.entries(
     (Reflect.getMetadata(ROUTE_ARGS_METADATA, controller, handler) ?? {}) as Record<string, Argument>,
-  ).map(([key, argument]) => ({ ...argument, type: Number(key.split(':')[0]) }));
-  const of = (type: RouteParamtypes) => args.filter((argument) => argument.type === type);
+  ).map(([key, argument]) => ({ ...argument, type: key.split(':')[0] }));
+  const of = (wanted: RouteParamtypes) => args.filter(({ type }) => type === String(wanted));
   const body = of(RouteParamtypes.BODY).find(({ schema }) => schema)?.schema;
+  const headers = of(RouteParamtypes.HEADERS).map(({ data }) => data ?? '');
   const straight = path.startsWith('/v1/endpoints/') || !path.includes('/endpoints/');
   return {
     operationId: straight ? doc.id : `${doc.id}OfAccount`,
@@ -149,11 +155,7 @@ function operationOf(
         schema: { type: 'string' },
       })),
       ...of(RouteParamtypes.QUERY).flatMap(({ schema }) => (schema ? queryParameters(schema, schemas) : [])),
-      ...of(RouteParamtypes.HEADERS).map(({ data }) => ({
-        name: data,
-        in: 'header',
-        schema: { type: 'string' },
-      })),
+      ...headers.map((name) => ({ name, in: 'header', schema: { type: 'string' } })),
     ],
     ...(body
       ? {
@@ -163,7 +165,11 @@ function operationOf(
           },
         }
       : {}),
-    responses: responsesOf(doc, method, path, body !== undefined, schemas),
+    responses: responsesOf(
+      doc,
+      { method, path, hasBody: body !== undefined, hasIfMatch: headers.includes('if-match') },
+      schemas,
+    ),
   };
 }
 
@@ -183,9 +189,12 @@ function queryParameters(schema: z.ZodType, schemas: Schemas): JsonObject[] {
 
 function responsesOf(
   { status, answers, etag, problems: more = [] }: OperationDoc,
-  method: string,
-  path: string,
-  hasBody: boolean,
+  {
+    method,
+    path,
+    hasBody,
+    hasIfMatch,
+  }: { method: string; path: string; hasBody: boolean; hasIfMatch: boolean },
   schemas: Schemas,
 ): JsonObject {
   const answer = {
@@ -196,10 +205,15 @@ function responsesOf(
     ...(answers ? { content: { 'application/json': { schema: schemas.of(answers, 'output') } } } : {}),
   };
   const created = method === 'put' ? { 201: { ...answer, description: 'Created.' } } : {};
-  const refused = new Set([400, 401, 403, ...more]);
+  // 408, 431: any request may come too slowly, or with too much in its headers. 503: PostgreSQL may be away.
+  const refused = new Set([400, 401, 403, 408, 431, 503, ...more]);
   if (path.includes('{')) refused.add(404);
-  if (hasBody) for (const code of [413, 415, 422]) refused.add(code);
-  if (method !== 'get' && etag === true && status !== 201) refused.add(412);
+  // A uid alone may name several endpoints.
+  if (path.startsWith('/v1/endpoints/')) refused.add(409);
+  // A body that is not asked for is still read.
+  if (method !== 'get') for (const code of [413, 415]) refused.add(code);
+  if (hasBody) refused.add(422);
+  if (hasIfMatch) refused.add(412);
   return {
     [status]: answer,
     ...created,

@@ -1,7 +1,8 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
-import { type Logger, Problem, problemBody, type ProblemCode, problems } from '@posthaste/runtime';
+import { type Logger, Problem, problemBody, problems } from '@posthaste/runtime';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { QueryFailedError } from 'typeorm';
+import { isDatabaseAway } from '../changes/database-away.js';
+import { databaseAway, fieldProblem, unsupportedMediaType } from './refusals.js';
 import { allowedMethods } from './routes.js';
 
 /** Answers everything thrown, by Nest's handlers and by Fastify itself, as one kind of body. */
@@ -29,8 +30,9 @@ export function sendProblem(
       ? new Problem('method_not_allowed', `${request.method} is not served here; ${methods.join(', ')} is.`)
       : problemOf(error);
   if (problem.status >= 500) {
-    logger?.error({ err: error, requestId: request.id, url: pathOf(request) }, 'request.failed');
+    logger?.error({ err: plainError(error), requestId: request.id, url: pathOf(request) }, 'request.failed');
   }
+  if (problem.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer');
   if (problem.retryAfterSeconds !== undefined) reply.header('retry-after', problem.retryAfterSeconds);
   if (reply.sent) return;
   void reply
@@ -39,42 +41,37 @@ export function sendProblem(
     .send(JSON.stringify(problemBody(problem, request.id, pathOf(request))));
 }
 
-const codeOfStatus = new Map<number, ProblemCode>([
-  [400, 'invalid_request'],
-  [404, 'not_found'],
-  [405, 'method_not_allowed'],
-  [413, 'payload_too_large'],
+/** What Nest and Fastify refuse by themselves, by their status. */
+const refusals = new Map<number, () => Problem>([
+  [400, () => new Problem('invalid_request')],
+  [404, () => new Problem('not_found')],
+  [405, () => new Problem('method_not_allowed')],
+  [
+    413,
+    () => fieldProblem([{ pointer: '', code: 'too_large', message: 'is too large' }], 'payload_too_large'),
+  ],
   // A path parameter too long to be anything of ours.
-  [414, 'not_found'],
-  [415, 'unsupported_media_type'],
-  [431, 'headers_too_large'],
-  [503, 'unavailable'],
+  [414, () => new Problem('not_found')],
+  [415, () => unsupportedMediaType(problems.unsupported_media_type.title)],
+  [431, () => new Problem('headers_too_large')],
+  [503, () => new Problem('unavailable')],
 ]);
-
-const DATABASE_DOWN = /^(08|57P|53)/;
 
 function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   const status = error instanceof HttpException ? error.getStatus() : statusOf(error);
-  const code = codeOfStatus.get(status);
-  if (code) return new Problem(code, problems[code].title);
-  if (isDatabaseDown(error)) {
-    return new Problem('unavailable', 'The configuration database cannot be reached.', [], 1);
-  }
-  return new Problem('internal_error');
+  const refused = refusals.get(status)?.();
+  return refused ?? (isDatabaseAway(error) ? databaseAway() : new Problem('internal_error'));
 }
 
 function statusOf(error: unknown): number {
   return (error as { statusCode?: number } | null)?.statusCode ?? 500;
 }
 
-function isDatabaseDown(error: unknown): boolean {
-  const cause = error instanceof QueryFailedError ? (error.driverError as Error) : (error as Error | null);
-  const code = (cause as { code?: unknown } | null)?.code;
-  return (
-    (typeof code === 'string' && (DATABASE_DOWN.test(code) || code.startsWith('ECONN'))) ||
-    /Connection terminated|timeout exceeded when trying to connect/.test(cause?.message ?? '')
-  );
+/** An error as far as it may be logged: a failed query also carries its parameters, and those hold what callers sent. */
+function plainError(error: unknown): unknown {
+  const { name, message, stack, code } = (error ?? {}) as Partial<Error> & { code?: unknown };
+  return { type: name, message, stack, code };
 }
 
 /** The path without its query, which may hold what a caller wants kept out of logs. */

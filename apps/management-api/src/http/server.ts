@@ -1,11 +1,12 @@
 import { newId } from '@posthaste/contracts';
-import { type Logger, Problem, problemBody } from '@posthaste/runtime';
+import { type Logger, Problem, problemBody, type ProblemCode } from '@posthaste/runtime';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { parseJsonBody } from './json-body.js';
 import { sendProblem } from './problem-filter.js';
+import { unsupportedMediaType } from './refusals.js';
 import { rememberRoutes } from './routes.js';
 
 export const BODY_LIMIT_BYTES = 1_048_576;
@@ -64,7 +65,7 @@ export function prepareServer(fastify: FastifyInstance, logger: Logger): void {
     (request, body: Buffer, done) => {
       const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(request.headers['content-type'] ?? '')?.[1];
       if (charset !== undefined && charset.toLowerCase() !== 'utf-8') {
-        done(new Problem('unsupported_media_type', 'JSON is read as UTF-8 only.'));
+        done(unsupportedMediaType('JSON is read as UTF-8 only.'));
         return;
       }
       try {
@@ -80,9 +81,9 @@ function requestId(given: string | string[] | undefined): string {
   return typeof given === 'string' && CALLERS_REQUEST_ID.test(given) ? given : newId('request');
 }
 
-const unreadable: Record<string, { code: 'headers_too_large' | 'invalid_request'; line: string }> = {
+const unreadable: Record<string, { code: ProblemCode; line: string }> = {
   HPE_HEADER_OVERFLOW: { code: 'headers_too_large', line: '431 Request Header Fields Too Large' },
-  ERR_HTTP_REQUEST_TIMEOUT: { code: 'invalid_request', line: '408 Request Timeout' },
+  ERR_HTTP_REQUEST_TIMEOUT: { code: 'request_timeout', line: '408 Request Timeout' },
 };
 
 /** What is not HTTP never reaches Fastify's routes; it is answered on the socket. */

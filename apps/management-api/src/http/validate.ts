@@ -1,7 +1,7 @@
 import type { ArgumentMetadata, PipeTransform } from '@nestjs/common';
-import { type FieldError, Problem } from '@posthaste/runtime';
+import type { FieldError } from '@posthaste/runtime';
 import type { z } from 'zod';
-import { escapePointer } from './json-body.js';
+import { fieldProblem, pointerToken } from './refusals.js';
 
 /** Validates what a handler's parameter declares with `{ schema }`; the schemas are those of contracts. */
 export class ValidationPipe implements PipeTransform {
@@ -24,16 +24,14 @@ export function checked<S extends z.ZodType>(
 ): z.infer<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const errors = result.error.issues.flatMap((issue) => fieldErrors(issue, value, place, name)).slice(0, 50);
-  const first = errors[0];
-  const detail = first ? `${first.pointer === '' ? 'The body' : first.pointer} ${first.message}.` : undefined;
-  throw new Problem(place === '/' ? 'validation_failed' : 'invalid_request', detail, errors);
+  const errors = result.error.issues.flatMap((issue) => fieldErrors(issue, value, place, name));
+  throw fieldProblem(errors, place === '/' ? 'validation_failed' : 'invalid_request');
 }
 
 function fieldErrors(issue: z.core.$ZodIssue, value: unknown, place: string, name?: string): FieldError[] {
   const path = name === undefined ? issue.path : [name, ...issue.path];
   const pointer = (more: PropertyKey[] = []): string => {
-    const parts = [...path, ...more].map((part) => escapePointer(String(part)));
+    const parts = [...path, ...more].map((part) => pointerToken(String(part)));
     return place === '/' ? parts.map((part) => `/${part}`).join('') : `${place}${parts.join('/')}`;
   };
   if (issue.code === 'unrecognized_keys') {

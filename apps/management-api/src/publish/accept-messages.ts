@@ -2,8 +2,9 @@ import { type MessageMeta, type Route, topics } from '@posthaste/contracts';
 import { matches } from '@posthaste/delivery';
 import { EventLogError, type LogProducer, type OutgoingRecord } from '@posthaste/event-log';
 import { type FieldError, Problem } from '@posthaste/runtime';
+import { fieldProblem } from '../http/refusals.js';
 import type { Admission } from './account-gate.js';
-import { fieldProblem, type PublishRequest } from './publish-request.js';
+import type { PublishRequest } from './publish-request.js';
 
 /** A message that is to be accepted under an id. */
 export interface Named {

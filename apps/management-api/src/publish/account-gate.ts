@@ -1,10 +1,11 @@
 import { timingSafeEqual } from 'node:crypto';
-import { isId } from '@posthaste/contracts';
+import { isId, UID_PATTERN } from '@posthaste/contracts';
 import { type Logger, Problem } from '@posthaste/runtime';
 import { LRUCache } from 'lru-cache';
 import type pg from 'pg';
 import { isSameDigest, keyDigest, parseKey } from '../access/api-key.js';
 import { bearerOf } from '../access/authenticate.js';
+import { absent, databaseAway, forbidden, unauthenticated } from '../http/refusals.js';
 import { CoalescedLookup } from './coalesced-lookup.js';
 import { checkStanding, type Standing, type StandingAsk } from './sql/check-standing.js';
 import { type AccountRouting, type Candidate, loadAccountRouting } from './sql/load-account-routing.js';
@@ -85,18 +86,18 @@ export class AccountGate {
   async admit(authorization: string | undefined, accountRef: string): Promise<Admission | Problem> {
     const text = bearerOf(authorization);
     const key = text === null ? null : this.keyOf(text);
-    if (text === null || key === null) return unauthenticated();
-    if (key === 'operator') return new Problem('forbidden', 'This needs a tenant key or an account key.');
+    if (text === null || key === null) return unauthenticated(authorization);
+    if (key === 'operator') return forbidden(['tenant', 'account']);
     const checked = await this.standing(key.id, accountRef);
     if (checked instanceof Problem) return checked;
     const { standing, stale } = checked;
     if (!isSameDigest(standing?.digest, key.digest) || !standing || !this.isLive(standing, stale)) {
-      return unauthenticated();
+      return unauthenticated(authorization);
     }
     this.digests.set(text, key);
     const { account, boundTo } = standing;
     if (account === null || (boundTo !== null && boundTo !== account)) {
-      return new Problem('not_found', 'There is no such account.');
+      return absent('account', ':account');
     }
     return this.admission(standing, account, stale);
   }
@@ -130,7 +131,9 @@ export class AccountGate {
   ): Promise<{ standing: Standing | null; stale: boolean } | Problem> {
     const pair = `${key} ${accountRef}`;
     const byId = isId('account', accountRef);
-    const ask = { key, accountId: byId ? accountRef : null, accountUid: byId ? null : accountRef };
+    // What can be no uid is asked for as one that nobody has: the text itself could make the query of all who wait fail.
+    const uid = UID_PATTERN.test(accountRef) ? accountRef : '';
+    const ask = { key, accountId: byId ? accountRef : null, accountUid: byId ? null : uid };
     try {
       const standing = await this.standingLookup.ask(pair, ask);
       if (standing?.account != null) this.standings.set(pair, this.known(standing));
@@ -138,7 +141,7 @@ export class AccountGate {
       return { standing, stale: false };
     } catch {
       const standing = this.recent(this.standings.get(pair));
-      return standing ? { standing, stale: true } : unavailable();
+      return standing ? { standing, stale: true } : databaseAway();
     }
   }
 
@@ -153,7 +156,7 @@ export class AccountGate {
       eventTypePolicy === 'any'
         ? undefined
         : await this.current(this.catalogues, this.catalogueLookup, tenant, tenantConfig, stale);
-    if (routing === null || catalogue === null) return unavailable();
+    if (routing === null || catalogue === null) return databaseAway();
     return {
       tenant,
       account,
@@ -199,12 +202,4 @@ export class AccountGate {
   private recent<T>(known: Known<T> | undefined): T | null {
     return known && this.options.now() - known.atMs < STALE_LIMIT_MS ? known.value : null;
   }
-}
-
-function unauthenticated(): Problem {
-  return new Problem('unauthenticated', 'Send a valid API key as Authorization: Bearer <key>.');
-}
-
-function unavailable(): Problem {
-  return new Problem('unavailable', 'The configuration database cannot be reached.', [], 1);
 }

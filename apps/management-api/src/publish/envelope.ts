@@ -1,12 +1,12 @@
-import { isUtf8 } from 'node:buffer';
 import { publishLimits } from '@posthaste/contracts';
-import { type FieldError, Problem } from '@posthaste/runtime';
-import { type JsonFault, JsonScanner, type OnElement } from './json-scanner.js';
+import type { FieldError, Problem } from '@posthaste/runtime';
+import { jsonProblem, utf8Fault } from '../http/json-problem.js';
+import { JsonScanner, type OnElement } from '../http/json-scanner.js';
+import { fieldProblem, pointerToken } from '../http/refusals.js';
 import {
   checkEventId,
   checkEventType,
   checkLabels,
-  fieldProblem,
   payloadTooLarge,
   type PublishRequest,
   type Reading,
@@ -61,11 +61,11 @@ class EnvelopeReader {
   /** Reads the whole body as what `document` reads at its beginning. */
   read<T>(document: (at: number) => T | undefined): Reading<T> {
     const { body, scanner, errors } = this;
-    if (!isUtf8(body))
-      return refused(malformed({ rule: 'malformed_json', offset: firstBadUtf8(body) }, body));
+    const unreadable = utf8Fault(body);
+    if (unreadable !== undefined) return refused(jsonProblem(unreadable, body));
     const value = document(scanner.space(0));
     if (this.end >= 0) scanner.end(this.end);
-    if (scanner.fault !== undefined) return refused(malformed(scanner.fault, body));
+    if (scanner.fault !== undefined) return refused(jsonProblem(scanner.fault, body));
     if (this.oversized !== undefined) return refused(this.oversized);
     if (value === undefined || errors.length > 0) return refused(fieldProblem(errors));
     return { ok: true, value };
@@ -177,35 +177,5 @@ function refused(problem: Problem): { ok: false; problem: Problem } {
 }
 
 function refusedField(parent: string, name: string, code: string, message: string): FieldError {
-  // RFC 6901 escapes. A name can be as long as the body; nobody needs it back in full.
-  const token = name.slice(0, 128).replaceAll('~', '~0').replaceAll('/', '~1');
-  return { pointer: `${parent}/${token}`, code, message };
-}
-
-function malformed({ rule, offset }: JsonFault, body: Buffer): Problem {
-  const place =
-    offset >= body.length ? `ends too early, at offset ${offset}` : `is wrong at offset ${offset}`;
-  const message =
-    rule === 'too_deep'
-      ? `The value at offset ${offset} is nested too deep.`
-      : `The JSON ${place} (bytes from 0).`;
-  const code = rule === 'too_deep' ? 'invalid_request' : 'malformed_json';
-  return new Problem(code, message, [{ pointer: '', code: rule, message, offset }]);
-}
-
-/** The offset of the first byte that begins no valid character, by halving: isUtf8 is fast, and this is rare. */
-function firstBadUtf8(body: Buffer): number {
-  const validAt = (end: number): number => {
-    // A cut may fall inside a character of at most four bytes.
-    for (let cut = end; cut >= Math.max(0, end - 3); cut--) if (isUtf8(body.subarray(0, cut))) return cut;
-    return -1;
-  };
-  let good = 0;
-  let bad = body.length;
-  while (bad - good > 1) {
-    const middle = (good + bad) >> 1;
-    if (validAt(middle) >= 0) good = middle;
-    else bad = middle;
-  }
-  return validAt(good);
+  return { pointer: `${parent}/${pointerToken(name)}`, code, message };
 }

@@ -86,6 +86,6 @@ function rawFormParameters(): JsonObject[] {
 }
 
 function refusals(): JsonObject {
-  const codes = [400, 401, 403, 404, 409, 413, 415, 422, 503];
+  const codes = [400, 401, 403, 404, 408, 409, 413, 415, 422, 431, 503];
   return Object.fromEntries(codes.map((code) => [code, { $ref: '#/components/responses/Problem' }]));
 }

@@ -9,8 +9,8 @@ import { createLogger, createPool, startTelemetry } from '@posthaste/runtime';
 import fastify, { type FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import { prepareServer } from '../http/server.js';
-import { OPERATOR_KEY, startApi } from '../testing/api-under-test.js';
-import { recordsOf } from '../testing/logged-messages.js';
+import { OPERATOR_KEY, startApi } from '../proving/api-under-test.js';
+import { recordsOf } from '../proving/logged-messages.js';
 import { publishPool, registerPublish } from './index.js';
 
 // The publish path on a log that does not live in PostgreSQL, so that each can be away without the other.
@@ -34,8 +34,8 @@ beforeAll(async () => {
   const api = await startApi(postgres.url, { POSTHASTE_KEY_PEPPER: PEPPER });
   const tenant = await api.newTenant();
   for (const account of ['acme', 'unseen']) {
-    await tenant.api.put(`/v1/accounts/${account}`, {});
-    await tenant.api.post(`/v1/accounts/${account}/endpoints`, { url: 'https://receiver.example/' });
+    await tenant.putAccount(account);
+    await tenant.createEndpoint(account, { url: 'https://receiver.example/' });
   }
   key = tenant.key;
   otherKey = (await api.newTenant()).key;
@@ -48,7 +48,7 @@ beforeEach(async () => {
   const { logger } = createLogger('outages', 'silent');
   pool = createPool({ url: postgres.url, logger, ...publishPool });
   log = new MemoryEventLog({ ackTimeoutMs: 100 });
-  await log.admin.ensureTopics(Object.values(topics) as never, 'single');
+  await log.admin.ensureTopics(Object.values(topics), 'single');
   server = fastify();
   prepareServer(server, logger);
   const telemetry = startTelemetry({ service: 'outages' });

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { EVENT_TYPE_PATTERN, EVENT_ID_PATTERN, LABEL_PATTERN, publishLimits } from '@posthaste/contracts';
 import { type FieldError, Problem } from '@posthaste/runtime';
+import { fieldProblem, unsupportedMediaType } from '../http/refusals.js';
 
 /** One message as a caller asks for it, checked for everything that needs no look-up. */
 export interface PublishRequest {
@@ -25,8 +26,6 @@ export const rawFormHeaders = {
   tags: 'webhook-tags',
   eventId: 'webhook-event-id',
 };
-/** A body of a megabyte can be wrong in a hundred thousand places; the first few say enough. */
-const ERRORS_SHOWN = 20;
 const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(\s*;[\x20-\x7e]*)?$/;
 const MEDIA_TYPE_CHARS = 255;
 
@@ -38,10 +37,7 @@ export function readRawForm(headers: IncomingHttpHeaders, body: Buffer): Reading
   const errors: FieldError[] = [];
   const contentType = headers['content-type'] ?? 'application/octet-stream';
   if (contentType.length > MEDIA_TYPE_CHARS || !MEDIA_TYPE.test(contentType)) {
-    return {
-      ok: false,
-      problem: new Problem('unsupported_media_type', 'The content type is not a media type.'),
-    };
+    return { ok: false, problem: unsupportedMediaType('The content type is not a media type.') };
   }
   const value: PublishRequest = {
     eventType: checkEventType(headers[rawFormHeaders.eventType], rawFormHeaders.eventType, errors),
@@ -63,12 +59,6 @@ export function readRawForm(headers: IncomingHttpHeaders, body: Buffer): Reading
 export function rawFormFields(headers: IncomingHttpHeaders): unknown[] {
   if (headers[RAW_FORM_HEADER] === undefined) return [];
   return [headers['content-type'], ...Object.values(rawFormHeaders).map((name) => headers[name] ?? null)];
-}
-
-export function fieldProblem(errors: FieldError[]): Problem {
-  const [first] = errors;
-  const detail = first && `${first.pointer === '' ? 'The body' : first.pointer} ${first.message}.`;
-  return new Problem('validation_failed', detail, errors.slice(0, ERRORS_SHOWN));
 }
 
 export function payloadTooLarge(pointer: string, bytes: number): Problem {

@@ -4,6 +4,7 @@ import { type Logger, Problem, startSpan, type Telemetry, traceparentOf } from '
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type pg from 'pg';
 import { sendProblem } from '../http/problem-filter.js';
+import { unsupportedMediaType } from '../http/refusals.js';
 import { refuseUnknownEventTypes } from './accept-messages.js';
 import { AccountGate } from './account-gate.js';
 import { readBatch, readEnvelope } from './envelope.js';
@@ -115,7 +116,6 @@ export function registerPublish(fastify: FastifyInstance, deps: PublishDeps): vo
   };
 
   const refuse = (reply: FastifyReply, request: FastifyRequest, problem: Problem): FastifyReply => {
-    if (problem.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer');
     // An outage is a state, told by metrics and the gate's own line; not an error of each request.
     sendProblem(reply, request, problem);
     return reply;
@@ -145,7 +145,7 @@ function readSingle({ headers }: PublishCall, body: Buffer): Reading<PublishRequ
   const raw = headers[RAW_FORM_HEADER] !== undefined;
   if (!raw && !JSON_TYPE.test(headers['content-type'] ?? '')) {
     const hint = `Send application/json, or any content type with the header ${RAW_FORM_HEADER}.`;
-    return { ok: false, problem: new Problem('unsupported_media_type', hint) };
+    return { ok: false, problem: unsupportedMediaType(hint) };
   }
   const reading = raw ? readRawForm(headers, body) : readEnvelope(body);
   return reading.ok ? { ok: true, value: [reading.value] } : reading;
@@ -153,10 +153,7 @@ function readSingle({ headers }: PublishCall, body: Buffer): Reading<PublishRequ
 
 function readMany({ headers }: PublishCall, body: Buffer): Reading<PublishRequest[]> {
   if (JSON_TYPE.test(headers['content-type'] ?? '')) return readBatch(body);
-  return {
-    ok: false,
-    problem: new Problem('unsupported_media_type', 'A batch is sent as application/json.'),
-  };
+  return { ok: false, problem: unsupportedMediaType('A batch is sent as application/json.') };
 }
 
 /** Milliseconds; the goal is less than one at 200 messages a second. */

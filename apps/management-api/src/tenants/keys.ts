@@ -1,13 +1,13 @@
 import { type ApiKey, CreateKey, isId, type PageQuery } from '@posthaste/contracts';
-import { Problem } from '@posthaste/runtime';
 import type { DataSource, EntityManager } from 'typeorm';
 import type { z } from 'zod';
-import { findAccount } from '../accounts/accounts.js';
+import { findAccountOrNull } from '../accounts/accounts.js';
 import { keyDigest, newKey } from '../access/api-key.js';
 import type { Author } from '../access/principal.js';
 import type { Changes } from '../changes/changes.js';
 import type { Cursors, Page } from '../http/cursors.js';
 import { listPage } from '../http/listing.js';
+import { absent, fieldProblem } from '../http/refusals.js';
 import { apiKeyKind, ApiKeyRow } from './api-key.entity.js';
 import { findTenant } from './tenants.js';
 
@@ -25,11 +25,13 @@ export class Keys {
     return listPage(
       this.cursors,
       this.database.manager,
-      ApiKeyRow,
-      { tenant, route: 'keys' },
-      { tenant },
+      {
+        rows: ApiKeyRow,
+        list: { tenant, route: 'keys' },
+        where: { tenant },
+        view: keyView,
+      },
       page,
-      keyView,
     );
   }
 
@@ -81,20 +83,15 @@ export class Keys {
 
 async function findKey(manager: EntityManager, tenant: string, id: string): Promise<ApiKeyRow> {
   const row = isId('key', id) ? await manager.findOneBy(ApiKeyRow, { tenant, id }) : null;
-  if (!row) throw new Problem('not_found', 'There is no such key.');
+  if (!row) throw absent('key', ':key');
   return row;
 }
 
 async function accountOf(manager: EntityManager, tenant: string, ref: string): Promise<string> {
-  try {
-    return (await findAccount(manager, { tenant, account: null }, ref)).id;
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    const message = 'names no account of this tenant';
-    throw new Problem('validation_failed', `/account ${message}.`, [
-      { pointer: '/account', code: 'unknown_account', message },
-    ]);
-  }
+  const account = await findAccountOrNull(manager, { tenant, account: null }, ref);
+  if (account) return account.id;
+  const message = 'names no account of this tenant';
+  throw fieldProblem([{ pointer: '/account', code: 'unknown_account', message }]);
 }
 
 export function keyView(row: ApiKeyRow): ApiKey {

@@ -1,23 +1,10 @@
-import {
-  Body,
-  Controller,
-  Delete,
-  Get,
-  Headers,
-  Inject,
-  Param,
-  Patch,
-  Post,
-  Query,
-  Res,
-} from '@nestjs/common';
+import { Body, Controller, Delete, Get, Inject, Param, Patch, Post, Query, Res } from '@nestjs/common';
 import { CreateTenant, listOf, PageQuery, PatchTenant, Tenant } from '@posthaste/contracts';
 import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
 import { type Author, By } from '../access/principal.js';
-import { etagOf } from '../http/if-match.js';
+import { IfMatch, withEtag } from '../http/if-match.js';
 import { Operation } from '../http/operation.js';
-import type { TenantRow } from './tenant.entity.js';
 import { Tenants, tenantView } from './tenants.js';
 
 const tag = 'Tenants';
@@ -44,7 +31,7 @@ export class TenantsController {
   ) {
     const row = await this.tenants.create(author, input);
     reply.header('location', `/v1/tenants/${row.id}`);
-    return shown(row, reply);
+    return withEtag(reply, row, tenantView);
   }
 
   @Get()
@@ -71,7 +58,7 @@ export class TenantsController {
     etag: true,
   })
   async get(@Param('tenant') id: string, @Res({ passthrough: true }) reply: FastifyReply) {
-    return shown(await this.tenants.get(id), reply);
+    return withEtag(reply, await this.tenants.get(id), tenantView);
   }
 
   @Patch(':tenant')
@@ -88,10 +75,10 @@ export class TenantsController {
     @By() author: Author,
     @Param('tenant') id: string,
     @Body({ schema: PatchTenant }) patch: z.infer<typeof PatchTenant>,
-    @Headers('if-match') ifMatch: string | undefined,
+    @IfMatch() ifMatch: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    return shown(await this.tenants.patch(author, id, patch, ifMatch), reply);
+    return withEtag(reply, await this.tenants.patch(author, id, patch, ifMatch), tenantView);
   }
 
   @Delete(':tenant')
@@ -108,13 +95,8 @@ export class TenantsController {
   async remove(
     @By() author: Author,
     @Param('tenant') id: string,
-    @Headers('if-match') ifMatch: string | undefined,
+    @IfMatch() ifMatch: string | undefined,
   ): Promise<void> {
     await this.tenants.remove(author, id, ifMatch);
   }
-}
-
-function shown(row: TenantRow, reply: FastifyReply) {
-  reply.header('etag', etagOf(row.version));
-  return tenantView(row);
 }

@@ -11,6 +11,7 @@ import type { Cursors, Page } from '../http/cursors.js';
 import { requireMatch } from '../http/if-match.js';
 import { listPage } from '../http/listing.js';
 import { changedFields } from '../http/merge-patch.js';
+import { absent } from '../http/refusals.js';
 import { tenantKind, TenantRow } from './tenant.entity.js';
 
 /** One transaction deletes a tenant whole; above this it would hold its locks for too long. */
@@ -33,11 +34,13 @@ export class Tenants {
     return listPage(
       this.cursors,
       this.database.manager,
-      TenantRow,
-      { tenant: 'operator', route: 'tenants' },
-      { deletedAt: IsNull() },
+      {
+        rows: TenantRow,
+        list: { tenant: 'operator', route: 'tenants' },
+        where: { deletedAt: IsNull() },
+        view: tenantView,
+      },
       page,
-      tenantView,
     );
   }
 
@@ -91,6 +94,7 @@ export class Tenants {
         throw new Problem(
           'conflict',
           `Delete accounts first: at most ${MOST_ACCOUNTS_DELETED} go with a tenant.`,
+          [{ pointer: ':tenant', code: 'too_many', message: 'has too many accounts' }],
         );
       }
       for (const account of accounts) await removeAccount(draft, account);
@@ -108,7 +112,7 @@ export async function findTenant(manager: EntityManager, id: string, lock = fals
         ...(lock ? { lock: { mode: 'for_no_key_update' } } : {}),
       })
     : null;
-  if (!row) throw new Problem('not_found', 'There is no such tenant.');
+  if (!row) throw absent('tenant', ':tenant');
   return row;
 }
 

@@ -28,8 +28,17 @@ const RESERVED = new Set([
 ]);
 const RESERVED_PREFIXES = ['proxy-', 'webhook-', 'svix-'];
 
-/** The rule a custom header's name breaks, or null. */
-function headerNameRule(name: string): { rule: string; message: string } | null {
+interface BrokenRule {
+  rule: string;
+  message: string;
+}
+
+/** The rule a custom header breaks by itself, or null. Also asked before sending: rules may grow stricter. */
+export function customHeaderRule(name: string, value: string): BrokenRule | null {
+  return headerNameRule(name) ?? headerValueRule(value);
+}
+
+function headerNameRule(name: string): BrokenRule | null {
   if (name.length > NAME_CHARS || !HEADER_NAME.test(name)) {
     return { rule: 'bad_header_name', message: `must be a header name of at most ${NAME_CHARS} characters` };
   }
@@ -37,6 +46,11 @@ function headerNameRule(name: string): { rule: string; message: string } | null 
   return RESERVED.has(lower) || RESERVED_PREFIXES.some((prefix) => lower.startsWith(prefix))
     ? { rule: 'reserved_header', message: 'is set by us and cannot be set here' }
     : null;
+}
+
+function headerValueRule(value: string): BrokenRule | null {
+  if (value.length <= VALUE_CHARS && HEADER_VALUE.test(value)) return null;
+  return { rule: 'bad_header_value', message: `must be at most ${VALUE_CHARS} visible Latin-1 characters` };
 }
 
 /** Headers added to each request of an endpoint. */
@@ -55,12 +69,9 @@ export const CustomHeaders = z
     if (names.length > HEADERS) refuse(undefined, 'too_many', `must be at most ${HEADERS} headers`);
     const seen = new Set<string>();
     for (const [name, value] of Object.entries(headers)) {
-      const bad = headerNameRule(name);
+      const bad = customHeaderRule(name, value);
       if (bad) refuse(name, bad.rule, bad.message);
       else if (seen.has(name.toLowerCase())) refuse(name, 'duplicate_header', 'is there in another spelling');
-      else if (value.length > VALUE_CHARS || !HEADER_VALUE.test(value)) {
-        refuse(name, 'bad_header_value', `must be at most ${VALUE_CHARS} visible Latin-1 characters`);
-      }
       seen.add(name.toLowerCase());
     }
   })

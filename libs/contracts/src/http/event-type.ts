@@ -9,20 +9,19 @@ export const EventTypeName = z
 
 const SCHEMA_BYTES = 65_536;
 
-function bounded<T extends z.ZodType>(schema: T, what: string): T {
-  return schema.refine(
-    (value) => new TextEncoder().encode(JSON.stringify(value ?? null)).length <= SCHEMA_BYTES,
-    {
-      error: `${what} must be at most 64 KB`,
-      params: { rule: 'too_long' },
-    },
-  ) as T;
-}
+const bounded = {
+  holds: (value: unknown) => new TextEncoder().encode(JSON.stringify(value ?? null)).length <= SCHEMA_BYTES,
+  otherwise: { error: 'must be at most 64 KB', params: { rule: 'too_long' } },
+};
 
-const JsonSchema = bounded(z.union([z.record(z.string(), z.unknown()), z.boolean()]), 'a schema').meta({
-  description: 'A JSON Schema for the payloads. Kept as it is; a patch replaces it whole.',
-});
-const Example = bounded(z.unknown(), 'an example').meta({ description: 'An example payload; any JSON.' });
+const JsonSchema = z
+  .union([z.record(z.string(), z.unknown()), z.boolean()])
+  .refine(bounded.holds, bounded.otherwise)
+  .meta({ description: 'A JSON Schema for the payloads. Kept as it is; a patch replaces it whole.' });
+const Example = z
+  .unknown()
+  .refine(bounded.holds, bounded.otherwise)
+  .meta({ description: 'An example payload; any JSON.' });
 const Description = z.string().max(4_096);
 
 export const CreateEventType = z

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { AttemptErrorClass, DeliveryStatus } from '../events/delivery.js';
 import { Trigger } from '../message.js';
 import { EventTypeName } from './event-type.js';
+import { Uid } from './names.js';
 import { listOf, PageQuery } from './paging.js';
 
 /** What happened to messages, as the outside sees it. Times are RFC 3339, UTC, to the millisecond. */
@@ -97,7 +98,7 @@ export const MessageDeliveriesQuery = PageQuery.extend({ status: DeliveryStatus.
 
 export const DeliveriesQuery = PageQuery.extend({
   status: DeliveryStatus.optional(),
-  endpoint_id: z.string().max(64).optional(),
+  endpoint_id: Uid.optional().meta({ description: 'Our id, or your own uid of the endpoint.' }),
   ...range,
 });
 export type DeliveriesQuery = z.infer<typeof DeliveriesQuery>;

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 
-/** A caller's own id for an account or endpoint. */
-export const UID_PATTERN = /^[A-Za-z0-9_.:@-]{1,128}$/;
+/** A caller's own id for an account or endpoint. Not `.` or `..`: clients resolve those out of a path. */
+export const UID_PATTERN = /^(?!\.{1,2}$)[A-Za-z0-9_.:@-]{1,128}$/;
 
-export const Uid = z.string().regex(UID_PATTERN, 'must be 1 to 128 of A-Z a-z 0-9 _ . : @ -');
+export const Uid = z
+  .string()
+  .regex(UID_PATTERN, 'must be 1 to 128 of A-Z a-z 0-9 _ . : @ - and more than one or two dots');
 
 export const DisplayName = z.string().max(256);
 

@@ -32,6 +32,11 @@ const FieldProblem = z.object({
   }),
   code: z.string().meta({ description: 'The rule that was broken.' }),
   message: z.string(),
+  offset: z
+    .number()
+    .int()
+    .optional()
+    .meta({ description: 'Where the body stops being JSON, in bytes from 0.' }),
 });
 
 /** What every refusal looks like (RFC 9457). */

@@ -53,3 +53,4 @@ export type ApiKey = z.infer<typeof ApiKey>;
 export const NewApiKey = z
   .object({ ...keyFields, key: z.string().meta({ description: 'The key itself, shown this once.' }) })
   .meta({ id: 'NewApiKey' });
+export type NewApiKey = z.infer<typeof NewApiKey>;

@@ -1,0 +1,185 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { type HistoryDelivery, type HistoryMessage, newId } from '@posthaste/contracts';
+import type { RestClient, TenantClient } from '@posthaste/test-kit';
+import { waitFor } from '@posthaste/test-kit';
+import { refusalOf } from '../proving/refusal-of.js';
+import { ScriptedHistory } from '../proving/scripted-history.js';
+import { startTestBed, type TestBed } from '../proving/test-bed.js';
+
+// What is asked of audit-log in a caller's name, and what becomes of its answers. The real one is proven end to end.
+
+let bed: TestBed;
+let history: ScriptedHistory;
+let tenant: TenantClient;
+let accountClient: RestClient;
+let account: string;
+let endpoint: string;
+
+beforeAll(async () => {
+  history = new ScriptedHistory();
+  await history.start();
+  bed = await startTestBed({ env: { HISTORY_GRPC: history.address } });
+  tenant = await bed.api.newTenant();
+  account = (await tenant.putAccount('acme')).id;
+  await tenant.putAccount('other');
+  const url = 'https://receiver.example/';
+  const made = await tenant.rest.post<{ id: string }>('/v1/accounts/acme/endpoints', { url, uid: 'main' });
+  endpoint = made.json.id;
+  accountClient = await bed.api.accountClient(tenant, 'other');
+}, 60_000);
+afterAll(async () => {
+  await bed.stop();
+  history.stop();
+});
+beforeEach(() => {
+  history.asked.length = 0;
+  for (const method of Object.keys(history.replies)) delete history.replies[method];
+});
+
+const at = Date.parse('2026-01-02T03:04:05.678Z');
+const messageRow = (more: Partial<HistoryMessage> = {}): HistoryMessage => ({
+  id: newId('message', at),
+  tenant: tenant.id,
+  account,
+  event_type: 'a.b',
+  channels: [],
+  tags: ['t'],
+  content_type: 'application/json',
+  accepted_at: at,
+  config_version: 3,
+  payload_bytes: 2,
+  deliveries: 1,
+  ...more,
+});
+const deliveryRow = (): HistoryDelivery => ({
+  id: newId('delivery', at),
+  message: newId('message', at),
+  tenant: tenant.id,
+  account,
+  endpoint,
+  event_type: 'a.b',
+  status: 'pending',
+  attempts: 0,
+  accepted_at: at,
+});
+
+describe('a read', () => {
+  it("is asked within the key's tenant, and shown in the words of the API", async () => {
+    const row = messageRow();
+    history.replies['GetMessage'] = () => ({ message: row });
+    const { status, json } = await tenant.rest.get(`/v1/messages/${row.id}`);
+    expect(history.asked).toEqual([{ method: 'GetMessage', request: { tenant: tenant.id, id: row.id } }]);
+    expect(status).toBe(200);
+    expect(json).toEqual({
+      id: row.id,
+      account_id: account,
+      event_type: 'a.b',
+      channels: [],
+      tags: ['t'],
+      content_type: 'application/json',
+      payload_bytes: 2,
+      accepted_at: '2026-01-02T03:04:05.678Z',
+      config_version: 3,
+      stale_config: false,
+      deliveries: 1,
+    });
+  });
+
+  it("of another account's things finds nothing, even when audit-log has them", async () => {
+    const [message, delivery] = [messageRow(), deliveryRow()];
+    history.replies['GetMessage'] = () => ({ message });
+    history.replies['GetDelivery'] = () => ({ delivery });
+    for (const path of [
+      `messages/${message.id}`,
+      `messages/${message.id}/payload`,
+      `messages/${message.id}/deliveries`,
+      `deliveries/${delivery.id}`,
+      `deliveries/${delivery.id}/attempts`,
+    ]) {
+      expect([path, ...refusalOf(await accountClient.get(`/v1/${path}`))]).toEqual([
+        path,
+        404,
+        'not_found',
+        ':id absent',
+      ]);
+    }
+    expect((await accountClient.get('/v1/accounts/acme/messages')).status).toBe(404);
+    expect((await accountClient.get('/v1/accounts/acme/deliveries')).status).toBe(404);
+    expect(new Set(history.asked.map(({ method }) => method))).toEqual(
+      new Set(['GetMessage', 'GetDelivery']),
+    );
+  });
+
+  it('of a payload gives its bytes, as a download that runs nowhere', async () => {
+    const row = messageRow({ content_type: 'text/html' });
+    const payload = Buffer.from('<script>alert(1)</script>\xff', 'latin1');
+    history.replies['GetMessage'] = () => ({ message: row });
+    history.replies['GetPayload'] = () => ({ payload, content_type: 'text/html' });
+    const { bytes, headers } = await tenant.rest.get(`/v1/messages/${row.id}/payload`);
+    expect(bytes.equals(payload)).toBe(true);
+    expect(headers.get('content-type')).toBe('text/html');
+    expect(headers.get('content-disposition')).toBe(`attachment; filename="${row.id}"`);
+    expect(headers.get('content-security-policy')).toBe("default-src 'none'; sandbox");
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    history.replies['GetPayload'] = () => ({});
+    expect((await tenant.rest.get(`/v1/messages/${row.id}/payload`)).status).toBe(404);
+  });
+});
+
+describe('a list', () => {
+  it('goes on where its cursor says, under the same filters only', async () => {
+    const rows = [deliveryRow(), deliveryRow()];
+    history.replies['ListDeliveries'] = () => ({ data: rows, has_more: true });
+    const path =
+      '/v1/accounts/acme/deliveries?limit=2&status=pending&endpoint_id=main&since=2026-01-01T00:00:00%2B01:00';
+    const { json } = await tenant.rest.get<{ next_cursor: string; has_more: boolean }>(path);
+    expect(json.has_more).toBe(true);
+    await tenant.rest.get(`${path}&cursor=${json.next_cursor}`);
+    const filter = {
+      tenant: tenant.id,
+      account,
+      endpoint,
+      status: 'pending',
+      since: Date.UTC(2025, 11, 31, 23),
+    };
+    expect(history.asked.map(({ request }) => request)).toEqual([
+      { ...filter, page: { limit: 2 } },
+      { ...filter, page: { limit: 2, after_at: at, after_id: rows[1]?.id } },
+    ]);
+    const refused = [400, 'invalid_cursor', '?cursor invalid_cursor'];
+    for (const other of [
+      path.replace('pending', 'delivered'),
+      path.replace('acme', 'other').replace('&endpoint_id=main', ''),
+    ]) {
+      expect(refusalOf(await tenant.rest.get(`${other}&cursor=${json.next_cursor}`))).toEqual(refused);
+    }
+    expect(history.asked).toHaveLength(2);
+  });
+});
+
+describe('while audit-log is away', () => {
+  const unavailable = [503, 'unavailable'];
+
+  it('reads say so, and work again when it is back', async () => {
+    const row = messageRow();
+    history.replies['GetMessage'] = () => ({ message: row });
+    const read = () => tenant.rest.get(`/v1/messages/${row.id}`);
+    expect((await read()).status).toBe(200);
+    history.stop();
+    expect(refusalOf(await read())).toEqual(unavailable);
+    expect((await tenant.publish('acme', 'a.b', {})).deliveries).toBe(1);
+    await history.start();
+    await waitFor(async () => (await read()).status === 200, { what: 'history to be readable again' });
+  });
+
+  it('or has lost its own database, or does not answer at all, likewise', async () => {
+    history.replies['GetMessage'] = () => {
+      throw new Error('connect ECONNREFUSED 10.0.0.7:5432');
+    };
+    const lost = await tenant.rest.get(`/v1/messages/${newId('message')}`);
+    expect(refusalOf(lost)).toEqual(unavailable);
+    expect(lost.bytes.toString()).not.toContain('10.0.0.7');
+    // No reply is scripted for it: the deadline ends the wait.
+    expect(refusalOf(await tenant.rest.get(`/v1/deliveries/${newId('delivery')}`))).toEqual(unavailable);
+  }, 15_000);
+});

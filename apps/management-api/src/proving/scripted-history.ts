@@ -1,0 +1,64 @@
+import { type sendUnaryData, Server, ServerCredentials, type ServerUnaryCall, status } from '@grpc/grpc-js';
+import { loadPackageDefinition, type ServiceClientConstructor } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { HISTORY_PACKAGE, HISTORY_SERVICE, historyLoader, historyProtoPath } from '@posthaste/contracts';
+
+type Reply = (request: Record<string, unknown>) => object;
+
+/**
+ * The other end of the History interface, for what the real one does only on bad days, and to see exactly what it is
+ * asked. A method without a reply never answers; a reply that throws is what Nest makes of it: UNKNOWN.
+ */
+export class ScriptedHistory {
+  readonly asked: { method: string; request: Record<string, unknown> }[] = [];
+  private server: Server | undefined;
+  private port = 0;
+
+  constructor(readonly replies: Record<string, Reply> = {}) {}
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** On the same port each time. */
+  async start(): Promise<void> {
+    const { service } = historyService();
+    const server = new Server();
+    const methods = Object.keys(service).map((method) => [
+      method,
+      (call: ServerUnaryCall<Record<string, unknown>, object>, answer: sendUnaryData<object>) =>
+        this.answer(method, call.request, answer),
+    ]);
+    server.addService(service, Object.fromEntries(methods) as Record<string, () => void>);
+    this.port = await new Promise<number>((resolve, reject) => {
+      server.bindAsync(this.address, ServerCredentials.createInsecure(), (error, port) =>
+        error ? reject(error) : resolve(port),
+      );
+    });
+    this.server = server;
+  }
+
+  stop(): void {
+    this.server?.forceShutdown();
+    this.server = undefined;
+  }
+
+  private answer(method: string, request: Record<string, unknown>, answer: sendUnaryData<object>): void {
+    this.asked.push({ method, request });
+    const reply = this.replies[method];
+    if (reply === undefined) return;
+    try {
+      answer(null, reply(request));
+    } catch (error) {
+      answer({ code: status.UNKNOWN, details: String(error) });
+    }
+  }
+}
+
+function historyService(): ServiceClientConstructor {
+  const definition = loadPackageDefinition(loadSync(historyProtoPath(), historyLoader));
+  const found = `${HISTORY_PACKAGE}.${HISTORY_SERVICE}`
+    .split('.')
+    .reduce<unknown>((at, name) => (at as Record<string, unknown>)[name], definition);
+  return found as ServiceClientConstructor;
+}

@@ -1,0 +1,58 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { type EventLog, openEventLog } from '@posthaste/event-log';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import pg from 'pg';
+import { type ApiUnderTest, startApi } from './api-under-test.js';
+
+/** What a suite stands on: a PostgreSQL of its own, one or more replicas of the service on it, and eyes into both. */
+export interface TestBed {
+  postgres: EmbeddedPostgres;
+  /** For looking, and for what a request cannot do, such as growing old. */
+  database: pg.Pool;
+  log: EventLog;
+  api: ApiUnderTest;
+  /** The second replica; the first when only one was asked for. */
+  replica: ApiUnderTest;
+  stop(): Promise<void>;
+}
+
+export async function startTestBed({ replicas = 1, env = {} } = {}): Promise<TestBed> {
+  const server = await startPostgres();
+  const { postgres } = server;
+  // At once, as a deployment starts them: they share one database that is not there yet.
+  const apis = await Promise.all(Array.from({ length: replicas }, () => startApi(postgres.url, env)));
+  const log = await openEventLog({ kind: 'postgres', url: postgres.url });
+  const database = new pg.Pool({ connectionString: postgres.url, max: 2 });
+  database.on('error', () => undefined);
+  const [api, replica = api] = apis as [ApiUnderTest, ApiUnderTest?];
+  return {
+    postgres,
+    database,
+    log,
+    api,
+    replica,
+    stop: async () => {
+      await Promise.all(apis.map((one) => one.stop()));
+      await log.close();
+      await database.end();
+      await server.remove();
+    },
+  };
+}
+
+/** An empty PostgreSQL in a folder of its own. */
+export async function startPostgres(): Promise<{ postgres: EmbeddedPostgres; remove(): Promise<void> }> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'management-api-'));
+  // The server may run as another user than the test.
+  chmodSync(folder, 0o755);
+  const postgres = await startEmbeddedPostgres({ dataDir: path.join(folder, 'pg') });
+  return {
+    postgres,
+    remove: async () => {
+      await postgres.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
