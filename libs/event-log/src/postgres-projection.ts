@@ -3,17 +3,23 @@ import type { PartitionRef, Position, StoredRecord } from './port.js';
 import { ProjectionPositions } from './projection-positions.js';
 import type { ProjectionBatch, ProjectionStore } from './projection.js';
 
-/** What a projection of its own writes into PostgreSQL. */
-export interface PostgresProjectionOptions {
+/** What a projection of its own writes into PostgreSQL. `Facts` is what it makes of a batch's records. */
+export interface PostgresProjectionOptions<Facts> {
   /** Its schema, which holds the table `position`. */
   schema: string;
   pool: pg.Pool;
   /** Runs the work in one transaction of the pool; rolls back and rethrows what it throws. */
-  inTransaction(work: (client: pg.PoolClient) => Promise<void>): Promise<void>;
-  /** Writes the batches' rows. Answers what is to be done once they are committed. */
-  write(client: pg.PoolClient, batches: ProjectionBatch[]): Promise<() => void>;
+  inTransaction: (work: (client: pg.PoolClient) => Promise<void>) => Promise<void>;
+  /**
+   * Decodes the records and reads the rows they change. It may do so before the transaction begins: these rows change
+   * with their partition's position only, and a position that moved meanwhile makes the transaction roll back.
+   * Undefined when no row changes.
+   */
+  read: (batches: ProjectionBatch[]) => Promise<Facts | undefined>;
+  /** Writes the rows. Answers what is to be done once they are committed. */
+  write: (client: pg.PoolClient, facts: Facts) => Promise<() => void>;
   /** A record that decodes but that the database refuses; the same contract. Its partition moves on. */
-  putAside(client: pg.PoolClient, record: RefusedRecord): Promise<() => void>;
+  putAside: (client: pg.PoolClient, record: RefusedRecord) => Promise<() => void>;
 }
 
 export interface RefusedRecord extends PartitionRef {
@@ -25,15 +31,16 @@ export interface RefusedRecord extends PartitionRef {
 class PositionMoved extends Error {}
 
 /**
- * A projection's store in PostgreSQL: one transaction moves the positions and writes the rows.
+ * A projection's store in PostgreSQL: one transaction moves the positions and writes the rows. Records that change no
+ * row cost one statement, which moves the positions alone.
  *
  * One record may hold what PostgreSQL cannot (a NUL in a text, a number out of range) and would fail its transaction
  * for ever. Such a batch is applied again record by record, and what is refused alone is put aside.
  */
-export class PostgresProjection implements ProjectionStore {
+export class PostgresProjection<Facts> implements ProjectionStore {
   readonly positions: ProjectionPositions;
 
-  constructor(private readonly options: PostgresProjectionOptions) {
+  constructor(private readonly options: PostgresProjectionOptions<Facts>) {
     this.positions = new ProjectionPositions(options.pool, options.schema);
   }
 
@@ -43,11 +50,18 @@ export class PostgresProjection implements ProjectionStore {
 
   async apply(batches: ProjectionBatch[]): Promise<'applied' | 'conflict'> {
     try {
-      return await this.commit(batches, (client) => this.options.write(client, batches));
+      return await this.applyWhole(batches);
     } catch (error) {
       if (!isDataRefused(error)) throw error;
       return this.applyOneByOne(batches);
     }
+  }
+
+  private async applyWhole(batches: ProjectionBatch[]): Promise<'applied' | 'conflict'> {
+    const facts = await this.options.read(batches);
+    if (facts !== undefined) return this.commit(batches, (client) => this.options.write(client, facts));
+    // Should only some of them move: there was nothing to write for these either.
+    return (await this.positions.move(this.options.pool, batches)) ? 'applied' : 'conflict';
   }
 
   private async applyOneByOne(batches: ProjectionBatch[]): Promise<'applied' | 'conflict'> {
@@ -59,7 +73,7 @@ export class PostgresProjection implements ProjectionStore {
 
   private async applyOrPutAside(single: SingleRecord): Promise<'applied' | 'conflict'> {
     try {
-      return await this.commit([single], (client) => this.options.write(client, [single]));
+      return await this.applyWhole([single]);
     } catch (error) {
       if (!isDataRefused(error)) throw error;
       const { topic, partition } = single;

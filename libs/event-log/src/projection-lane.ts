@@ -7,9 +7,6 @@ import { recordBytes } from './record-size.js';
  * or in the transaction now running; both only rise. A lane is never put back: when its partition is read anew from
  * the store's position, a new lane takes its place, and what still refers to the old one is known to be late.
  */
-const QUEUE_RECORDS = 2_000;
-const QUEUE_BYTES = 8_000_000;
-
 export class ProjectionLane implements PartitionRef {
   readonly topic: string;
   readonly partition: number;
@@ -17,22 +14,15 @@ export class ProjectionLane implements PartitionRef {
   expected: number;
   isPaused = false;
   #queue: { batch: RecordBatch; bytes: number }[] = [];
-  #records = 0;
-  #bytes = 0;
+  /** Queued. */
+  records = 0;
+  bytes = 0;
 
   constructor(ref: PartitionRef, position: number) {
     this.topic = ref.topic;
     this.partition = ref.partition;
     this.position = position;
     this.expected = position;
-  }
-
-  get isFull(): boolean {
-    return this.#records >= QUEUE_RECORDS || this.#bytes >= QUEUE_BYTES;
-  }
-
-  get isHalfEmpty(): boolean {
-    return this.#records <= QUEUE_RECORDS / 2 && this.#bytes <= QUEUE_BYTES / 2;
   }
 
   get hasWork(): boolean {
@@ -45,8 +35,8 @@ export class ProjectionLane implements PartitionRef {
     const records = batch.records.filter((record) => record.offset >= this.expected);
     const bytes = records.reduce((sum, record) => sum + recordBytes(record), 0);
     this.#queue.push({ batch: { ...batch, records }, bytes });
-    this.#records += records.length;
-    this.#bytes += bytes;
+    this.records += records.length;
+    this.bytes += bytes;
     this.expected = batch.next;
   }
 
@@ -55,8 +45,8 @@ export class ProjectionLane implements PartitionRef {
     let taken: ProjectionBatch | undefined;
     while (this.#queue.length > 0 && room.records > 0 && room.bytes > 0) {
       const { batch, bytes } = this.#queue.shift() as { batch: RecordBatch; bytes: number };
-      this.#records -= batch.records.length;
-      this.#bytes -= bytes;
+      this.records -= batch.records.length;
+      this.bytes -= bytes;
       room.records -= batch.records.length;
       room.bytes -= bytes;
       taken ??= {

@@ -33,7 +33,7 @@ export class ProjectionPositions {
   }
 
   /** False when one of the partitions is not where its batch begins: the caller must roll back. */
-  async move(client: pg.PoolClient, batches: ProjectionBatch[]): Promise<boolean> {
+  async move(client: pg.Pool | pg.PoolClient, batches: ProjectionBatch[]): Promise<boolean> {
     const { rowCount } = await client.query({
       name: `${this.schema}-move-positions`,
       text: `update ${this.schema}.position p set next = m.next

@@ -16,6 +16,7 @@ class MemoryStore implements ProjectionStore {
   readonly positions = new Map<string, number>();
   conflicts = 0;
   failures = 0;
+  transactions = 0;
   /** While set, transactions wait for it. */
   gate: Promise<void> | undefined;
   waiting = 0;
@@ -40,6 +41,7 @@ class MemoryStore implements ProjectionStore {
       this.conflicts++;
       return 'conflict';
     }
+    this.transactions++;
     for (const batch of batches) {
       this.positions.set(key(batch), batch.next);
       this.rows.push(...batch.records.map((record) => `${record.key}:${record.value.toString()}`));
@@ -67,12 +69,14 @@ describe('a projection', () => {
     store: MemoryStore;
     group: string;
     errors: unknown[];
+    gatherMs?: number;
   }) => {
     const projection = await runProjection({
       log: parts.log,
       group: parts.group,
       topics: [parts.topic],
       store: parts.store,
+      gatherMs: parts.gatherMs ?? 0,
       onRetry: (error) => void parts.errors.push(error),
       onFatal: (error) => void parts.errors.push(error),
     });
@@ -212,6 +216,23 @@ describe('a projection', () => {
     open();
     await projection.whenApplied(appended);
     expectOnceInOrder(parts.store.rows, 12_000);
+  });
+
+  it('applies the first record at once, and what trickles in after it together, by the time or by the number', async () => {
+    const parts = { ...(await setUp(3)), gatherMs: 3_600_000 };
+    const projection = await run(parts);
+    await projection.whenApplied(await append(parts.log, parts.topic, 0, 1));
+    for (let n = 1; n < 499; n += 10) await append(parts.log, parts.topic, n, Math.min(n + 10, 499));
+    await projection.whenApplied(await append(parts.log, parts.topic, 499, 600));
+    expect(parts.store.transactions).toBe(2);
+    expectOnceInOrder(parts.store.rows, 600);
+    const waiting = projection.whenApplied(await append(parts.log, parts.topic, 600, 610));
+    const stopped = projection.stop();
+    await expect(waiting).rejects.toMatchObject({ code: 'log_closed' });
+    await stopped;
+    await (await run({ ...parts, gatherMs: 20 })).whenApplied(await append(parts.log, parts.topic, 610, 620));
+    await eventually('the next one has applied the rest', () => parts.store.rows.length === 620);
+    expectOnceInOrder(parts.store.rows, 620);
   });
 
   it('stops at once although its store is away, and says so to those who wait', async () => {

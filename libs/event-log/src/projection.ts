@@ -15,7 +15,11 @@ import { ProjectionLane } from './projection-lane.js';
  * Runs a projection: reads topics in order and hands batches to a store that writes rows and position in one
  * transaction. The group's committed offsets only show lag to operators; the truth is the store's own position.
  *
- * States of the loop: idle (nothing queued) -> applying (one transaction in flight, more is queued meanwhile) -> idle.
+ * States of the loop: idle (nothing queued) -> applying (one transaction in flight, more is queued meanwhile) ->
+ * gathering (until `gatherMs` after that transaction began, or until much is queued) -> applying ... -> idle. What comes
+ * after a rest is applied at once; what trickles in shares a transaction, because each costs the same for one record or
+ * a hundred.
+ *
  * A `conflict` means somebody else moved the position (a zombie, or us before a lost answer): positions are loaded
  * again and reading goes on from there. A thrown error is an unreachable store: the batch is kept and tried again,
  * less the partitions that were lost meanwhile. A record the store can never apply is the store's to put aside: here
@@ -40,10 +44,12 @@ export interface ProjectionOptions {
   group: string;
   topics: Pick<Topic, 'name'>[];
   store: ProjectionStore;
+  /** How long rows may lag behind the log so that records can share reads and transactions; 0: not at all. */
+  gatherMs?: number;
   /** The store could not be reached, or a batch failed: reported once per try. */
-  onRetry(error: unknown): void;
-  onFatal(error: Error): void;
-  onApplied?(batches: ProjectionBatch[]): void;
+  onRetry: (error: unknown) => void;
+  onFatal: (error: Error) => void;
+  onApplied?: (batches: ProjectionBatch[]) => void;
 }
 
 export interface RunningProjection {
@@ -56,8 +62,13 @@ export interface RunningProjection {
 }
 
 /** One transaction takes no more than this, and at least one batch. */
-const APPLY_RECORDS = 2_000;
-const APPLY_BYTES = 16_000_000;
+const APPLY_RECORDS = 1_000;
+const APPLY_BYTES = 8_000_000;
+/** Read ahead: enough for the next transaction to be ready when one ends. */
+const QUEUE_RECORDS = 3_000;
+const QUEUE_BYTES = 12_000_000;
+/** So much is no trickle: it does not wait for more. */
+const GATHERED_RECORDS = 500;
 const RETRY_MIN_MS = 50;
 const RETRY_MAX_MS = 2_000;
 /** Lag is looked at by people and scalers. */
@@ -71,8 +82,8 @@ export async function runProjection(options: ProjectionOptions): Promise<Running
 
 interface Waiter {
   positions: Position[];
-  resolve(): void;
-  reject(error: Error): void;
+  resolve: () => void;
+  reject: (error: Error) => void;
 }
 
 const laneKey = (ref: PartitionRef): string => `${ref.topic}/${ref.partition}`;
@@ -87,11 +98,14 @@ class Projection implements RunningProjection {
   #working: Promise<void> | undefined;
   /** The transaction now running. */
   #applying: Promise<unknown> = Promise.resolve();
+  #lastBeginAt = -Infinity;
+  #endGathering: () => void = () => undefined;
   #commitTimer: NodeJS.Timeout | undefined;
 
   constructor(options: ProjectionOptions) {
     this.#options = options;
-    this.#consumer = options.log.consumer({ group: options.group, topics: options.topics });
+    const { group, topics, gatherMs = 0 } = options;
+    this.#consumer = options.log.consumer({ group, topics, gatherMs });
   }
 
   start(): Promise<void> {
@@ -112,6 +126,7 @@ class Projection implements RunningProjection {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#endGathering();
     await this.#working;
     await this.#consumer.stop();
     clearTimeout(this.#commitTimer);
@@ -147,16 +162,16 @@ class Projection implements RunningProjection {
     const lane = this.#lanes.get(laneKey(batch));
     if (!lane || this.#isStopped) return;
     lane.add(batch);
-    if (!lane.isPaused && lane.isFull) {
-      lane.isPaused = true;
-      this.#consumer.pause([lane]);
-    }
+    const queued = this.#queued;
+    if (queued.records >= QUEUE_RECORDS || queued.bytes >= QUEUE_BYTES) this.#hold();
+    if (queued.records >= GATHERED_RECORDS) this.#endGathering();
     this.#work();
   }
 
   /** Waits for the transaction now running only: it may hold rows of these partitions. */
   async #onRevoked(partitions: PartitionRef[]): Promise<void> {
     for (const ref of partitions) this.#lanes.delete(laneKey(ref));
+    this.#readOn();
     await this.#applying;
     await this.#commit();
     for (const ref of partitions) this.#uncommitted.delete(laneKey(ref));
@@ -190,11 +205,24 @@ class Projection implements RunningProjection {
     // What arrives in the same turn of the event loop goes into the same transaction.
     await Promise.resolve();
     while (!this.#isStopped) {
+      await this.#gather();
       const work = this.#takeWork();
       if (work.size === 0) return;
+      this.#lastBeginAt = performance.now();
       await this.#applyWithRetry(work);
       this.#settleWaiters();
     }
+  }
+
+  /** Waits for company, if the last transaction began only now. */
+  async #gather(): Promise<void> {
+    const waitMs = this.#lastBeginAt + (this.#options.gatherMs ?? 0) - performance.now();
+    const queued = this.#queued;
+    if (waitMs <= 0 || queued.records === 0 || queued.records >= GATHERED_RECORDS) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, waitMs);
+      this.#endGathering = () => (clearTimeout(timer), resolve());
+    });
   }
 
   #takeWork(): Map<ProjectionLane, ProjectionBatch> {
@@ -209,12 +237,33 @@ class Projection implements RunningProjection {
       this.#lanes.set(laneKey(lane), lane);
       if (room.records <= 0 || room.bytes <= 0) break;
     }
-    for (const lane of work.keys()) {
-      if (!lane.isPaused || !lane.isHalfEmpty) continue;
-      lane.isPaused = false;
-      this.#consumer.resume([lane]);
-    }
+    this.#readOn();
     return work;
+  }
+
+  /** What is read ahead of the transactions, of all partitions together: a replica may own a hundred. */
+  get #queued(): { records: number; bytes: number } {
+    const queued = { records: 0, bytes: 0 };
+    for (const lane of this.#lanes.values()) {
+      queued.records += lane.records;
+      queued.bytes += lane.bytes;
+    }
+    return queued;
+  }
+
+  #hold(): void {
+    const reading = [...this.#lanes.values()].filter((lane) => !lane.isPaused);
+    for (const lane of reading) lane.isPaused = true;
+    if (reading.length > 0) this.#consumer.pause(reading);
+  }
+
+  /** If what is queued has become little, for whatever reason: nobody else would ask for more. */
+  #readOn(): void {
+    const queued = this.#queued;
+    if (queued.records > QUEUE_RECORDS / 2 || queued.bytes > QUEUE_BYTES / 2) return;
+    const held = [...this.#lanes.values()].filter((lane) => lane.isPaused);
+    for (const lane of held) lane.isPaused = false;
+    if (held.length > 0) this.#consumer.resume(held);
   }
 
   async #applyWithRetry(work: Map<ProjectionLane, ProjectionBatch>): Promise<void> {

@@ -9,16 +9,21 @@ import { eventually, type LogUnderTest, Member, newGroup, newTopic, readAll, tex
 export function crashConformance(underTest: () => LogUnderTest): void {
   const children: ChildProcess[] = [];
   let log: EventLog | undefined;
+  let survivor: Member | undefined;
   afterEach(async () => {
     for (const child of children.splice(0)) child.kill('SIGKILL');
+    await survivor?.consumer.stop();
+    survivor = undefined;
     await log?.close();
     log = undefined;
   });
 
-  /** Undefined for a log that lives in this process only. */
-  const spawnChild = (order: Omit<ChildOrder, 'open'>, onMessage: (message: ChildMessage) => void) => {
+  const spawnChild = (
+    order: Omit<ChildOrder, 'open'>,
+    onMessage: (message: ChildMessage) => void,
+  ): ChildProcess => {
     const open = underTest().childOptions;
-    if (!open) return undefined;
+    if (!open) throw new Error('the harness does not say how another process opens the log');
     const folder = path.join(import.meta.dirname);
     const child = fork(path.join(folder, 'child.main.ts'), [JSON.stringify({ ...order, open })], {
       execArgv: [
@@ -43,7 +48,6 @@ export function crashConformance(underTest: () => LogUnderTest): void {
     const child = spawnChild({ role: 'append', topic: topic.name }, ({ texts }) =>
       acknowledged.push(...texts),
     );
-    if (!child) return;
     await eventually('a thousand are acknowledged', () => acknowledged.length > 1_000);
     child.kill('SIGKILL');
     await ended(child);
@@ -61,8 +65,8 @@ export function crashConformance(underTest: () => LogUnderTest): void {
       const child = spawnChild({ role: 'consume', topic: topic.name, group }, ({ texts }) => {
         for (const text of texts) takenByChild.add(text);
       });
-      if (!child) return;
-      const survivor = await Member.join(log, group, [topic], { commitsItself: true });
+      const taker = await Member.join(log, group, [topic], { commitsItself: true });
+      survivor = taker;
       const acknowledged: string[] = [];
       let producing = true;
       const producer = log.producer;
@@ -72,21 +76,20 @@ export function crashConformance(underTest: () => LogUnderTest): void {
           acknowledged.push(`${n}`);
         }
       })();
-      await eventually('both take records', () => takenByChild.size > 50 && survivor.owned.size === 2);
+      await eventually('both take records', () => takenByChild.size > 50 && taker.owned.size === 2);
       child.kill(signal);
-      await eventually('the survivor owns everything', () => survivor.owned.size === 4, 40_000);
+      await eventually('the survivor owns everything', () => taker.owned.size === 4, 40_000);
       producing = false;
       await load;
-      const isTaken = (text: string): boolean => takenByChild.has(text) || survivor.texts().includes(text);
+      const isTaken = (text: string): boolean => takenByChild.has(text) || taker.texts().includes(text);
       await eventually('the last record is taken', () => isTaken(acknowledged.at(-1) ?? ''));
-      const taken = new Set([...takenByChild, ...survivor.texts()]);
+      const taken = new Set([...takenByChild, ...taker.texts()]);
       await eventually('all are taken', () => {
-        for (const text of survivor.texts()) taken.add(text);
+        for (const text of taker.texts()) taken.add(text);
         return acknowledged.every((text) => taken.has(text));
       });
-      const twice = survivor.texts().filter((text) => takenByChild.has(text)).length;
+      const twice = taker.texts().filter((text) => takenByChild.has(text)).length;
       console.info(`${signal}: ${acknowledged.length} records, ${twice} taken by both`);
-      await survivor.consumer.stop();
     }, 90_000);
   }
 }

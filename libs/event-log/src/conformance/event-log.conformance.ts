@@ -6,10 +6,7 @@ import { groupsConformance } from './groups.conformance.js';
 import type { LogHarness, LogUnderTest } from './harness.js';
 import { readingConformance } from './reading.conformance.js';
 
-/**
- * The port's promises as tests; every adapter runs them all. A harness that cannot do a thing to its log (lose
- * acknowledgements, kill a process of a log in memory) leaves that method out.
- */
+/** The port's promises as tests; every adapter runs them all, but that a log in memory has no processes to kill. */
 export function eventLogConformance(harness: LogHarness): void {
   describe(`the log on ${harness.name}`, () => {
     let underTest: LogUnderTest;
@@ -21,7 +18,7 @@ export function eventLogConformance(harness: LogHarness): void {
     describe('reading', () => readingConformance(() => underTest));
     describe('groups', () => groupsConformance(() => underTest));
     describe('following', () => followingConformance(() => underTest));
-    describe('faults', () => faultsConformance(() => underTest));
-    describe('crashes', () => crashConformance(() => underTest));
+    describe('faults', () => faultsConformance(() => underTest, harness.patienceMs));
+    if (harness.isSharedByProcesses) describe('crashes', () => crashConformance(() => underTest));
   });
 }

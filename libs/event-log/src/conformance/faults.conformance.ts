@@ -12,7 +12,7 @@ import {
 } from './harness.js';
 
 /** A log that does not answer, answers too late, or answers everything but fetches. */
-export function faultsConformance(underTest: () => LogUnderTest): void {
+export function faultsConformance(underTest: () => LogUnderTest, patienceMs: number): void {
   const opened: EventLog[] = [];
   const members: Member[] = [];
   const open = async (tuning: TestTuning = {}): Promise<EventLog> => {
@@ -26,7 +26,7 @@ export function faultsConformance(underTest: () => LogUnderTest): void {
   });
 
   it('rejects appends while the log is gone, keeps its memory bounded, and recovers by itself', async () => {
-    const log = await open({ ackTimeoutMs: 1_500, maxQueuedBytes: 1_000_000 });
+    const log = await open({ ackTimeoutMs: patienceMs, maxQueuedBytes: 1_000_000 });
     const topic = newTopic(2);
     await log.admin.ensureTopics([topic], 'single');
     const member = await Member.join(log, newGroup(), [topic]);
@@ -60,9 +60,7 @@ export function faultsConformance(underTest: () => LogUnderTest): void {
   });
 
   it('keeps what it acknowledged when acknowledgements get lost; nothing is missing, some may be twice', async () => {
-    const { loseAcknowledgements } = underTest();
-    if (!loseAcknowledgements) return;
-    const log = await open({ ackTimeoutMs: 2_000 });
+    const log = await open({ ackTimeoutMs: patienceMs });
     const topic = newTopic(3);
     await log.admin.ensureTopics([topic], 'single');
     const acknowledged: string[] = [];
@@ -78,7 +76,7 @@ export function faultsConformance(underTest: () => LogUnderTest): void {
       );
     };
     await append(0, 100);
-    const heal = await loseAcknowledgements();
+    const heal = await underTest().loseAcknowledgements();
     const meanwhile = append(100, 200);
     await meanwhile;
     await heal();
@@ -93,9 +91,7 @@ export function faultsConformance(underTest: () => LogUnderTest): void {
   });
 
   it('says that consuming cannot go on when fetches bring nothing though records are ahead', async () => {
-    const { stallFetching } = underTest();
-    if (!stallFetching) return;
-    const log = await open({ stallTimeoutMs: 800 });
+    const log = await open({ stallTimeoutMs: patienceMs });
     const [busy, held, empty] = [newTopic(1), newTopic(1), newTopic(1)];
     await log.admin.ensureTopics([busy, held, empty], 'single');
     const [stalled, paused, idle] = [
@@ -108,7 +104,7 @@ export function faultsConformance(underTest: () => LogUnderTest): void {
     paused.consumer.pause([{ topic: held.name, partition: 0 }]);
     await log.producer.append([textRecord(busy, 'k', 'first'), textRecord(held, 'k', 'held')]);
     await eventually('the first record arrives', () => stalled.taken.length === 1);
-    const heal = await stallFetching();
+    const heal = await underTest().stallFetching();
     await log.producer.append([textRecord(busy, 'k', 'second')]);
     await eventually('the stall is noticed', () => stalled.fatal.length > 0);
     expect(stalled.fatal[0]?.message).toContain(`${busy.name}/0`);

@@ -17,7 +17,11 @@ import type {
 /** What an adapter gives the conformance suite: a log that can be opened often, and taken away. */
 export interface LogHarness {
   name: string;
-  start(): Promise<LogUnderTest>;
+  /** False for a log that lives in this process: nobody is killed then. */
+  isSharedByProcesses: boolean;
+  /** Far above what the log needs to acknowledge or to hand on a record, busy machines included. */
+  patienceMs: number;
+  start: () => Promise<LogUnderTest>;
 }
 
 /** What a test may tighten, so that it need not wait for production's patience. */
@@ -35,15 +39,20 @@ export interface LogUnderTest {
   stopBroker(): Promise<void>;
   startBroker(): Promise<void>;
   /** From now on appends reach the log and their acknowledgements do not come back; call the answer to end that. */
-  loseAcknowledgements?(): Promise<() => Promise<void>>;
+  loseAcknowledgements(): Promise<() => Promise<void>>;
   /** Fetches return nothing although the log answers everything else; call the answer to end that. */
-  stallFetching?(): Promise<() => Promise<void>>;
-  /** Superseded records of compacted topics are gone when it resolves. */
-  compact?(): Promise<void>;
-  /** How another operating system process opens this log; without it the suite kills nobody. */
+  stallFetching(): Promise<() => Promise<void>>;
+  /**
+   * The topic's superseded records are gone when it resolves. May append records with FILLER_KEY: Kafka never cleans
+   * the segment it writes to.
+   */
+  compact(topic: Pick<Topic, 'name'>): Promise<void>;
+  /** How another operating system process opens this log. */
   childOptions?: OpenEventLogOptions;
   stop(): Promise<void>;
 }
+
+export const FILLER_KEY = 'filler';
 
 /** Keyed text records; every test has topics of its own, so that one log serves a whole suite. */
 export type TextTopic = Topic<{ key: string; text: string }>;
@@ -104,10 +113,14 @@ export class Member {
     topics: Pick<Topic, 'name'>[],
     options: Partial<Pick<Member, 'commitsItself' | 'onBatch' | 'startAt'>> & {
       maxBatchRecords?: number;
+      gatherMs?: number;
     } = {},
   ): Promise<Member> {
-    const { maxBatchRecords, ...own } = options;
-    const tuning = maxBatchRecords === undefined ? {} : { maxBatchRecords };
+    const { maxBatchRecords, gatherMs, ...own } = options;
+    const tuning = {
+      ...(maxBatchRecords === undefined ? {} : { maxBatchRecords }),
+      ...(gatherMs === undefined ? {} : { gatherMs }),
+    };
     const member = new Member(log.consumer({ group, topics, ...tuning }));
     Object.assign(member, own);
     await member.#run();
@@ -144,7 +157,7 @@ export class Member {
         const { topic, partition, next } = batch;
         this.#next.set(refKey(batch), { topic, partition, next, metadata: '' });
         this.onBatch(batch);
-        if (this.commitsItself) this.#commitSoon();
+        if (this.commitsItself) void this.#commitSoon();
       },
       onRevoked: async (partitions) => {
         if (this.commitsItself) await this.#commitSoon();

@@ -17,10 +17,19 @@ import {
 /** Appending, and reading as the only member of a group. */
 export function readingConformance(underTest: () => LogUnderTest): void {
   let log: EventLog;
+  const members: Member[] = [];
+  const join = async (...args: Parameters<typeof Member.join>): Promise<Member> => {
+    const member = await Member.join(...args);
+    members.push(member);
+    return member;
+  };
   beforeEach(async () => {
     log = await underTest().open();
   });
-  afterEach(() => log.close());
+  afterEach(async () => {
+    await Promise.all(members.splice(0).map((member) => member.consumer.stop()));
+    await log.close();
+  });
 
   it('gives back records byte by byte, with key, meta and trace, at the positions append answered', async () => {
     const topic = newTopic(3);
@@ -32,7 +41,7 @@ export function readingConformance(underTest: () => LogUnderTest): void {
       { topic, key: 'bytes', value, meta: '{"a":"ü \\" \\\\ \\n"}', trace },
       { topic, key: 'bytes', value: Buffer.from('x') },
     ]);
-    const member = await Member.join(log, newGroup(), [topic]);
+    const member = await join(log, newGroup(), [topic]);
     await eventually('both records arrive', () => member.taken.length === 2);
     const partition = partitionOf('bytes', 3);
     expect(appended.map(refKey)).toEqual([`${topic.name}/${partition}`, `${topic.name}/${partition}`]);
@@ -44,13 +53,12 @@ export function readingConformance(underTest: () => LogUnderTest): void {
     expect(second?.trace).toBeUndefined();
     // A day of difference between two clocks would be a wrong unit or a wrong zone, not a wrong clock.
     expect(Math.abs((first?.appendedAt ?? 0) - before)).toBeLessThan(86_400_000 / 2);
-    await member.consumer.stop();
   });
 
   it('keeps the order of each key, over batches, topics and concurrent appends', async () => {
     const topics = [newTopic(4), newTopic(2)];
     await log.admin.ensureTopics(topics, 'single');
-    const member = await Member.join(log, newGroup(), topics);
+    const member = await join(log, newGroup(), topics);
     const keys = Array.from({ length: 20 }, (_, i) => `account-${i}`);
     await Promise.all(
       keys.map(async (key) => {
@@ -67,7 +75,6 @@ export function readingConformance(underTest: () => LogUnderTest): void {
         expect(seen).toEqual(Array.from({ length: 30 }, (_, n) => n));
       }
     }
-    await member.consumer.stop();
   });
 
   it('keeps the order inside one large append', async () => {
@@ -95,19 +102,18 @@ export function readingConformance(underTest: () => LogUnderTest): void {
     const ends = await log.admin.endOffsets(topic);
     expect(ends.map((end) => end.offset)).toEqual([3, 1]);
     expect((await log.admin.startOffsets(topic)).map((start) => start.offset)).toEqual([0, 0]);
-    const member = await Member.join(log, group, [topic]);
+    const member = await join(log, group, [topic]);
     await eventually('all records arrive', () => member.taken.length === 4);
     expect((await log.admin.lag(group, [topic])).map((p) => p.lag)).toEqual([3, 1]);
     await member.consumer.commit([{ topic: topic.name, partition: 0, next: 2, metadata: '' }]);
     expect((await log.admin.lag(group, [topic])).map((p) => p.lag)).toEqual([1, 1]);
-    await member.consumer.stop();
   });
 
   it('hands nothing on while a partition is paused, goes on where it was, and reads the others meanwhile', async () => {
     const topic = newTopic(2);
     await log.admin.ensureTopics([topic], 'single');
     const [key0 = '', key1 = ''] = keysByPartition(2, partitionOf);
-    const member = await Member.join(log, newGroup(), [topic]);
+    const member = await join(log, newGroup(), [topic]);
     const paused = [{ topic: topic.name, partition: 0 }];
     await log.producer.append([textRecord(topic, key0, 'before')]);
     await eventually('the first record arrives', () => member.taken.length === 1);
@@ -118,29 +124,29 @@ export function readingConformance(underTest: () => LogUnderTest): void {
     member.consumer.resume(paused);
     await eventually('the held record arrives', () => member.texts().includes('held'));
     expect(member.texts()).toEqual(['before', 'other', 'held']);
-    await member.consumer.stop();
   });
 
   it('reads again from where it is told to', async () => {
     const topic = newTopic(1);
     await log.admin.ensureTopics([topic], 'single');
     await log.producer.append([0, 1, 2, 3, 4].map((n) => textRecord(topic, 'k', `${n}`)));
-    const member = await Member.join(log, newGroup(), [topic]);
+    const member = await join(log, newGroup(), [topic]);
     await eventually('all records arrive', () => member.taken.length === 5);
     member.consumer.seek([{ topic: topic.name, partition: 0, offset: 3 }]);
     await eventually('the last two arrive again', () => member.taken.length === 7);
     expect(member.texts().slice(5)).toEqual(['3', '4']);
-    await member.consumer.stop();
   });
 
   it('hands nothing on after a seek that was fetched before it', async () => {
     const topic = newTopic(1);
     await log.admin.ensureTopics([topic], 'single');
-    await log.producer.append(Array.from({ length: 2_000 }, (_, n) => textRecord(topic, 'k', `${n}`)));
+    // Together more than one fetch brings.
+    const long = (n: number): string => `${n}`.padStart(400, '0');
+    await log.producer.append(Array.from({ length: 2_000 }, (_, n) => textRecord(topic, 'k', long(n))));
     const expectedStarts: number[] = [];
     const starts: number[] = [];
     let seeks = 0;
-    const member = await Member.join(log, newGroup(), [topic], {
+    const member = await join(log, newGroup(), [topic], {
       maxBatchRecords: 50,
       onBatch: (batch) => {
         if (expectedStarts.length > starts.length) starts.push(batch.records[0]?.offset ?? -1);
@@ -156,11 +162,10 @@ export function readingConformance(underTest: () => LogUnderTest): void {
     });
     await eventually(
       'the end is read',
-      () => member.texts().at(-1) === '1999' && starts.length === expectedStarts.length,
+      () =>
+        member.texts().at(-1) === long(1_999) && starts.length > 0 && starts.length === expectedStarts.length,
     );
-    expect(starts.length).toBeGreaterThan(0);
     expect(starts).toEqual(expectedStarts);
-    await member.consumer.stop();
   });
 
   it('starts where onAssigned says, before the committed position and the oldest record', async () => {
@@ -170,10 +175,9 @@ export function readingConformance(underTest: () => LogUnderTest): void {
     const startAt = (): { topic: string; partition: number; offset: number }[] => [
       { topic: topic.name, partition: 0, offset: 2 },
     ];
-    const member = await Member.join(log, newGroup(), [topic], { startAt });
+    const member = await join(log, newGroup(), [topic], { startAt });
     await eventually('two records arrive', () => member.taken.length === 2);
     expect(member.texts()).toEqual(['2', '3']);
-    await member.consumer.stop();
   });
 
   it('brings the committed watermark and bitmap back after a restart', async () => {
@@ -181,7 +185,7 @@ export function readingConformance(underTest: () => LogUnderTest): void {
     await log.admin.ensureTopics([topic], 'single');
     await log.producer.append(Array.from({ length: 10 }, (_, n) => textRecord(topic, 'k', `${n}`)));
     const group = newGroup();
-    const first = await Member.join(log, group, [topic]);
+    const first = await join(log, group, [topic]);
     await eventually('all records arrive', () => first.taken.length === 10);
     const window = new PartitionWindow(0);
     for (const { offset } of first.taken) window.add(offset, 1);
@@ -189,28 +193,37 @@ export function readingConformance(underTest: () => LogUnderTest): void {
     const ref = { topic: topic.name, partition: 0 };
     await first.consumer.commit([{ ...ref, next: window.lowWatermark, metadata: window.metadata() }]);
     await first.consumer.stop();
-    const second = await Member.join(log, group, [topic]);
+    const second = await join(log, group, [topic]);
     await eventually('the rest arrives', () => second.taken.length === 7);
     const [assigned] = second.assignments;
     const resumed = PartitionWindow.resume(assigned?.committed ?? null, assigned?.metadata ?? '');
     const open = second.taken.filter(({ offset }) => resumed.add(offset, 1)).map((record) => record.text);
     expect(open).toEqual(['3', '4', '6', '8', '9']);
-    await second.consumer.stop();
   });
 
   it('takes commit metadata of 4,096 characters', async () => {
     const topic = newTopic(1);
     await log.admin.ensureTopics([topic], 'single');
     const group = newGroup();
-    const first = await Member.join(log, group, [topic]);
+    const first = await join(log, group, [topic]);
     await eventually('the partition is ours', () => first.owned.size === 1);
     const metadata = 'm'.repeat(4_096);
     await first.consumer.commit([{ topic: topic.name, partition: 0, next: 0, metadata }]);
     await first.consumer.stop();
-    const second = await Member.join(log, group, [topic]);
+    const second = await join(log, group, [topic]);
     await eventually('the partition is ours again', () => second.assignments.length === 1);
     expect(second.assignments[0]).toMatchObject({ committed: 0, metadata });
-    await second.consumer.stop();
+  });
+
+  it('hands on everything to a consumer that gathers, what trickles in and what comes at once', async () => {
+    const topic = newTopic(3);
+    await log.admin.ensureTopics([topic], 'single');
+    const member = await join(log, newGroup(), [topic], { gatherMs: 100 });
+    await log.producer.append([textRecord(topic, 'k', 'alone')]);
+    await eventually('the first record arrives', () => member.taken.length === 1);
+    const many = Array.from({ length: 2_000 }, (_, n) => textRecord(topic, `k${n % 30}`, `${n}`));
+    await log.producer.append(many);
+    await eventually('all arrive', () => member.taken.length === 2_001);
   });
 
   it('moves on past a record nobody can decode', async () => {
@@ -219,7 +232,7 @@ export function readingConformance(underTest: () => LogUnderTest): void {
     await log.producer.append(['{"n":1}', 'no json', '{"n":3}'].map((text) => textRecord(topic, 'k', text)));
     const decoded: unknown[] = [];
     const aside: number[] = [];
-    const member = await Member.join(log, newGroup(), [topic], {
+    const member = await join(log, newGroup(), [topic], {
       onBatch: (batch) => {
         for (const record of batch.records) {
           try {
@@ -234,7 +247,6 @@ export function readingConformance(underTest: () => LogUnderTest): void {
     expect(decoded).toEqual([{ n: 1 }, { n: 3 }]);
     expect(aside).toHaveLength(1);
     expect(member.fatal).toEqual([]);
-    await member.consumer.stop();
   });
 
   it('refuses a record above the limit, alone, and appends after it was closed', async () => {
@@ -262,9 +274,8 @@ export function readingConformance(underTest: () => LogUnderTest): void {
     for (let n = 0; n < 12; n++) {
       await log.producer.append([{ topic, key: `key-${n}`, value: Buffer.alloc(600_000, n) }]);
     }
-    const member = await Member.join(log, newGroup(), [topic]);
+    const member = await join(log, newGroup(), [topic]);
     await eventually('all twelve arrive', () => member.taken.length === 12);
     expect(new Set(member.taken.map((record) => record.key)).size).toBe(12);
-    await member.consumer.stop();
   });
 }

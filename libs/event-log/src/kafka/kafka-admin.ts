@@ -1,7 +1,7 @@
 import type { Topic } from '@posthaste/contracts';
 import kafkajs, { type Admin } from 'kafkajs';
 import type { RenewableClient } from './renewable-client.js';
-import type { LogAdmin, PartitionRef, Position, TopicLayout } from '../port.js';
+import type { AssignedPartition, LogAdmin, PartitionRef, Position, TopicLayout } from '../port.js';
 
 type Named = Pick<Topic, 'name'>;
 
@@ -78,6 +78,22 @@ function settingsOf(topic: TopicLayout, replicationFactor: number): { name: stri
       : { 'cleanup.policy': 'delete', 'retention.ms': topic.cleanup.retentionMs }),
   };
   return Object.entries(settings).map(([name, value]) => ({ name, value: String(value) }));
+}
+
+/** What a group last committed for these partitions. */
+export async function readCommitted(
+  admin: Admin,
+  group: string,
+  refs: PartitionRef[],
+): Promise<AssignedPartition[]> {
+  const topics = [...new Set(refs.map((ref) => ref.topic))];
+  const stored = await admin.fetchOffsets({ groupId: group, topics });
+  return refs.map((ref) => {
+    const ofTopic = stored.find((entry) => entry.topic === ref.topic)?.partitions;
+    const commit = ofTopic?.find((entry) => entry.partition === ref.partition);
+    const offset = Number(commit?.offset ?? -1);
+    return { ...ref, committed: offset < 0 ? null : offset, metadata: commit?.metadata ?? '' };
+  });
 }
 
 /**

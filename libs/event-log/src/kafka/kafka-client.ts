@@ -2,6 +2,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { Kafka, type KafkaConfig, type LogEntry, logLevel } from 'kafkajs';
 import type { EventLogHooks } from '../port.js';
+import { quietRequestQueues } from './quiet-request-queue.js';
 
 /**
  * How kafkajs is set up here. The numbers were measured on a real broker with leaders killed under load; each says
@@ -14,6 +15,8 @@ export interface KafkaTuning {
   maxQueuedBytes: number;
   batchRecords: number;
   batchBytes: number;
+  /** How long a record may wait for company while another request is under way. With none it never waits. */
+  lingerMs: number;
   /** Requests at a time; of one partition there is never more than one. */
   sendsInFlight: number;
   /**
@@ -39,6 +42,7 @@ export const defaultTuning: KafkaTuning = {
   maxQueuedBytes: 64 * 1024 * 1024,
   batchRecords: 500,
   batchBytes: 512 * 1024,
+  lingerMs: 2,
   sendsInFlight: 4,
   maxWaitMs: 200,
   fetchBytes: 4 * 1024 * 1024,
@@ -62,6 +66,8 @@ export interface KafkaConnection {
 const MEMBER_RETRIES = 30;
 /** For calls that we make again ourselves: kafkajs retries within retries, and these multiply. */
 export const CALL_RETRIES = 3;
+
+quietRequestQueues();
 
 /**
  * One client per producer and consumer: clients of kafkajs share a cache of committed offsets among their consumers,
@@ -95,8 +101,8 @@ export function createKafkaClient(connection: KafkaConnection, retries = MEMBER_
 }
 
 function reportLogEntry(entry: LogEntry, hooks: EventLogHooks): void {
-  const { message, timestamp: _, logger: __, ...details } = entry.log;
-  hooks.onWarning?.(`kafkajs: ${message}`, { namespace: entry.namespace, ...details });
+  const { message, timestamp, ...details } = entry.log;
+  hooks.onWarning?.(`kafkajs: ${message}`, { namespace: entry.namespace, loggedAt: timestamp, ...details });
 }
 
 /** The protocol's names of an error and of all that caused it, such as ILLEGAL_GENERATION. */

@@ -93,6 +93,42 @@ const kafka = kafkaForTests();
     expect(second.taken).toEqual([]);
   }, 60_000);
 
+  it('goes on at the oldest record kept when its position has expired', async () => {
+    const topic = newTopic(1);
+    await log.admin.ensureTopics([topic], 'single');
+    const texts = ['a', 'b', 'c', 'd'];
+    await log.producer.append(texts.map((text) => textRecord(topic, 'k', text)));
+    const group = newGroup();
+    const first = await join(log, group, [topic]);
+    await eventually('all are read', () => first.taken.length === 4);
+    await first.consumer.commit([{ topic: topic.name, partition: 0, next: 1, metadata: '' }]);
+    await first.consumer.stop();
+    const admin = raw.admin();
+    await admin.connect();
+    // Without it the client knows of no topic.
+    await admin.fetchTopicOffsets(topic.name);
+    await admin.deleteTopicRecords({ topic: topic.name, partitions: [{ partition: 0, offset: '3' }] });
+    await admin.disconnect();
+    expect((await log.admin.startOffsets(topic)).map(({ offset }) => offset)).toEqual([3]);
+    expect((await log.admin.lag(group, [topic])).map(({ lag }) => lag)).toEqual([1]);
+    const second = await join(log, group, [topic]);
+    await eventually('the kept one is read', () => second.taken.length === 1);
+    expect(second.texts()).toEqual(['d']);
+  }, 60_000);
+
+  it('takes what trickled in together when it gathers', async () => {
+    const topic = newTopic(2);
+    await log.admin.ensureTopics([topic], 'single');
+    const batches: number[] = [];
+    const member = await join(log, newGroup(), [topic], {
+      gatherMs: 1_000,
+      onBatch: (batch) => batches.push(batch.records.length),
+    });
+    for (let n = 0; n < 40; n++) await log.producer.append([textRecord(topic, `k${n}`, `${n}`)]);
+    await eventually('all are read', () => member.taken.length === 40);
+    expect(batches.length).toBeLessThan(20);
+  }, 60_000);
+
   it('asks again where to start when onAssigned could not say', async () => {
     const topic = newTopic(1);
     await log.admin.ensureTopics([topic], 'single');
@@ -179,7 +215,7 @@ const kafka = kafkaForTests();
     } as Partial<Admin> as Admin;
     const reader = new KafkaReader({
       newClient: () => raw,
-      admin: { use: <T>(work: (client: Admin) => Promise<T>) => work(beyond) } as RenewableClient<Admin>,
+      admin: { ask: <T>(work: (client: Admin) => Promise<T>) => work(beyond) } as RenewableClient<Admin>,
       clientId: 'spec',
       tuning: defaultTuning,
       hooks: {},

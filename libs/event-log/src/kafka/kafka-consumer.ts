@@ -1,12 +1,4 @@
-import type {
-  Admin,
-  Batch,
-  Consumer,
-  ConsumerCrashEvent,
-  EachBatchPayload,
-  IMemberAssignment,
-  Kafka,
-} from 'kafkajs';
+import type { Admin, Consumer, ConsumerCrashEvent, IMemberAssignment, Kafka } from 'kafkajs';
 import { EventLogError } from '../errors.js';
 import { partitionKey } from '../fetch-loop.js';
 import type {
@@ -23,9 +15,9 @@ import { withinRevocationTime } from '../revocation.js';
 import { watchForStalls } from '../stall-watchdog.js';
 import { atMost } from './at-most.js';
 import { coPartitionAssigner } from './co-partition-assigner.js';
-import { readableEnds } from './kafka-admin.js';
+import { readableEnds, readCommitted } from './kafka-admin.js';
 import { errorTypes, type KafkaTuning } from './kafka-client.js';
-import { toStoredRecord } from './kafka-record.js';
+import { PartitionFeeds } from './partition-feeds.js';
 import type { RenewableClient } from './renewable-client.js';
 
 /**
@@ -34,8 +26,7 @@ import type { RenewableClient } from './renewable-client.js';
  * - outside: not joined. Commits are refused.
  * - assigning (GROUP_JOIN): all is paused before the first fetch; committed offsets and metadata are read, onAssigned
  *   is asked for positions, these are sought. A rejoin meanwhile makes this round void and starts the next.
- * - consuming: batches are handed on and resolved at once; nothing is awaited there, for kafkajs sends heartbeats only
- *   between batches and one slow partition would hold all others.
+ * - consuming: batches are handed on and resolved at once, by PartitionFeeds.
  * - leaving (REBALANCING, a crash, or stop): onRevoked is called, in time for its commit to go out before the rejoin.
  *
  * A crash that kafkajs does not mend by itself, too many that it does, or a fetch that stalls end in onFatal: a member
@@ -48,13 +39,6 @@ export interface KafkaConsumerParts {
   options: ConsumerOptions;
   tuning: KafkaTuning;
   hooks: EventLogHooks;
-}
-
-interface Lane extends PartitionRef {
-  /** The next offset to hand on. */
-  next: number;
-  /** Raised by each seek: what was fetched before it is void. */
-  seeks: number;
 }
 
 /** What the group says when a commit comes from a member it no longer counts. */
@@ -74,14 +58,12 @@ export class KafkaConsumer implements LogConsumer {
   private readonly consumer: Consumer;
   private watchdog: { stop(): void } | undefined;
   private handlers: ConsumerHandlers | undefined;
-  private lanes = new Map<string, Lane>();
+  private readonly feeds: PartitionFeeds;
   /** What onAssigned was told and onRevoked was not. */
   private announced: PartitionRef[] = [];
-  private readonly pausedByUser = new Set<string>();
   /** One per join; work of an older one is void. */
   private round = 0;
   private isJoined = false;
-  private isOpen = false;
   private isRejoinExpected = false;
   private crashesInRow = 0;
   private isStopped = false;
@@ -90,23 +72,34 @@ export class KafkaConsumer implements LogConsumer {
   private stopping: Promise<void> | undefined;
   /** The handlers' turns, one after the other. */
   private turn: Promise<void> = Promise.resolve();
-  private isTurnBusy = false;
-  private firstJoin = Promise.withResolvers<void>();
+  private turnsWanted = 0;
+  private readonly firstJoin = Promise.withResolvers<void>();
 
   constructor(private readonly parts: KafkaConsumerParts) {
     const { tuning, options } = parts;
+    // Never longer than a heartbeat may take: it goes out between fetches.
+    const gatherMs = Math.min(options.gatherMs ?? 0, tuning.heartbeatMs);
     this.consumer = parts.kafka.consumer({
       groupId: options.group,
       partitionAssigners: [coPartitionAssigner],
       sessionTimeout: tuning.sessionTimeoutMs,
       heartbeatInterval: tuning.heartbeatMs,
       rebalanceTimeout: 60_000,
-      maxWaitTimeInMs: tuning.maxWaitMs,
-      minBytes: 1,
+      // One that gathers leaves a fetch with the broker until there is much to take or the time is over.
+      maxWaitTimeInMs: gatherMs > 0 ? gatherMs : tuning.maxWaitMs,
+      minBytes: gatherMs > 0 ? tuning.fetchBytesPerPartition : 1,
       maxBytes: tuning.fetchBytes,
       maxBytesPerPartition: tuning.fetchBytesPerPartition,
       allowAutoTopicCreation: false,
       retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 30 },
+    });
+    // Refused before run() waits for it, it must not end the process.
+    this.firstJoin.promise.catch(() => undefined);
+    this.feeds = new PartitionFeeds({
+      consumer: this.consumer,
+      maxBatchRecords: options.maxBatchRecords,
+      onRecords: (batch) => this.handlers?.onRecords(batch),
+      onRefused: (error) => this.fail(error),
     });
   }
 
@@ -117,23 +110,15 @@ export class KafkaConsumer implements LogConsumer {
   }
 
   pause(partitions: PartitionRef[]): void {
-    for (const ref of partitions) this.pausedByUser.add(partitionKey(ref));
-    if (this.isOpen) this.consumer.pause(byTopic(partitions));
+    this.feeds.pause(partitions);
   }
 
   resume(partitions: PartitionRef[]): void {
-    for (const ref of partitions) this.pausedByUser.delete(partitionKey(ref));
-    if (this.isOpen) this.consumer.resume(byTopic(partitions));
+    this.feeds.resume(partitions);
   }
 
   seek(positions: Position[]): void {
-    for (const position of positions) {
-      const lane = this.lanes.get(partitionKey(position));
-      if (!lane || !this.isJoined) continue;
-      lane.next = position.offset;
-      lane.seeks++;
-      this.consumer.seek({ ...position, offset: String(position.offset) });
-    }
+    if (this.isJoined) this.feeds.seek(positions);
   }
 
   async commit(commits: Commit[]): Promise<void> {
@@ -172,14 +157,17 @@ export class KafkaConsumer implements LogConsumer {
       autoCommit: false,
       eachBatchAutoResolve: false,
       partitionsConsumedConcurrently: CONCURRENT_BATCHES,
-      eachBatch: (payload) => this.take(payload),
+      eachBatch: (payload) => {
+        this.feeds.take(payload);
+        return Promise.resolve();
+      },
     });
     // kafkajs resolves also when the join has failed and will be tried again.
     await this.firstJoin.promise;
     this.watchdog = watchForStalls({
       stallTimeoutMs: this.parts.tuning.stallTimeoutMs,
-      positions: () => this.activePositions(),
-      ends: () => this.parts.admin.use((client) => readableEnds(client, topics)),
+      positions: () => this.feeds.activePositions(),
+      ends: () => this.parts.admin.ask((client) => readableEnds(client, topics)),
       onStall: (error) => this.fail(error),
     });
   }
@@ -187,10 +175,9 @@ export class KafkaConsumer implements LogConsumer {
   private async leave(): Promise<void> {
     this.watchdog?.stop();
     this.firstJoin.reject(new EventLogError('log_closed', 'stopped while joining'));
-    this.firstJoin.promise.catch(() => undefined);
-    this.isOpen = false;
+    this.feeds.close();
     this.round++;
-    if (this.isJoined) this.consumer.pause(byTopic([...this.lanes.values()]));
+    if (this.isJoined) this.feeds.pauseAll();
     this.takeTurn(() => this.revoke(this.announced));
     await this.turn;
     this.isStopped = true;
@@ -204,18 +191,14 @@ export class KafkaConsumer implements LogConsumer {
   private joined(assignment: IMemberAssignment): void {
     if (this.stopping) return;
     this.isJoined = true;
-    this.isOpen = false;
     this.crashesInRow = 0;
     const refs = Object.entries(assignment).flatMap(([topic, partitions]) =>
       partitions.map((partition) => ({ topic, partition })),
     );
-    this.lanes = new Map(refs.map((ref) => [partitionKey(ref), { ...ref, next: 0, seeks: 0 }]));
-    this.consumer.pause(byTopic(refs));
+    this.feeds.own(refs);
     const round = ++this.round;
     // Stale metadata and an unknown member id make kafkajs rejoin without a word.
-    const lost = this.isRejoinExpected
-      ? []
-      : this.announced.filter((ref) => !this.lanes.has(partitionKey(ref)));
+    const lost = this.isRejoinExpected ? [] : this.announced.filter((ref) => !this.feeds.has(ref));
     this.isRejoinExpected = false;
     this.takeTurn(async () => {
       await this.revoke(lost);
@@ -225,7 +208,7 @@ export class KafkaConsumer implements LogConsumer {
   }
 
   private rebalancing(): void {
-    this.isOpen = false;
+    this.feeds.close();
     this.isRejoinExpected = true;
     this.round++;
     this.takeTurn(() => this.revoke(this.announced));
@@ -251,29 +234,29 @@ export class KafkaConsumer implements LogConsumer {
   /** At once when nothing else runs: a commit made by onRevoked must leave before kafkajs rejoins. */
   private takeTurn(work: () => Promise<void>): void {
     const begin = async (): Promise<void> => {
-      this.isTurnBusy = true;
       await work().catch((error: unknown) => this.warn('a handler failed', error));
-      this.isTurnBusy = false;
+      this.turnsWanted--;
     };
-    this.turn = this.isTurnBusy ? this.turn.then(begin) : begin();
+    this.turn = this.turnsWanted++ === 0 ? begin() : this.turn.then(begin);
   }
 
   private async revoke(refs: PartitionRef[]): Promise<void> {
     if (refs.length === 0) return;
     const gone = new Set(refs.map(partitionKey));
     this.announced = this.announced.filter((ref) => !gone.has(partitionKey(ref)));
-    for (const key of gone) this.pausedByUser.delete(key);
+    this.feeds.forgetPauses(refs);
     await withinRevocationTime(this.handlers?.onRevoked(refs));
   }
 
   private async assign(round: number, refs: PartitionRef[]): Promise<void> {
     for (let waitMs = RETRY_MIN_MS; round === this.round && refs.length > 0; waitMs *= 2) {
       try {
-        const partitions = await this.readCommitted(refs);
+        const { admin, options } = this.parts;
+        const partitions = await admin.ask((client) => readCommitted(client, options.group, refs));
         if (round !== this.round) return;
         this.announced = refs;
-        const positions = (await this.handlers?.onAssigned(partitions)) ?? [];
-        if (round === this.round) this.open(partitions, positions);
+        const asked = (await this.handlers?.onAssigned(partitions)) ?? [];
+        if (round === this.round) this.feeds.open(startPositions(partitions, asked));
         return;
       } catch (error) {
         this.warn('partitions could not be taken up; trying again', error);
@@ -282,65 +265,8 @@ export class KafkaConsumer implements LogConsumer {
     }
   }
 
-  private open(partitions: AssignedPartition[], positions: Position[]): void {
-    const asked = new Map(positions.map((position) => [partitionKey(position), position.offset]));
-    this.isOpen = true;
-    for (const { topic, partition, committed } of partitions) {
-      const offset = asked.get(partitionKey({ topic, partition })) ?? committed;
-      if (offset !== null) this.seek([{ topic, partition, offset }]);
-    }
-    this.consumer.resume(byTopic(partitions.filter((ref) => !this.pausedByUser.has(partitionKey(ref)))));
-  }
-
-  private activePositions(): Position[] {
-    const active = [...this.lanes].filter(([key]) => !this.pausedByUser.has(key));
-    return active.map(([, { topic, partition, next }]) => ({ topic, partition, offset: next }));
-  }
-
-  private async readCommitted(refs: PartitionRef[]): Promise<AssignedPartition[]> {
-    const topics = [...new Set(refs.map((ref) => ref.topic))];
-    const groupId = this.parts.options.group;
-    const stored = await this.parts.admin.use((client) => client.fetchOffsets({ groupId, topics }));
-    return refs.map((ref) => {
-      const ofTopic = stored.find((entry) => entry.topic === ref.topic)?.partitions;
-      const commit = ofTopic?.find((entry) => entry.partition === ref.partition);
-      const offset = Number(commit?.offset ?? -1);
-      return { ...ref, committed: offset < 0 ? null : offset, metadata: commit?.metadata ?? '' };
-    });
-  }
-
-  /** What is not resolved here is fetched again, so a batch that comes at the wrong time is simply left. */
-  private async take({ batch, resolveOffset, isStale }: EachBatchPayload): Promise<void> {
-    const lane = this.lanes.get(partitionKey(batch));
-    if (!lane || !this.isOpen || isStale()) return;
-    const seeks = lane.seeks;
-    const limit = this.parts.options.maxBatchRecords ?? batch.messages.length;
-    const fresh = batch.messages.findIndex((message) => Number(message.offset) >= lane.next);
-    for (let from = fresh < 0 ? batch.messages.length : fresh; from < batch.messages.length; from += limit) {
-      if (this.pausedByUser.has(partitionKey(lane)) || lane.seeks !== seeks || !this.isOpen) return;
-      const last = this.handOn(lane, batch, from, from + limit);
-      resolveOffset(last);
-    }
-    if (fresh < 0) resolveOffset(batch.lastOffset());
-  }
-
-  private handOn(lane: Lane, batch: Batch, from: number, to: number): string {
-    const messages = batch.messages.slice(from, to);
-    const last = to >= batch.messages.length ? batch.lastOffset() : (messages.at(-1)?.offset as string);
-    lane.next = Number(last) + 1;
-    const records = messages.map(toStoredRecord);
-    const { topic, partition } = lane;
-    try {
-      this.handlers?.onRecords({ topic, partition, records, next: lane.next });
-    } catch (error) {
-      // Handed on, yet not taken: going on would lose these records.
-      this.fail(error as Error);
-    }
-    return messages.at(-1)?.offset as string;
-  }
-
   private isOwned(ref: PartitionRef): boolean {
-    return this.isJoined && this.lanes.has(partitionKey(ref));
+    return this.isJoined && this.feeds.has(ref);
   }
 
   private warn(message: string, error: unknown): void {
@@ -348,10 +274,13 @@ export class KafkaConsumer implements LogConsumer {
   }
 }
 
-function byTopic(refs: PartitionRef[]): { topic: string; partitions: number[] }[] {
-  const topics = new Map<string, number[]>();
-  for (const { topic, partition } of refs) topics.set(topic, [...(topics.get(topic) ?? []), partition]);
-  return [...topics].map(([topic, partitions]) => ({ topic, partitions }));
+/** Where onAssigned says, else where the group's commits say; neither: nothing, which is the oldest record. */
+function startPositions(partitions: AssignedPartition[], asked: Position[]): Position[] {
+  const wished = new Map(asked.map((position) => [partitionKey(position), position.offset]));
+  return partitions.flatMap(({ topic, partition, committed }) => {
+    const offset = wished.get(partitionKey({ topic, partition })) ?? committed;
+    return offset === null ? [] : [{ topic, partition, offset }];
+  });
 }
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -51,7 +51,7 @@ export class KafkaEventLog extends EventLog {
     this.sender = sender;
     this.producer = new KafkaProducer({
       sender: { sendBatch: (batch) => sender.use((client) => client.sendBatch(batch)) },
-      partitionCount: (topic) => adminClient.use((client) => partitionCount(client, topic)),
+      partitionCount: (topic) => adminClient.ask((client) => partitionCount(client, topic)),
       tuning,
       hooks,
     });

@@ -4,6 +4,7 @@ import { partitionOf } from '../partitioner.js';
 import type { EventLogHooks, LogProducer, OutgoingRecord, Position } from '../port.js';
 import { appendBytes, recordBytes } from '../record-size.js';
 import type { KafkaTuning } from './kafka-client.js';
+import { type QueuedMessage, SendQueue, type Shipment } from './send-queue.js';
 
 /**
  * Appends to Kafka in batches, and believes only what the response says.
@@ -13,20 +14,23 @@ import type { KafkaTuning } from './kafka-client.js';
  * - kafkajs resolves `sendBatch` without having sent a partition whose leader moved to a broker that had already
  *   answered (its issue 1303). So each partition must be found in the response, or it is sent again.
  * - Of one partition there is never more than one request under way: a retry of the first would land after the second.
- * - No linger: a batch leaves when a request may be made, and takes all that gathered meanwhile.
+ * - What was not stored is sent again partition by partition: one that is refused neither holds up the others nor has
+ *   them written once more with each try.
+ * - A record that finds nothing under way leaves at once. Else it leaves with the next batch: when the request under
+ *   way is answered, when the batch is full, or after `lingerMs`.
  *
  * A record: waiting in its partition's lane -> in flight (maybe several times) -> acknowledged. Its append resolves
  * with the last acknowledgement, or is rejected at its deadline; then what waits is dropped and what is in flight is
  * not sent again, but may still arrive.
  */
 export interface BatchSender {
-  sendBatch(batch: ProducerBatch): Promise<RecordMetadata[]>;
+  sendBatch: (batch: ProducerBatch) => Promise<RecordMetadata[]>;
 }
 
 export interface KafkaProducerParts {
   sender: BatchSender;
   /** Rejects while it is not known. */
-  partitionCount(topic: string): Promise<number>;
+  partitionCount: (topic: string) => Promise<number>;
   tuning: KafkaTuning;
   hooks: EventLogHooks;
 }
@@ -37,26 +41,7 @@ interface Append {
   left: number;
   settled: boolean;
   lastError: unknown;
-  settle(error?: EventLogError): void;
-}
-
-interface Item {
-  append: Append;
-  index: number;
-  message: Message;
-  bytes: number;
-}
-
-interface Lane {
-  topic: string;
-  partition: number;
-  waiting: Item[];
-  busy: boolean;
-}
-
-interface Shipment {
-  lane: Lane;
-  items: Item[];
+  settle: (error?: EventLogError) => void;
 }
 
 const RETRY_MIN_MS = 50;
@@ -66,17 +51,18 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 export class KafkaProducer implements LogProducer {
   private readonly counts = new Map<string, number>();
-  private readonly lanes = new Map<string, Lane>();
-  /** Lanes with something waiting and nothing in flight, the longest ready first. */
-  private readonly ready = new Set<Lane>();
+  private readonly queue: SendQueue<Item>;
   private readonly appends = new Set<Append>();
   private queuedBytes = 0;
   private inFlight = 0;
-  private flushScheduled = false;
+  private isFlushing = false;
+  private linger: NodeJS.Timeout | undefined;
   private closed = false;
   private onIdle: (() => void) | undefined;
 
-  constructor(private readonly parts: KafkaProducerParts) {}
+  constructor(private readonly parts: KafkaProducerParts) {
+    this.queue = new SendQueue(parts.tuning.batchRecords, parts.tuning.batchBytes);
+  }
 
   async append(records: OutgoingRecord[]): Promise<Position[]> {
     const { tuning } = this.parts;
@@ -117,7 +103,7 @@ export class KafkaProducer implements LogProducer {
     const deadline = setTimeout(() => {
       const message = `not acknowledged within ${this.parts.tuning.ackTimeoutMs} ms`;
       append.settle(new EventLogError('log_unavailable', message, { cause: append.lastError }));
-      this.dropSettled();
+      this.queue.dropOver();
     }, this.parts.tuning.ackTimeoutMs);
     const append: Append = {
       positions: new Array<Position>(records),
@@ -158,97 +144,73 @@ export class KafkaProducer implements LogProducer {
     records.forEach((record, index) => {
       const topic = record.topic.name;
       const partition = partitionOf(record.key, this.counts.get(topic) as number);
-      const lane = this.laneOf(topic, partition);
-      lane.waiting.push({
-        append,
-        index,
-        message: toMessage(record, partition),
-        bytes: recordBytes(record),
-      });
-      if (!lane.busy) this.ready.add(lane);
+      this.queue.add(topic, partition, new Item(append, index, record, partition));
     });
-    this.scheduleFlush();
-  }
-
-  /** Deadlines pass in the order of arrival, so what nobody waits for is at the head of its lane. */
-  private dropSettled(): void {
-    for (const { waiting } of this.lanes.values()) {
-      while (waiting[0]?.append.settled) waiting.shift();
-    }
-  }
-
-  private laneOf(topic: string, partition: number): Lane {
-    const key = `${topic}/${partition}`;
-    let lane = this.lanes.get(key);
-    if (!lane) {
-      lane = { topic, partition, waiting: [], busy: false };
-      this.lanes.set(key, lane);
-    }
-    return lane;
+    this.flushSoon();
   }
 
   /** After the callbacks of this turn of the event loop, so that all they append shares the batch. */
-  private scheduleFlush(): void {
-    if (this.flushScheduled) return;
-    this.flushScheduled = true;
+  private flushSoon(): void {
+    if (this.isFlushing) return;
+    this.isFlushing = true;
     setImmediate(() => {
-      this.flushScheduled = false;
-      while (this.inFlight < this.parts.tuning.sendsInFlight) {
-        const batch = this.takeBatch();
-        if (batch.length === 0) return;
-        this.inFlight++;
-        void this.ship(batch);
-      }
+      this.isFlushing = false;
+      this.flush(false);
     });
   }
 
-  private takeBatch(): Shipment[] {
-    const { batchRecords, batchBytes } = this.parts.tuning;
-    const batch: Shipment[] = [];
-    let records = 0;
-    let bytes = 0;
-    for (const lane of this.ready) {
-      let taken = 0;
-      const items: Item[] = [];
-      for (const item of lane.waiting) {
-        const isFull = records >= batchRecords || (records > 0 && bytes + item.bytes > batchBytes);
-        if (isFull) break;
-        taken++;
-        if (item.append.settled) continue;
-        items.push(item);
-        records++;
-        bytes += item.bytes;
-      }
-      lane.waiting.splice(0, taken);
-      if (items.length > 0) {
-        lane.busy = true;
-        batch.push({ lane, items });
-      }
-      if (items.length > 0 || lane.waiting.length === 0) this.ready.delete(lane);
-      if (records >= batchRecords || bytes >= batchBytes) break;
+  private flush(hasLingered: boolean): void {
+    const { sendsInFlight, lingerMs } = this.parts.tuning;
+    let isDue = hasLingered;
+    while (this.inFlight < sendsInFlight && (this.inFlight === 0 || isDue || this.queue.isFull)) {
+      isDue = false;
+      const batch = this.queue.take();
+      if (batch.length === 0) break;
+      this.inFlight++;
+      void this.ship(batch);
     }
-    return batch;
+    if (this.queue.hasReady && this.inFlight < sendsInFlight) {
+      this.linger ??= setTimeout(() => {
+        this.linger = undefined;
+        this.flush(true);
+      }, lingerMs);
+    } else {
+      clearTimeout(this.linger);
+      this.linger = undefined;
+    }
   }
 
-  private async ship(batch: Shipment[]): Promise<void> {
-    let todo = batch;
-    for (let waitMs = RETRY_MIN_MS; todo.length > 0; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
-      todo = await this.trySend(todo);
-      if (todo.length > 0) await sleep(waitMs);
-      // Nobody waits for what is past its deadline.
-      for (const shipment of todo) shipment.items = shipment.items.filter((item) => !item.append.settled);
-      todo = todo.filter((shipment) => shipment.items.length > 0);
-    }
+  private async ship(batch: Shipment<Item>[]): Promise<void> {
+    const { missing, error } = await this.send(batch);
     this.inFlight--;
-    for (const { lane } of batch) {
-      lane.busy = false;
-      if (lane.waiting.length > 0) this.ready.add(lane);
+    for (const { lane } of batch.filter((shipment) => !missing.includes(shipment))) this.queue.release(lane);
+    if (missing.length > 0) {
+      const partitions = missing.map(({ lane }) => `${lane.topic}/${lane.partition}`);
+      const what = error === undefined ? 'a response left partitions out' : 'a batch was refused';
+      const details = { partitions, ...(error === undefined ? {} : { error: String(error) }) };
+      this.parts.hooks.onWarning?.(`${what}; sending them again`, details);
     }
-    this.scheduleFlush();
+    for (const shipment of missing) void this.sendAgain(shipment);
+    this.flushSoon();
   }
 
-  /** Sends, settles what the response covers, and answers the rest. */
-  private async trySend(batch: Shipment[]): Promise<Shipment[]> {
+  /** Until it is stored, or nobody waits for it. Not counted as in flight: the healthy partitions keep their room. */
+  private async sendAgain(shipment: Shipment<Item>): Promise<void> {
+    for (
+      let waitMs = RETRY_MIN_MS, isStored = false;
+      !isStored;
+      waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)
+    ) {
+      await sleep(waitMs);
+      shipment.items = shipment.items.filter((item) => !item.isOver);
+      isStored = shipment.items.length === 0 || (await this.send([shipment])).missing.length === 0;
+    }
+    this.queue.release(shipment.lane);
+    this.flushSoon();
+  }
+
+  /** Settles what the response covers, and answers the rest. */
+  private async send(batch: Shipment<Item>[]): Promise<{ missing: Shipment<Item>[]; error?: Error }> {
     const topics = new Map<string, Message[]>();
     for (const { lane, items } of batch) {
       const messages = topics.get(lane.topic) ?? [];
@@ -264,21 +226,35 @@ export class KafkaProducer implements LogProducer {
         const isStored = part.errorCode === 0 && part.baseOffset !== undefined;
         if (isStored) offsets.set(`${part.topicName}/${part.partition}`, Number(part.baseOffset));
       }
-      const missing = batch.filter((shipment) => !acknowledge(shipment, offsets));
-      if (missing.length > 0) {
-        const partitions = missing.map(({ lane }) => `${lane.topic}/${lane.partition}`);
-        this.parts.hooks.onWarning?.('a response left partitions out; sending them again', { partitions });
-      }
-      return missing;
+      return { missing: batch.filter((shipment) => !acknowledge(shipment, offsets)) };
     } catch (error) {
       for (const { items } of batch) for (const item of items) item.append.lastError = error;
-      this.parts.hooks.onWarning?.('a batch was refused; sending it again', { error: String(error) });
-      return batch;
+      return { missing: batch, error: error as Error };
     }
   }
 }
 
-function acknowledge({ lane, items }: Shipment, offsets: Map<string, number>): boolean {
+/** One record of an append, with its place among the append's positions. */
+class Item implements QueuedMessage {
+  readonly message: Message;
+  readonly bytes: number;
+
+  constructor(
+    readonly append: Append,
+    readonly index: number,
+    record: OutgoingRecord,
+    partition: number,
+  ) {
+    this.message = toMessage(record, partition);
+    this.bytes = recordBytes(record);
+  }
+
+  get isOver(): boolean {
+    return this.append.settled;
+  }
+}
+
+function acknowledge({ lane, items }: Shipment<Item>, offsets: Map<string, number>): boolean {
   const base = offsets.get(`${lane.topic}/${lane.partition}`);
   if (base === undefined) return false;
   items.forEach(({ append, index }, i) => {

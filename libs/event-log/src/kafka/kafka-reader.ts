@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Topic } from '@posthaste/contracts';
-import type { Admin, Consumer, Kafka } from 'kafkajs';
+import type { Admin, Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import type { EventLogHooks, LogReader, StoredRecord } from '../port.js';
 import { atMost } from './at-most.js';
 import { coPartitionAssigner } from './co-partition-assigner.js';
@@ -18,7 +18,7 @@ import type { RenewableClient } from './renewable-client.js';
  */
 export interface KafkaReaderParts {
   /** One for each follower: see createKafkaClient. */
-  newClient(): Kafka;
+  newClient: () => Kafka;
   admin: RenewableClient<Admin>;
   clientId: string;
   tuning: KafkaTuning;
@@ -41,13 +41,18 @@ export class KafkaReader implements LogReader {
   constructor(private readonly parts: KafkaReaderParts) {}
 
   async follow(topic: Pick<Topic, 'name'>, onRecord: OnRecord): Promise<Following> {
-    const ends = await this.parts.admin.use((client) => client.fetchTopicOffsets(topic.name));
+    const ends = await this.parts.admin.ask((client) => client.fetchTopicOffsets(topic.name));
     const behind = new Map<number, number>();
     for (const { partition, low, high } of ends) {
       if (Number(high) > Number(low)) behind.set(partition, Number(high));
     }
     const follower = new Follower(this.parts, topic.name, onRecord, behind);
-    await follower.start();
+    try {
+      await follower.start();
+    } catch (error) {
+      await follower.close();
+      throw error;
+    }
     const following = {
       caughtUp: follower.caughtUp,
       close: async () => {
@@ -124,7 +129,7 @@ class Follower {
     const { admin } = this.parts;
     const gone = this.consumer
       .disconnect()
-      .then(() => admin.use((client) => client.deleteGroups([this.group])));
+      .then(() => admin.ask((client) => client.deleteGroups([this.group])));
     const done = gone.catch((error: unknown) => this.warn('the group of a follower was not deleted', error));
     await atMost(STOP_TIMEOUT_MS, done);
   }
@@ -133,17 +138,22 @@ class Follower {
     return this.consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
-      eachBatch: async ({ batch, resolveOffset, isStale }) => {
-        if (this.isClosed || isStale()) return;
-        for (const message of batch.messages) {
-          // Read before a rejoin.
-          if (Number(message.offset) < (this.next.get(batch.partition) ?? 0)) continue;
-          this.handOn(toStoredRecord(message), batch.partition);
-        }
-        resolveOffset(batch.messages.at(-1)?.offset ?? batch.lastOffset());
-        this.advance(batch.partition, Number(batch.lastOffset()));
+      eachBatch: (payload) => {
+        this.take(payload);
+        return Promise.resolve();
       },
     });
+  }
+
+  private take({ batch, ...kafka }: EachBatchPayload): void {
+    if (this.isClosed || kafka.isStale()) return;
+    for (const message of batch.messages) {
+      // Read before a rejoin.
+      if (Number(message.offset) < (this.next.get(batch.partition) ?? 0)) continue;
+      this.handOn(toStoredRecord(message), batch.partition);
+    }
+    kafka.resolveOffset(batch.messages.at(-1)?.offset ?? batch.lastOffset());
+    this.advance(batch.partition, Number(batch.lastOffset()));
   }
 
   private handOn(record: StoredRecord, partition: number): void {
@@ -193,7 +203,9 @@ class Follower {
   private crashed(error: Error, isRestarting: boolean): void {
     this.warn('a follower crashed and starts again', error);
     if (isRestarting || this.isClosed) return;
-    this.restart = setTimeout(() => void this.run(), RESTART_MS);
+    this.restart = setTimeout(() => {
+      this.run().catch((again: Error) => this.crashed(again, false));
+    }, RESTART_MS);
   }
 
   private warn(message: string, error: unknown): void {

@@ -1,11 +1,14 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { RenewableClient } from './renewable-client.js';
+
+let beforeConnect = (): void => undefined;
 
 class FakeClient {
   connected = 0;
   disconnected = 0;
   constructor(readonly number: number) {}
   async connect(): Promise<void> {
+    beforeConnect();
     this.connected++;
   }
   async disconnect(): Promise<void> {
@@ -25,6 +28,10 @@ function renewable(timeoutMs: number) {
 }
 
 describe('a renewable client', () => {
+  afterEach(() => {
+    beforeConnect = () => undefined;
+  });
+
   it('is replaced, once, when calls do not come back, and left alone when they fail', async () => {
     const { client, clients, stuck } = renewable(20);
     expect(await client.use(async (c) => c.number)).toBe(0);
@@ -43,21 +50,32 @@ describe('a renewable client', () => {
     expect(stuck).toHaveLength(1);
   });
 
+  it('asks again, at last by a new client, while the answer is to change soon, and no longer than a call may take', async () => {
+    const { client, clients, stuck } = renewable(1_000);
+    const moving = Object.assign(new Error('not the leader'), { retriable: true });
+    const asked: number[] = [];
+    const answer = await client.ask(async (c) => {
+      asked.push(c.number);
+      if (c.number === 0) throw moving;
+      return c.number;
+    });
+    expect([answer, asked, stuck]).toEqual([1, [0, 0, 1], []]);
+    expect(clients[0]?.disconnected).toBe(1);
+    await expect(client.ask(() => Promise.reject(new Error('refused')))).rejects.toThrow('refused');
+    expect(clients).toHaveLength(2);
+    const { client: hurried } = renewable(100);
+    await expect(hurried.ask(() => Promise.reject(moving))).rejects.toBe(moving);
+  });
+
   it('connects anew after a connection that failed, and not at all once closed', async () => {
     const { client, clients } = renewable(1_000);
     let fails = true;
-    const connect = FakeClient.prototype.connect;
-    FakeClient.prototype.connect = async function (this: FakeClient) {
+    beforeConnect = () => {
       if (fails) throw new Error('nobody there');
-      await connect.call(this);
     };
-    try {
-      await expect(client.connect()).rejects.toThrow('nobody there');
-      fails = false;
-      expect(await client.use(async (c) => c.number)).toBe(1);
-    } finally {
-      FakeClient.prototype.connect = connect;
-    }
+    await expect(client.connect()).rejects.toThrow('nobody there');
+    fails = false;
+    expect(await client.use(async (c) => c.number)).toBe(1);
     await client.close();
     expect(clients[1]?.disconnected).toBe(1);
     await expect(client.use(async () => 1)).rejects.toThrow('closed');

@@ -8,6 +8,8 @@ jest.setTimeout(60_000);
 
 eventLogConformance({
   name: 'memory',
+  isSharedByProcesses: false,
+  patienceMs: 200,
   start: async () => {
     const broker = new MemoryBroker();
     return {

@@ -19,7 +19,7 @@ import { PostgresEventLog } from './postgres-event-log.js';
 
 jest.setTimeout(60_000);
 
-async function startServer(): Promise<{ server: EmbeddedPostgres; remove(): Promise<void> }> {
+async function startServer(): Promise<{ server: EmbeddedPostgres; remove: () => Promise<void> }> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'posthaste-log-'));
   chmodSync(folder, 0o755);
   const server = await startEmbeddedPostgres({ dataDir: path.join(folder, 'data') });
@@ -85,6 +85,8 @@ class FaultyProxy {
 
 eventLogConformance({
   name: 'PostgreSQL',
+  isSharedByProcesses: true,
+  patienceMs: 1_500,
   start: async () => {
     const { server, remove } = await startServer();
     const proxy = await FaultyProxy.inFrontOf(server.port);

@@ -24,12 +24,12 @@ export class CuttingProxy {
   }
 
   /** A broker that tells its clients the proxy's address, so that all of them come through it. */
-  static async beforeOwnBroker() {
+  static async beforeOwnBroker(settings: Record<string, string | number> = {}) {
     const startOwn = kafkaForTests()?.startOwn;
     if (!startOwn) throw new Error('a broker of its own is needed');
     const [port, proxyPort] = (await freePorts(2)) as [number, number];
     const proxy = new CuttingProxy(proxyPort, port);
-    const properties = { 'advertised.listeners': `PLAINTEXT://127.0.0.1:${proxyPort}` };
+    const properties = { ...settings, 'advertised.listeners': `PLAINTEXT://127.0.0.1:${proxyPort}` };
     const kafka = await startOwn({ ports: [port], properties });
     return { proxy, kafka, direct: kafka.bootstrap, brokers: [`127.0.0.1:${proxyPort}`] };
   }
