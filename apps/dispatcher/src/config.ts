@@ -26,6 +26,14 @@ export const DispatcherConfig = z.object({
     .max(10_000)
     .default(1_500)
     .describe('Requests of this process at the same time'),
+  DISPATCHER_DRAIN_SECONDS: z.coerce
+    .number()
+    .min(0)
+    .max(20)
+    .default(20)
+    .describe(
+      'How long stopping waits for requests in flight; what is left is sent again by another dispatcher',
+    ),
   DISPATCHER_LOG_ATTEMPTS: z
     .enum(['on', 'off'])
     .default('on')

@@ -15,15 +15,18 @@ import { Settlement } from './settle/settlement.js';
  * owns nothing durable. This is where its parts meet.
  *
  * Ready once all configuration is known and the group is joined. Stopping: takes nothing more, lets what was started
- * end for up to 20 s, commits, leaves the group; what was not started stays uncommitted for the next owner.
+ * end for up to 20 s, commits, leaves the group. What was not started stays uncommitted, and so does what is still in
+ * flight then: the next owner sends it, with the same id and attempt number.
  */
 export interface DispatcherParts {
   config: Pick<
     DispatcherConfig,
+    | 'POSTHASTE_LOG'
     | 'POSTHASTE_KEKS'
     | 'POSTHASTE_EGRESS_ALLOW'
     | 'DISPATCHER_LANE_IN_FLIGHT'
     | 'DISPATCHER_IN_FLIGHT'
+    | 'DISPATCHER_DRAIN_SECONDS'
     | 'DISPATCHER_LOG_ATTEMPTS'
   >;
   log: EventLog;
@@ -34,7 +37,7 @@ export interface DispatcherParts {
 }
 
 export const DISPATCHER_GROUP = 'dispatcher';
-const DRAIN_MS = 20_000;
+const HAND_OVER_MS = 1_000;
 
 export async function startDispatcher(parts: DispatcherParts): Promise<RunningService> {
   const { config, log, logger, health, telemetry } = parts;
@@ -73,6 +76,8 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningSe
   const intake = new Intake({
     log,
     group: DISPATCHER_GROUP,
+    // Kafka moves partitions at once and then takes no commit of theirs: waiting would only hold up everybody.
+    handOverMs: config.POSTHASTE_LOG === 'kafka' ? 0 : HAND_OVER_MS,
     onJobs: (jobs) => pipeline.admit(jobs),
     onLost: () => pipeline.lanes.dropLost(),
     onUnreadable: (record, error) => {
@@ -92,7 +97,7 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningSe
     stop: async () => {
       readiness = 'stopping';
       intake.pause();
-      const drained = await pipeline.drain(DRAIN_MS);
+      const drained = await pipeline.drain(config.DISPATCHER_DRAIN_SECONDS * 1_000);
       if (!drained) logger.warn({ inFlight: pipeline.lanes.inFlight }, 'dispatcher.left_unfinished');
       settlement.close();
       await intake.stop();

@@ -43,6 +43,8 @@ export class Pipeline {
   /** Attempts being made, with repeats of them that end when they do. */
   private readonly underWay = new Map<string, Job[]>();
   private readonly sweeping: NodeJS.Timeout;
+  /** Endpoints, as of one version, whose secrets could not be opened: said once, not with every delivery. */
+  private readonly unreadable = new WeakSet<KnownEndpoint>();
   private isStopping = false;
 
   constructor(private readonly options: PipelineOptions) {
@@ -78,6 +80,7 @@ export class Pipeline {
   }
 
   private start(job: Job): void {
+    job.begin();
     const key = `${job.delivery}/${job.attempt}`;
     const repeats = this.underWay.get(key);
     if (repeats || this.recent.has(job.delivery, job.attempt)) {
@@ -137,6 +140,7 @@ export class Pipeline {
   }
 
   private async defer(job: Job, reason: DeliveryDeferred['reason']): Promise<void> {
+    job.begin();
     const event = deferred(job, reason, Date.now(), Math.random());
     if (await this.settle(event, job.trace)) job.finish();
   }
@@ -146,7 +150,8 @@ export class Pipeline {
       endpoint.wire();
       return true;
     } catch (error) {
-      this.options.onSecretsUnreadable(endpoint.state.id, error);
+      if (!this.unreadable.has(endpoint)) this.options.onSecretsUnreadable(endpoint.state.id, error);
+      this.unreadable.add(endpoint);
       return false;
     }
   }

@@ -2,7 +2,7 @@
  * | code          | meaning                                                             |
  * |---------------|---------------------------------------------------------------------|
  * | no_kek        | no key-encryption key was given                                     |
- * | bad_kek       | a key-encryption key is not 32 bytes                                |
+ * | bad_kek       | a key-encryption key is not id:base64 of 32 bytes, or its id is double |
  * | unknown_kek   | a data key is wrapped under a key we were not given                 |
  * | unknown_key   | a secret is sealed under a data key the tenant does not have        |
  * | bad_format    | the text is not one of ours                                         |

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { inspect } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
-import { parseKeks, type SealContext, Vault } from './index.js';
+import { parseKeks, type SealContext, Vault, VaultError } from './index.js';
 
 const kek = (id: string) => ({ id, key: randomBytes(32) });
 const place: SealContext = { table: 'endpoint', tenant: 'ten_1', row: 'ep_1', column: 'secret' };
@@ -28,8 +29,25 @@ describe('a sealed secret', () => {
 
   it('does not open for another tenant, whose wrapped key it cannot even read', () => {
     const sealed = vault.seal(dataKey, place, 'x');
-    const fresh = new Vault([kek('k1')]);
-    expect(() => fresh.open([dataKey], { ...place, tenant: 'ten_2' }, sealed)).toThrow(
+    const elsewhere = { ...place, tenant: 'ten_2' };
+    for (const foreign of [
+      () => vault.open([dataKey], elsewhere, sealed),
+      () => vault.seal(dataKey, elsewhere, 'x'),
+    ]) {
+      expect(foreign).toThrow(expect.objectContaining({ code: 'not_authentic' }));
+    }
+  });
+
+  it('opens with whichever of the data keys sealed it, and with no other', () => {
+    const newer = vault.newDataKey('ten_1');
+    const [old, fresh] = [vault.seal(dataKey, place, 'old'), vault.seal(newer, place, 'fresh')];
+    expect([old, fresh].map((sealed) => vault.open([newer, dataKey], place, sealed))).toEqual([
+      'old',
+      'fresh',
+    ]);
+    expect(() => vault.open([newer], place, old)).toThrow(expect.objectContaining({ code: 'unknown_key' }));
+    const swapped = old.replace(dataKey.id, newer.id);
+    expect(() => vault.open([newer, dataKey], place, swapped)).toThrow(
       expect.objectContaining({ code: 'not_authentic' }),
     );
   });
@@ -65,6 +83,60 @@ describe('rotating the key-encryption key', () => {
     expect(() => new Vault([current]).open([dataKey], place, sealed)).toThrow(
       expect.objectContaining({ code: 'unknown_kek' }),
     );
+  });
+
+  it('works with both keys until the last data key is wrapped again', () => {
+    const [old, current] = [kek('old'), kek('new')];
+    const [before, during] = [new Vault([old]), new Vault([current, old])];
+    const waiting = before.newDataKey('ten_1');
+    const fresh = during.newDataKey('ten_2');
+    expect([waiting.kek, fresh.kek]).toEqual(['old', 'new']);
+    const sealed = during.seal(waiting, place, 'kept');
+    expect(before.open([waiting], place, sealed)).toBe('kept');
+    expect(during.rewrap('ten_2', fresh)).toBe(fresh);
+    expect(() => during.rewrap('ten_2', waiting)).toThrow(expect.objectContaining({ code: 'not_authentic' }));
+  });
+
+  it('does not open with another key of the same id', () => {
+    const dataKey = new Vault([kek('k1')]).newDataKey('ten_1');
+    expect(() => new Vault([kek('k1')]).seal(dataKey, place, 'x')).toThrow(
+      expect.objectContaining({ code: 'not_authentic' }),
+    );
+  });
+});
+
+describe('an error', () => {
+  it('never shows a key or a secret', () => {
+    const [old, current] = [kek('old'), kek('new')];
+    const vault = new Vault([old]);
+    const dataKey = vault.newDataKey('ten_1');
+    const secret = `whsec_${randomBytes(32).toString('base64')}`;
+    const sealed = vault.seal(dataKey, place, secret);
+    const base64 = old.key.toString('base64');
+    const failing = [
+      () => vault.open([dataKey], { ...place, row: 'ep_2' }, sealed),
+      () => vault.open([], place, sealed),
+      () => vault.open([dataKey], place, secret),
+      () => new Vault([current]).open([dataKey], place, sealed),
+      () => new Vault([{ id: 'k', key: old.key.subarray(1) }]),
+      () => new Vault([old, old]),
+      () => parseKeks(base64),
+      () => parseKeks(`a:${base64},${base64}`),
+      () => parseKeks(`:${base64}`),
+    ];
+    for (const fail of failing) {
+      let shown = 'nothing was thrown';
+      try {
+        fail();
+      } catch (error) {
+        expect(error).toBeInstanceOf(VaultError);
+        shown = inspect(error, { depth: 10 });
+      }
+      expect(shown).toContain('VaultError');
+      for (const hidden of [secret.slice(6, 30), base64.slice(0, 20), sealed.slice(-20), dataKey.wrapped]) {
+        expect(shown).not.toContain(hidden);
+      }
+    }
   });
 });
 

@@ -45,6 +45,9 @@ export class Vault {
     }
     this.currentKek = current.id;
     this.keks = new Map(keks.map(({ id, key }) => [id, key]));
+    if (this.keks.size !== keks.length) {
+      throw new VaultError('bad_kek', 'two key-encryption keys have the same id');
+    }
   }
 
   /** A fresh data key for a tenant, wrapped under the current KEK. */
@@ -82,20 +85,23 @@ export class Vault {
   }
 
   private unwrap(tenant: string, { id, kek, wrapped }: WrappedKey): Buffer {
-    const cached = this.unwrapped.get(wrapped);
+    // By tenant too: a key kept for one must not open for another, where unwrapping it would fail.
+    const kept = `${tenant}|${id}|${wrapped}`;
+    const cached = this.unwrapped.get(kept);
     if (cached) return cached;
     const wrapping = this.keks.get(kek);
     if (!wrapping) throw new VaultError('unknown_kek', `no key-encryption key ${kek}`);
     const key = decrypt(wrapping, wrapAad(tenant, id), wrapped);
-    this.unwrapped.set(wrapped, key);
+    this.unwrapped.set(kept, key);
     return key;
   }
 }
 
-/** Reads `id:base64[,id:base64]`, the current key first. */
+/** Reads `id:base64[,id:base64]`, the current key first. Its errors say which entry is wrong, never what is in it. */
 export function parseKeks(text: string): KeyEncryptionKey[] {
-  return text.split(',').map((part) => {
+  return text.split(',').map((part, index) => {
     const colon = part.indexOf(':');
+    if (colon < 1) throw new VaultError('bad_kek', `key-encryption key ${index + 1} is not id:base64`);
     return { id: part.slice(0, colon), key: Buffer.from(part.slice(colon + 1), 'base64') };
   });
 }

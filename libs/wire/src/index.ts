@@ -1,3 +1,3 @@
-export { USER_AGENT, customHeaders, headerProblem } from './headers.js';
+export { USER_AGENT, customHeaders } from './headers.js';
 export { render, type Rendered, type WireEndpoint, type WireMessage } from './render.js';
 export { signingKey, type SigningSecret } from './signature.js';

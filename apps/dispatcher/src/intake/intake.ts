@@ -17,12 +17,15 @@ import { type Held, OwnedPartition } from './owned-partition.js';
  *
  * Promised: a record is committed only when all its routes are done; what is done above the low watermark is in the
  * commit's metadata and not handed out again after a restart; memory is bounded, per partition by its window and per
- * process by a budget of payload bytes and of routes. Not promised: that a record is handed out once. A partition that
- * moves while a commit is on its way is read again from the one before.
+ * process by a budget of payload bytes and of routes. A partition that moves to another member waits a moment for
+ * what is in flight, where the log waits for it too, so that healthy receivers get nothing twice. Not promised: that a
+ * record is handed out once. What is still in flight then, or was committed too late, is read again by the next owner.
  */
 export interface IntakeOptions {
   log: EventLog;
   group: string;
+  /** How long a partition that goes to another member waits for what is in flight; below the 2 s the log allows. */
+  handOverMs: number;
   onJobs(jobs: Job[]): void;
   /** Partitions were lost: whatever waits and came from them is to be forgotten. */
   onLost(): void;
@@ -139,15 +142,17 @@ export class Intake {
   }
 
   private async onRevoked(refs: PartitionRef[]): Promise<void> {
-    const lost = refs.flatMap((ref) => this.partitions.get(keyOf(ref)) ?? []);
-    for (const partition of lost) {
-      this.partitions.delete(keyOf(partition));
-      partition.lose();
-    }
+    const leaving = refs.flatMap((ref) => this.partitions.get(keyOf(ref)) ?? []);
+    for (const partition of leaving) this.partitions.delete(keyOf(partition));
+    // Stopping has waited already.
+    const waitMs = this.isStopping ? 0 : this.options.handOverMs;
+    const quiet = Promise.all(leaving.map((partition) => partition.leave(waitMs)));
     this.options.onLost();
+    if (waitMs > 0) await quiet;
+    for (const partition of leaving) partition.lose();
     this.relax();
     await this.committing;
-    await this.commitThese(lost.filter((partition) => partition.uncommitted > 0));
+    await this.commitThese(leaving);
   }
 
   private onDone(partition: OwnedPartition): void {
@@ -157,7 +162,7 @@ export class Intake {
   }
 
   private regulate(partition: OwnedPartition): void {
-    if (this.isStopping || partition.isLost) return;
+    if (this.isStopping || partition.isLeaving) return;
     if (isAbove(this.held, 0.8)) this.overBudget = true;
     if (!partition.isPaused && (partition.isFull || this.overBudget)) {
       partition.isPaused = true;
@@ -177,13 +182,14 @@ export class Intake {
 
   private async commit(): Promise<void> {
     if (this.committing) return;
-    this.committing = this.commitThese(
-      [...this.partitions.values()].filter((partition) => partition.uncommitted > 0),
-    ).finally(() => (this.committing = undefined));
+    this.committing = this.commitThese([...this.partitions.values()]).finally(
+      () => (this.committing = undefined),
+    );
     await this.committing;
   }
 
-  private async commitThese(partitions: OwnedPartition[]): Promise<void> {
+  private async commitThese(owned: OwnedPartition[]): Promise<void> {
+    const partitions = owned.filter((partition) => partition.uncommitted > 0);
     if (partitions.length === 0) return;
     const counted = partitions.map((partition) => partition.uncommitted);
     try {

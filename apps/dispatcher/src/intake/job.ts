@@ -38,6 +38,11 @@ export class Job implements LaneJob {
     return this.record.isLost;
   }
 
+  /** From here on something is being done about it: an attempt, or putting it off. */
+  begin(): void {
+    this.record.routeStarted();
+  }
+
   /** What came of it is in the log, or nothing was to be done. */
   finish(): void {
     this.record.routeDone();

@@ -47,6 +47,29 @@ describe('a partition in work', () => {
     expect(total).toEqual({ bytes: 0, routes: 0 });
   });
 
+  it('leaving starts nothing more, and waits for what was started to end and count', async () => {
+    const { partition } = own();
+    const [started, waiting] = [partition.take(0, 10, 1), partition.take(1, 10, 1)];
+    started?.routeStarted();
+    let hasLeft = false;
+    const leaving = partition.leave(60_000).then(() => (hasLeft = true));
+    expect([started?.isLost, waiting?.isLost]).toEqual([true, true]);
+    await Promise.resolve();
+    expect(hasLeft).toBe(false);
+    started?.routeDone();
+    await leaving;
+    expect(partition.commit().next).toBe(1);
+  });
+
+  it('leaving waits no longer than told, and not at all for what was never started', async () => {
+    const { partition } = own();
+    const record = partition.take(0, 10, 1);
+    await partition.leave(60_000);
+    record?.routeStarted();
+    await partition.leave(1);
+    expect(partition.commit().next).toBe(0);
+  });
+
   it('is full at 80 percent of its records or bytes, and half empty at 50', () => {
     const { partition } = own();
     const taken = Array.from({ length: 1_599 }, (_, offset) => partition.take(offset, 1, 1));

@@ -8,8 +8,9 @@ import {
 /**
  * A partition this process works on: what was taken from it and is not done, and what to commit.
  *
- * States: flowing <-> paused (the window is full enough), and lost for good once revoked. After that, work in flight
- * still ends and is recorded, but counts for nothing here: the next owner reads it again.
+ * States: flowing <-> paused (the window is full enough) -> leaving -> lost. Leaving: it is going to another member;
+ * nothing of it is started any more, and what was started may still end and count. Lost: work in flight still ends and
+ * is recorded, but counts for nothing here; the next owner reads it again.
  */
 export interface WindowLimits {
   records: number;
@@ -31,7 +32,7 @@ export class OwnedPartition implements PartitionRef {
   readonly topic: string;
   readonly partition: number;
   isPaused = false;
-  isLost = false;
+  isLeaving = false;
   /** Where reading goes on. */
   readAt: number;
   /** Records done since the last commit. */
@@ -40,6 +41,10 @@ export class OwnedPartition implements PartitionRef {
   movedAt: number;
   readonly window: PartitionWindow;
   private readonly held: Held = { bytes: 0, routes: 0 };
+  private isLost = false;
+  /** Routes started and not done. */
+  private underWay = 0;
+  private onQuiet: (() => void) | undefined;
 
   constructor(
     { topic, partition, committed, metadata }: AssignedPartition,
@@ -61,8 +66,14 @@ export class OwnedPartition implements PartitionRef {
     return new TakenRecord(this, offset, bytes, routes);
   }
 
+  routeStarted(): void {
+    this.underWay++;
+  }
+
   routeDone(): void {
     this.hold(0, -1);
+    this.underWay--;
+    if (this.underWay === 0) this.onQuiet?.();
   }
 
   recordDone(offset: number, bytes: number): void {
@@ -75,7 +86,21 @@ export class OwnedPartition implements PartitionRef {
     this.onDone(this);
   }
 
+  /** Resolves when all that was started is done, or the time is up. */
+  async leave(timeoutMs: number): Promise<void> {
+    this.isLeaving = true;
+    if (this.underWay === 0 || timeoutMs === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.onQuiet = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
   lose(): void {
+    this.isLeaving = true;
     this.isLost = true;
     this.total.bytes -= this.held.bytes;
     this.total.routes -= this.held.routes;
@@ -116,8 +141,13 @@ export class TakenRecord {
     if (routesLeft === 0) partition.recordDone(offset, bytes);
   }
 
+  /** What of it is not started is not ours to start. */
   get isLost(): boolean {
-    return this.partition.isLost;
+    return this.partition.isLeaving;
+  }
+
+  routeStarted(): void {
+    this.partition.routeStarted();
   }
 
   routeDone(): void {

@@ -1,0 +1,64 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Receiver } from '@posthaste/test-kit';
+import { memoryLog } from './logs.js';
+import { type Actor, Stage } from './stage.js';
+
+describe('the dispatcher, in one partition', () => {
+  let stage: Stage;
+  let receiver: Receiver;
+  let actor: Actor | undefined;
+  beforeAll(async () => {
+    stage = await Stage.prepare(await memoryLog());
+  });
+  beforeEach(async () => {
+    receiver = await Receiver.start();
+  });
+  afterEach(async () => {
+    if (actor) await stage.stop(actor);
+    actor = undefined;
+    await receiver.stop();
+  });
+  afterAll(() => stage.close());
+
+  it('puts off what a hanging endpoint cannot take, and sends the rest of its account meanwhile', async () => {
+    actor = await stage.start({ lane: 2 });
+    receiver.plan({ path: '/hang', answers: ['hang'] });
+    const hanging = await stage.configureEndpoint(receiver.url('/hang'), { timeoutSeconds: 3 });
+    const healthy = await stage.configureEndpoint(receiver.url('/healthy'), { account: hanging.account });
+    const stuck = await stage.publishMany(300, hanging);
+    const sent = await stage.publishMany(50, healthy);
+    const delivered = await stage.attemptsOf(sent);
+    expect(new Set(delivered.map(({ outcome }) => outcome))).toEqual(new Set(['succeeded']));
+    const hasEnded = stage.events.some((e) => e.type === 'DeliveryAttempted' && e.endpoint === hanging.id);
+    expect(hasEnded).toBe(false);
+
+    const events = (await Promise.all(stuck.map(({ deliveries }) => stage.eventsOf(deliveries[0])))).flat();
+    const putOff = events.filter((event) => event.type === 'DeliveryDeferred');
+    expect(putOff).toHaveLength(298);
+    for (const event of putOff) {
+      expect(event.attempt).toBe(1);
+      expect(['lane_full', 'lane_slow']).toContain(event.reason);
+      expect(event.until - event.at).toBeGreaterThanOrEqual(5_000);
+    }
+    expect((await stage.attemptsOf(stuck)).map((event) => event.error?.class)).toEqual([
+      'timeout',
+      'timeout',
+    ]);
+    await actor.log.whenCommitted(stuck.map(({ position }) => position));
+  });
+
+  it('sends a message to all its endpoints, and is not done before the slow one is', async () => {
+    actor = await stage.start();
+    receiver.plan({ path: '/slow', answers: [{ status: 200, delayMs: 500 }] });
+    const slow = await stage.configureEndpoint(receiver.url('/slow'));
+    const quick = await stage.configureEndpoint(receiver.url('/quick'), { account: slow.account });
+    const { deliveries, position } = await stage.publish([slow, quick]);
+    await stage.eventsOf(deliveries[1]);
+    const isSlowThere = () => stage.events.some((event) => event.delivery === deliveries[0]);
+    expect(isSlowThere() || !actor.log.isCommitted(position)).toBe(true);
+    await stage.eventsOf(deliveries[0]);
+    await actor.log.whenCommitted([position]);
+    expect(receiver.at('/slow')).toHaveLength(1);
+    expect(receiver.at('/quick')).toHaveLength(1);
+  });
+});
