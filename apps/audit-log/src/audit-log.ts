@@ -14,6 +14,7 @@ import { AppModule } from './app.module.js';
 import type { AuditLogConfig } from './config.js';
 import {
   History1790000000000,
+  HISTORY_GATHER_MS,
   HISTORY_GROUP,
   historyProjection,
   historyTopics,
@@ -78,6 +79,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     group: HISTORY_GROUP,
     topics: historyTopics,
     store,
+    gatherMs: HISTORY_GATHER_MS,
     onRetry: (error) => logger.warn({ err: error }, 'history.projection_retried'),
     onFatal: parts.fatal,
     onApplied: metrics.applied,

@@ -3,6 +3,7 @@ import { endsOf, type EventLog, runProjection, type RunningProjection } from '@p
 import { createPool, type Health, type Logger, migrate, type RunningService } from '@posthaste/runtime';
 import type { RetrySchedulerConfig } from './config.js';
 import {
+  DUE_GATHER_MS,
   DueIndex1790000000000,
   dueIndexProjection,
   SCHEDULER_GROUP,
@@ -51,8 +52,10 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
   });
   const metrics = schedulerMetrics(parts.meter, pool, log);
   const stopping = new AbortController();
+  const share = new EndpointShare();
   const store = dueIndexProjection(pool, {
     onOwed: (earliest) => releases.noticeDue(earliest),
+    onCompleted: (endpoint) => share.complete(endpoint, performance.now()),
     onUnreadable: (record, reason) => {
       metrics.unreadable();
       logger.error({ ...record, reason }, 'schedule.record_unreadable');
@@ -65,9 +68,13 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
     pool,
     producer: log.producer,
     payloads: history.payloads,
-    share: new EndpointShare(),
+    share,
     opened: caughtUp,
-    onReleased: metrics.released,
+    onReleased: (outcome) => {
+      metrics.released(outcome);
+      const { missing } = outcome;
+      if (missing.length > 0) logger.warn({ deliveries: missing }, 'schedule.deliveries_not_in_history');
+    },
     onFailure: (error, backoffMs) => logger.warn({ err: error, backoffMs }, 'schedule.release_failed'),
   });
   const projection = await runProjection({
@@ -75,6 +82,7 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
     group: SCHEDULER_GROUP,
     topics: scheduledTopics,
     store,
+    gatherMs: DUE_GATHER_MS,
     onRetry: (error) => logger.warn({ err: error }, 'schedule.projection_retried'),
     onFatal: parts.fatal,
     onApplied: metrics.applied,

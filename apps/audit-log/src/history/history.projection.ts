@@ -15,12 +15,16 @@ import { upsertDeliveries } from './sql/upsert-deliveries.js';
  *
  * A batch is one transaction: positions, then at most one statement per table. It commits without waiting for the
  * disk, which the position makes safe: rows and position are lost together and read again. Either topic may be ahead
- * of the other for a delivery: its row begins with whichever fact comes first, and both carry what names it.
+ * of the other for a delivery: its row begins with whichever fact comes first, and both carry what names it. Facts of
+ * one delivery that share a batch, as nearly all first attempts do, are folded before its row is written.
  *
  * A record that cannot be decoded, or that PostgreSQL refuses, goes to `quarantine` and its partition moves on.
  */
 export const HISTORY_GROUP = 'history';
 export const historyTopics = [topics.messages, topics.deliveries];
+
+/** Rows are seen this much later at most, so that history writes five times a second and not at every record. */
+export const HISTORY_GATHER_MS = 200;
 
 interface Facts {
   messages: MessageRow[];
@@ -28,10 +32,12 @@ interface Facts {
   quarantined: Quarantined[];
 }
 
+type HistoryRows = Facts & { deliveries: DeliveryRow[] };
+
 export function historyProjection(
   pool: pg.Pool,
   onQuarantined: (found: Quarantined) => void,
-): PostgresProjection {
+): PostgresProjection<HistoryRows> {
   const putAside = async (client: pg.PoolClient, found: Quarantined[]): Promise<() => void> => {
     await insertQuarantined(client, found);
     return () => found.forEach(onQuarantined);
@@ -40,14 +46,16 @@ export function historyProjection(
     schema: 'history',
     pool,
     inTransaction: (work) => inTransaction(pool, work),
-    write: async (client, batches) => {
+    read: async (batches) => {
       const facts = readFacts(batches);
-      const rows = await foldDeliveries(client, facts);
-      if (facts.messages.length > 0) await insertMessages(client, facts.messages);
-      if (rows.length > 0) await upsertDeliveries(client, rows);
-      const attempts = facts.events.filter((event) => event.type === 'DeliveryAttempted');
+      return { ...facts, deliveries: await foldDeliveries(pool, facts) };
+    },
+    write: async (client, { messages, events, deliveries, quarantined }) => {
+      if (messages.length > 0) await insertMessages(client, messages);
+      if (deliveries.length > 0) await upsertDeliveries(client, deliveries);
+      const attempts = events.filter((event) => event.type === 'DeliveryAttempted');
       if (attempts.length > 0) await insertAttempts(client, attempts);
-      return putAside(client, facts.quarantined);
+      return putAside(client, quarantined);
     },
     putAside: (client, refused) => putAside(client, [refused]),
   });
@@ -73,13 +81,13 @@ function readFacts(batches: ProjectionBatch[]): Facts {
 }
 
 /** The rows of all deliveries the batch touches, each folded once from what is stored. */
-async function foldDeliveries(client: pg.PoolClient, { messages, events }: Facts): Promise<DeliveryRow[]> {
+async function foldDeliveries(pool: pg.Pool, { messages, events }: Facts): Promise<DeliveryRow[]> {
   const rows = new Map<string, DeliveryRow>();
   for (const message of messages) {
     for (const row of pendingRows(message)) rows.set(row.id, row);
   }
   if (events.length === 0) return [...rows.values()];
-  const stored = await loadDeliveryStates(client, [...new Set(events.map((event) => event.delivery))]);
+  const stored = await loadDeliveryStates(pool, [...new Set(events.map((event) => event.delivery))]);
   const states = new Map<string, DeliveryState>(stored.map((row) => [row.id, toState(row)]));
   for (const event of events) {
     const before = states.get(event.delivery);

@@ -12,23 +12,38 @@ export const scheduledTopics = [topics.deliveries];
 
 export interface DueIndexHooks {
   /** A batch was committed; the earliest of what it brought is due at this time. */
-  onOwed(earliestDueAt: number): void;
+  onOwed: (earliestDueAt: number) => void;
+  /** An attempt of the endpoint was made; told again when its batch is tried again. */
+  onCompleted: (endpoint: string) => void;
   /** Not a record of the topic. History keeps it for people; here it is passed over. */
-  onUnreadable(record: PartitionRef & { offset: number }, reason: string): void;
+  onUnreadable: (record: PartitionRef & { offset: number }, reason: string) => void;
+}
+
+/** An attempt is put into the index this much later at most: in time, for the shortest delay of a policy is seconds. */
+export const DUE_GATHER_MS = 250;
+
+interface IndexChange {
+  gone: string[];
+  owed: OwedAttempt[];
 }
 
 /**
- * Keeps the due index: most events settle their delivery at once and touch no row, so a batch costs its position and
- * one look-up. It commits without waiting for the disk: rows and position are lost together and read again.
+ * Keeps the due index: most events settle a delivery that was owed nothing, so a batch costs one look at the index and
+ * its position. It commits without waiting for the disk: rows and position are lost together and read again.
  */
-export function dueIndexProjection(pool: pg.Pool, hooks: DueIndexHooks): PostgresProjection {
+export function dueIndexProjection(pool: pg.Pool, hooks: DueIndexHooks): PostgresProjection<IndexChange> {
   return new PostgresProjection({
     schema: 'schedule',
     pool,
     inTransaction: (work) => inTransaction(pool, work),
-    write: async (client, batches) => {
+    read: async (batches) => {
       const events = batches.flatMap((batch) => readEvents(batch, hooks));
-      const owed = events.length > 0 ? await writeOwed(client, events) : [];
+      for (const { type, endpoint } of events) if (type === 'DeliveryAttempted') hooks.onCompleted(endpoint);
+      return events.length > 0 ? changeBy(pool, events) : undefined;
+    },
+    write: async (client, { gone, owed }) => {
+      if (gone.length > 0) await deleteOwed(client, gone);
+      if (owed.length > 0) await upsertOwed(client, owed);
       return () => {
         if (owed.length > 0) hooks.onOwed(owed.reduce((min, row) => Math.min(min, row.dueAt), Infinity));
       };
@@ -52,16 +67,16 @@ function readEvents({ topic, partition, records }: ProjectionBatch, hooks: DueIn
   return events;
 }
 
-/** Folds the events over what is owed; answers the rows it wrote. */
-async function writeOwed(client: pg.PoolClient, events: DeliveryEvent[]): Promise<OwedAttempt[]> {
-  const stored = await loadOwed(client, [...new Set(events.map((event) => event.delivery))]);
+/** Folds the events over what is owed; undefined when that leaves the index as it is. */
+async function changeBy(pool: pg.Pool, events: DeliveryEvent[]): Promise<IndexChange | undefined> {
+  const stored = await loadOwed(pool, [...new Set(events.map((event) => event.delivery))]);
   const before = new Map(stored.map((row) => [row.delivery, row]));
   const after = new Map<string, OwedAttempt | null>(before);
   for (const event of events) after.set(event.delivery, owedAfter(after.get(event.delivery) ?? null, event));
   const changed = [...after].filter(([delivery, owed]) => owed !== (before.get(delivery) ?? null));
-  const gone = changed.filter(([, owed]) => owed === null).map(([delivery]) => delivery);
-  const owed = changed.map(([, row]) => row).filter((row) => row !== null);
-  if (gone.length > 0) await deleteOwed(client, gone);
-  if (owed.length > 0) await upsertOwed(client, owed);
-  return owed;
+  if (changed.length === 0) return undefined;
+  return {
+    gone: changed.filter(([, owed]) => owed === null).map(([delivery]) => delivery),
+    owed: changed.map(([, row]) => row).filter((row) => row !== null),
+  };
 }

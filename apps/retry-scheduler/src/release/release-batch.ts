@@ -1,4 +1,4 @@
-import { type DueDeliveryPayload, MessageMeta, topics } from '@posthaste/contracts';
+import { type DueDeliveryPayload, lowestId, MessageMeta, topics } from '@posthaste/contracts';
 import type { LogProducer, OutgoingRecord } from '@posthaste/event-log';
 import { inTransaction } from '@posthaste/runtime';
 import type pg from 'pg';
@@ -22,14 +22,20 @@ export interface ReleaseOutcome {
   released: number;
   /** Not owed any more: settled, or attempted already. */
   dropped: number;
-  /** Not in history yet. */
+  /** Not in history. */
   postponed: number;
+  /** Of the postponed ones those that history should have had, in a form we can read, for long. */
+  missing: string[];
   /** True when there may be more that is due now. */
   more: boolean;
 }
 
-const BATCH_ROWS = 200;
+/** With the largest payloads a batch is 25 MB. */
+const BATCH_ROWS = 100;
 const UNKNOWN_POSTPONED_MS = 1_000;
+/** History is seldom a second behind. What it still lacks then may never come: asked for less often, and reported. */
+const MISSING_AFTER_MS = 60_000;
+const MISSING_POSTPONED_MS = 15_000;
 const SETTLED = new Set(['delivered', 'exhausted', 'cancelled']);
 
 /**
@@ -39,7 +45,7 @@ const SETTLED = new Set(['delivered', 'exhausted', 'cancelled']);
  * them as they were, so an attempt may be released twice and is never lost; the dispatcher drops the repeat.
  */
 export async function releaseBatch(parts: ReleaseParts): Promise<ReleaseOutcome> {
-  let outcome: ReleaseOutcome = { released: 0, dropped: 0, postponed: 0, more: false };
+  let outcome: ReleaseOutcome = { released: 0, dropped: 0, postponed: 0, missing: [], more: false };
   await inTransaction(parts.pool, async (client) => {
     const nowMs = performance.now();
     const claimed = await claimDue(client, BATCH_ROWS, parts.share.exhausted(nowMs));
@@ -50,11 +56,17 @@ export async function releaseBatch(parts: ReleaseParts): Promise<ReleaseOutcome>
     if (due.length > 0) await parts.producer.append(due);
     const done = [...gone, ...due.map((record) => record.delivery)];
     if (done.length > 0) await deleteOwed(client, done);
-    if (unknown.length > 0) await postponeDue(client, unknown, UNKNOWN_POSTPONED_MS);
+    // An id begins with its message's time.
+    const longAgo = lowestId('delivery', Date.now() - MISSING_AFTER_MS);
+    const missing = unknown.filter((delivery) => delivery < longAgo);
+    const late = unknown.filter((delivery) => delivery >= longAgo);
+    if (late.length > 0) await postponeDue(client, late, UNKNOWN_POSTPONED_MS);
+    if (missing.length > 0) await postponeDue(client, missing, MISSING_POSTPONED_MS);
     outcome = {
       released: due.length,
       dropped: gone.length,
       postponed: unknown.length,
+      missing,
       more: claimed.length === BATCH_ROWS,
     };
   });
@@ -75,13 +87,19 @@ function sortOut(
     const entry = known.get(row.delivery);
     if (!entry) unknown.push(row.delivery);
     else if (SETTLED.has(entry.status) || (entry.attempts ?? 0) >= row.attempt) gone.push(row.delivery);
-    else due.push(toRecord(row, entry));
+    else {
+      const record = toRecord(row, entry);
+      if (record) due.push(record);
+      else unknown.push(row.delivery);
+    }
   }
   return { due, gone, unknown };
 }
 
-function toRecord(row: OwedAttempt, entry: DueDeliveryPayload): DueRecord {
-  const message = MessageMeta.parse(JSON.parse(entry.message_meta_json));
+/** Undefined when the message's facts cannot be read: one such delivery must not hold up all the others. */
+function toRecord(row: OwedAttempt, entry: DueDeliveryPayload): DueRecord | undefined {
+  const { data: message } = MessageMeta.safeParse(readJson(entry.message_meta_json));
+  if (!message) return undefined;
   const meta = {
     ...message,
     // Version 0: whatever the endpoint's configuration is when the attempt is made.
@@ -92,4 +110,12 @@ function toRecord(row: OwedAttempt, entry: DueDeliveryPayload): DueRecord {
   // An empty payload is an absent field to gRPC.
   const payload = (entry.payload as Buffer | undefined) ?? Buffer.alloc(0);
   return { topic: topics.due, ...topics.due.encode({ meta, payload }), delivery: row.delivery };
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

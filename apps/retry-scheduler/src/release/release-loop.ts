@@ -12,9 +12,9 @@ import { msUntilNextDue } from './sql/next-due.js';
 export interface ReleaseLoopOptions extends ReleaseParts {
   /** Releasing begins when this resolves: an index behind the log holds attempts that were made long ago. */
   opened: Promise<void>;
-  onReleased(outcome: ReleaseOutcome): void;
+  onReleased: (outcome: ReleaseOutcome) => void;
   /** Rolled back; tried again after `backoffMs`. */
-  onFailure(error: unknown, backoffMs: number): void;
+  onFailure: (error: unknown, backoffMs: number) => void;
 }
 
 const SAFETY_POLL_MS = 1_000;

@@ -3,10 +3,10 @@ import type { StateColumns } from '../delivery-row.js';
 
 /** What is known so far of these deliveries; unknown ones are left out. */
 export async function loadDeliveryStates(
-  client: pg.PoolClient,
+  pool: pg.Pool,
   ids: string[],
 ): Promise<(StateColumns & { id: string })[]> {
-  const { rows } = await client.query<StateColumns & { id: string }>({
+  const { rows } = await pool.query<StateColumns & { id: string }>({
     name: 'load-delivery-states',
     text: `select id, status, attempts, next_attempt_at as "nextAttemptAt", settled_at as "settledAt",
              last_status_code as "lastStatusCode", last_error_class as "lastErrorClass", reason

@@ -4,8 +4,8 @@ import type { OwedAttempt } from '../owed-attempt.js';
 export const OWED_COLUMNS = `delivery, message, tenant, account, endpoint, attempt, due_at as "dueAt", trigger, reason`;
 
 /** What is owed to these deliveries now; the others owe nothing. */
-export async function loadOwed(client: pg.PoolClient, deliveries: string[]): Promise<OwedAttempt[]> {
-  const { rows } = await client.query<OwedAttempt>({
+export async function loadOwed(pool: pg.Pool, deliveries: string[]): Promise<OwedAttempt[]> {
+  const { rows } = await pool.query<OwedAttempt>({
     name: 'load-owed',
     text: `select ${OWED_COLUMNS} from schedule.due where delivery = any($1::text[])`,
     values: [deliveries],

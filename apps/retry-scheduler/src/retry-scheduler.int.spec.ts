@@ -1,0 +1,223 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { loadPackageDefinition, Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { metrics } from '@opentelemetry/api';
+import {
+  type AcceptedMessage,
+  type DeliveryEvent,
+  type DueDelivery,
+  type DueDeliveryPayload,
+  HISTORY_PACKAGE,
+  HISTORY_SERVICE,
+  historyLoader,
+  historyProtoPath,
+  topics,
+} from '@posthaste/contracts';
+import { type EventLog, MemoryBroker, MemoryEventLog, openEventLog } from '@posthaste/event-log';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { createLogger, Health } from '@posthaste/runtime';
+import { waitFor } from '@posthaste/test-kit';
+import pg from 'pg';
+import { type RunningRetryScheduler, startRetryScheduler } from './retry-scheduler.js';
+import { attempted, deferred, deliveryOf, sampleMessage } from './sample-facts.js';
+
+const { logger } = createLogger('retry-scheduler-spec', 'silent');
+const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-scheduler-'));
+const history = new Server();
+const known = new Map<string, DueDeliveryPayload>();
+let historyAddress: string;
+let postgres: EmbeddedPostgres;
+let database: pg.Pool;
+
+beforeAll(async () => {
+  // The server may run as another user than the tests.
+  chmodSync(dataRoot, 0o755);
+  postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
+  database = new pg.Pool({ connectionString: postgres.url });
+  historyAddress = await serveHistory();
+}, 60_000);
+afterAll(async () => {
+  history.forceShutdown();
+  await database.end();
+  await postgres.stop();
+  rmSync(dataRoot, { recursive: true, force: true });
+});
+
+/** The part of audit-log's gRPC interface that the scheduler asks, answering from `known`. */
+async function serveHistory(): Promise<string> {
+  const loaded = loadPackageDefinition(loadSync(historyProtoPath(), historyLoader));
+  const ofPackage = HISTORY_PACKAGE.split('.').reduce<unknown>(
+    (level, name) => (level as Record<string, unknown>)[name],
+    loaded,
+  );
+  const { service } = (ofPackage as Record<string, { service: ServiceDefinition }>)[HISTORY_SERVICE] ?? {};
+  if (!service) throw new Error('the proto has no such service');
+  history.addService(service, {
+    GetDueDeliveries: (
+      { request }: { request: { ids: string[] } },
+      answer: (error: null, reply: { data: DueDeliveryPayload[] }) => void,
+    ) => {
+      const data = request.ids.map((id) => known.get(id)).filter((entry) => entry !== undefined);
+      answer(null, { data });
+    },
+  });
+  const port = await new Promise<number>((resolve, reject) =>
+    history.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    ),
+  );
+  return `127.0.0.1:${port}`;
+}
+
+const broker = new MemoryBroker();
+const logs: { kind: string; open: () => Promise<EventLog> }[] = [
+  { kind: 'memory', open: async () => new MemoryEventLog({ broker }) },
+  { kind: 'postgres', open: () => openEventLog({ kind: 'postgres', url: postgres.url }) },
+];
+
+describe.each(logs)('retry-scheduler on the $kind log', ({ open }) => {
+  let log: EventLog;
+  let released: DueDelivery[];
+  let following: Awaited<ReturnType<EventLog['reader']['follow']>>;
+  const running: { service: RunningRetryScheduler; log: EventLog; health: Health }[] = [];
+
+  beforeAll(async () => {
+    await database.query('drop schema if exists schedule cascade');
+    log = await open();
+    await log.admin.ensureTopics([topics.deliveries, topics.due], 'single');
+  });
+  afterAll(() => log.close());
+  beforeEach(async () => {
+    known.clear();
+    released = [];
+    following = await log.reader.follow(topics.due, (record) => {
+      released.push(topics.due.decode(record));
+    });
+    await following.caughtUp;
+    // What earlier tests released.
+    released.length = 0;
+  });
+  afterEach(async () => {
+    for (const one of running.splice(0)) await stop(one);
+    await following.close();
+  });
+
+  async function start(): Promise<(typeof running)[number]> {
+    const own = await open();
+    const health = new Health();
+    const service = await startRetryScheduler({
+      config: { DATABASE_URL: postgres.url, HISTORY_ADDRESS: historyAddress },
+      log: own,
+      logger,
+      health,
+      meter: metrics.getMeter('spec'),
+      fatal: (error) => {
+        throw error;
+      },
+    });
+    const one = { service, log: own, health };
+    running.push(one);
+    await waitFor(() => Object.keys(health.failures()).length === 0, { what: 'retry-scheduler ready' });
+    return one;
+  }
+
+  async function stop({ service, log: own }: (typeof running)[number]): Promise<void> {
+    await service.stop();
+    await own.close();
+  }
+
+  const append = (events: DeliveryEvent[]): ReturnType<EventLog['producer']['append']> =>
+    log.producer.append(
+      events.map((event) => ({ topic: topics.deliveries, ...topics.deliveries.encode(event) })),
+    );
+
+  function remember(messages: AcceptedMessage[], attempts = 1): void {
+    for (const { meta, payload } of messages) {
+      const id = deliveryOf({ meta, payload });
+      const message_meta_json = JSON.stringify(meta);
+      known.set(id, { id, status: 'retrying', attempts, message_meta_json, payload });
+    }
+  }
+
+  const dueRows = async (): Promise<Record<string, unknown>[]> =>
+    (await database.query<Record<string, unknown>>('select * from schedule.due order by delivery')).rows;
+  const positions = async (): Promise<unknown[]> =>
+    (await database.query<{ next: string }>('select * from schedule.position order by topic, partition'))
+      .rows;
+
+  it('hands an attempt over at its time, once, and forgets it', async () => {
+    const { service } = await start();
+    const message = sampleMessage();
+    remember([message]);
+    const at = Date.now() + 300;
+    await service.projection.whenApplied(await append([attempted(message, 1, { kind: 'retry', at })]));
+    await waitFor(() => released.length > 0);
+    expect(Date.now()).toBeGreaterThanOrEqual(at);
+    expect(released).toMatchObject([{ meta: { id: message.meta.id, attempt: 2, trigger: 'retry' } }]);
+    expect(released[0]?.payload).toEqual(message.payload);
+    await waitFor(async () => (await dueRows()).length === 0);
+  });
+
+  it('takes an attempt out of the index when its delivery is settled before', async () => {
+    const { service } = await start();
+    const message = sampleMessage();
+    const at = Date.now() + 3_600_000;
+    await service.projection.whenApplied(await append([attempted(message, 1, { kind: 'retry', at })]));
+    expect(await dueRows()).toHaveLength(1);
+    await service.projection.whenApplied(await append([attempted(message, 2, { kind: 'delivered' })]));
+    expect(await dueRows()).toEqual([]);
+  });
+
+  it('hands each attempt over once with two schedulers, while one of them comes and goes', async () => {
+    await start();
+    const messages = Array.from({ length: 400 }, () => sampleMessage());
+    remember(messages);
+    const due = (batch: AcceptedMessage[]): DeliveryEvent[] =>
+      batch.map((message, i) => deferred(message, 2, Date.now() + i));
+    await append(due(messages.slice(0, 200)));
+    const second = await start();
+    await append(due(messages.slice(200)));
+    running.splice(running.indexOf(second), 1);
+    await stop(second);
+    await waitFor(() => released.length >= 400);
+    await waitFor(async () => (await dueRows()).length === 0);
+    expect(new Set(released.map(({ meta }) => meta.id)).size).toBe(400);
+    expect(released).toHaveLength(400);
+  }, 30_000);
+
+  it('has the same rows again when its schema is dropped and read anew from the log', async () => {
+    const one = await start();
+    const messages = Array.from({ length: 40 }, () => sampleMessage());
+    const at = Date.now() + 3_600_000;
+    const events = messages.flatMap((message, i): DeliveryEvent[] => [
+      attempted(message, 1, { kind: 'retry', at: at + i }),
+      ...(i % 2 === 0 ? [deferred(message, 2, at + 1_000 + i)] : []),
+      ...(i % 5 === 0 ? [attempted(message, 2, { kind: 'delivered' })] : []),
+    ]);
+    await one.service.projection.whenApplied(await append(events));
+    const before = { rows: await dueRows(), positions: await positions() };
+    expect(before.rows).toHaveLength(32);
+    await stop(one);
+    running.length = 0;
+    await database.query('drop schema schedule cascade');
+    await start();
+    // What was released long ago is in the log too: the index holds it until history says that it is settled.
+    const rows = (await dueRows()).filter(({ due_at }) => Number(due_at) >= at);
+    expect({ rows, positions: await positions() }).toEqual(before);
+  });
+
+  it('moves on behind records it cannot read', async () => {
+    const { service } = await start();
+    const message = sampleMessage();
+    const { meta } = message;
+    await log.producer.append([
+      { topic: topics.deliveries, key: meta.account, value: Buffer.from('{"type":') },
+    ]);
+    const at = Date.now() + 3_600_000;
+    await service.projection.whenApplied(await append([attempted(message, 1, { kind: 'retry', at })]));
+    expect((await dueRows()).map(({ delivery }) => delivery)).toContain(deliveryOf(message));
+  });
+});
