@@ -78,7 +78,13 @@ export default tseslint.config(
       'libs/*/src/**/*.ts',
       'apps/{management-api,dispatcher,retry-scheduler,audit-log,play}/src/**/*.ts',
     ],
-    ignores: ['**/*.spec.ts', '**/*.conformance.ts', 'libs/test-kit/**', 'libs/local-stack/**'],
+    ignores: [
+      '**/*.spec.ts',
+      '**/*.conformance.ts',
+      '**/proving/**',
+      'libs/test-kit/**',
+      'libs/local-stack/**',
+    ],
     rules: { 'no-restricted-imports': ['error', { paths: testOnly }] },
   },
   {

@@ -1,24 +1,17 @@
 // What `npm start` and `npm test` need before anything else: the packages of the lock file, and Node 24. Runs on
 // Node 20 with nothing installed, so it imports nothing that is not here.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { step } from './progress.mjs';
-
-export const root = path.resolve(
-  import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname),
-  '..',
-);
-
-/** A failure whose message says everything: no stack is shown. */
-export class PlainError extends Error {}
+import { PlainError, root, run } from './run.mjs';
 
 export async function installIfNeeded() {
   if (isInstalled()) return;
   // What NODE_ENV or a user's npm configuration leaves out is needed here: the build tools, Node itself, PostgreSQL.
   const args = ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund'];
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-  await step('installing packages (npm ci)', () => run(npm, args));
+  await step('installing packages with npm ci, a minute or two', () => run(npm, args));
 }
 
 /** npm writes node_modules/.package-lock.json last, so one that agrees with the lock file means a whole installation. */
@@ -51,22 +44,6 @@ export function toolEnvironment() {
   const bin = path.join(root, 'node_modules/.bin');
   const folders = [bin, path.dirname(node24()), process.env.PATH];
   return { ...process.env, PATH: folders.join(path.delimiter), NX_TUI: 'false' };
-}
-
-/** Runs a program to its end; what it said is shown when it fails. */
-export function run(program, args, env = process.env) {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
-    let said = '';
-    child.stdout.on('data', (chunk) => (said += chunk));
-    child.stderr.on('data', (chunk) => (said += chunk));
-    child.once('error', (error) => reject(new PlainError(`${program}: ${error.message}`)));
-    child.once('close', (code) =>
-      code === 0
-        ? resolve(said)
-        : reject(new PlainError(`${said.trim()}\n    ${program} ended with ${code}`)),
-    );
-  });
 }
 
 export function checkNode() {

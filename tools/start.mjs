@@ -3,8 +3,20 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { checkNode, installIfNeeded, node24, PlainError, root, run, toolEnvironment } from './install.mjs';
+import { checkNode, installIfNeeded, node24, toolEnvironment } from './install.mjs';
 import { step } from './progress.mjs';
+import { endRunning, onEnd, PlainError, root, run } from './run.mjs';
+
+// Until the stack itself runs and takes its signals.
+let stack;
+onEnd((signal) => {
+  if (stack !== undefined) {
+    stack.kill(signal);
+    return;
+  }
+  endRunning(signal);
+  process.exit(130);
+});
 
 try {
   checkNode();
@@ -23,7 +35,9 @@ async function buildIfNeeded() {
   const main = path.join(root, 'dist/apps/standalone/main.js');
   if (existsSync(main) && existsSync(stamp) && readFileSync(stamp, 'utf8') === sources) return;
   const nx = path.join(root, 'node_modules/nx/dist/bin/nx.js');
-  await step('building', () => run(node24(), [nx, 'run-many', '-t', 'build'], toolEnvironment()));
+  await step('building the services', () =>
+    run(node24(), [nx, 'run-many', '-t', 'build'], toolEnvironment()),
+  );
   mkdirSync(path.dirname(stamp), { recursive: true });
   writeFileSync(stamp, sources);
 }
@@ -55,16 +69,15 @@ function runStandalone() {
   const args = ['--disable-warning=TimeoutNegativeWarning', main, ...process.argv.slice(2)];
   // In a session of its own: Ctrl-C reaches every process of the terminal's group, and the stack must be stopped by
   // its supervisor, in order. The pipe on its standard input tells it when this process is gone without a word.
-  const child = spawn(node24(), args, {
+  stack = spawn(node24(), args, {
     cwd: root,
     detached: true,
     stdio: ['pipe', 'inherit', 'inherit'],
     env: { ...process.env, POSTHASTE_SUPERVISED: '1' },
   });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-  child.once('error', (error) => {
+  stack.once('error', (error) => {
     console.error(`  ✗ ${error.message}`);
     process.exit(1);
   });
-  child.once('exit', (code, signal) => process.exit(signal === null ? code : 1));
+  stack.once('exit', (code, signal) => process.exit(signal === null ? code : 1));
 }

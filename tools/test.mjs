@@ -3,8 +3,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { checkNode, installIfNeeded, node24, PlainError, root, run, toolEnvironment } from './install.mjs';
+import { checkNode, installIfNeeded, node24, toolEnvironment } from './install.mjs';
 import { step } from './progress.mjs';
+import { endRunning, onEnd, PlainError, root, run } from './run.mjs';
 
 const totals = { passed: 0, failed: 0 };
 const times = [];

@@ -84,13 +84,14 @@ describe.each(logsToTest())('history and due index, thrown away and read again, 
     await Promise.all([stack.process('audit-log').stop(), stack.process('retry-scheduler').stop()]);
     await database.query('drop schema history cascade; drop schema schedule cascade');
     await Promise.all([stack.process('audit-log').start(), stack.process('retry-scheduler').start()]);
-    const after = await waitFor(
+    await waitFor(
       async () => {
         const rows = await tableRows(database, ['history', 'schedule']);
-        return Object.values(rows).flat().length >= total ? rows : undefined;
+        return Object.values(rows).flat().length >= total;
       },
       { what: 'all rows back', everyMs: 250, deadlineMs: 60_000 },
     );
-    expect(after).toEqual(before);
+    // As many rows are not yet the same rows: later facts change earlier ones.
+    expect(await quietRows(['history', 'schedule'])).toEqual(before);
   }, 180_000);
 });

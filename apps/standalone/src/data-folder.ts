@@ -35,7 +35,11 @@ export function claimDataFolder(dataDir: string): Claim {
     if ((error as NodeJS.ErrnoException).code === 'ENOSPC') throw noSpace(dataDir, 0);
     if (error instanceof LocalStackError) throw error;
     const hint = 'choose a folder this user may write to: POSTHASTE_DATA_DIR=/elsewhere npm start';
-    throw new LocalStackError('folder_unusable', `${dataDir} cannot be used: ${String(error)}`, hint);
+    throw new LocalStackError(
+      'folder_unusable',
+      `${dataDir} cannot be used: ${(error as Error).message}`,
+      hint,
+    );
   }
 }
 

@@ -11,6 +11,7 @@ import type { StandaloneOptions } from './config.js';
 import { claimDataFolder } from './data-folder.js';
 import { type Demo, prepareDemo } from './demo.js';
 import { removeDevFile, writeDevFile } from './dev-file.js';
+import { assertOwnServersAnswer } from './own-servers.js';
 import { panel } from './panel.js';
 import { Progress } from './progress.js';
 
@@ -33,9 +34,13 @@ export async function runStandalone(options: StandaloneOptions): Promise<void> {
   try {
     ({ release } = claimDataFolder(options.dataDir));
     removeDevFile(options.dataDir);
+    await assertOwnServersAnswer(options.config.DATABASE_URL, options.brokers);
     if (options.startsKafka) {
       progress.begin('Kafka');
-      running.kafka = await startKafka({ dataDir: path.join(options.dataDir, 'kafka') });
+      running.kafka = await startKafka({
+        dataDir: path.join(options.dataDir, 'kafka'),
+        log: (line) => progress.note(`    ${line}`),
+      });
     }
     running.stack = await startStack({
       dataDir: options.dataDir,
@@ -100,8 +105,10 @@ function reportChange(
   change: ProcessChange,
 ): void {
   if (change.kind === 'ended' && !change.wanted) return;
+  // While it starts, what goes wrong is in the error that start ends with, or did not matter.
+  if (running.stack === undefined || running.demo === undefined) return;
   if (change.kind === 'ended') progress.note(`${name} ended (${change.how}); starting it again.`);
-  if (running.stack !== undefined && running.demo !== undefined) writeDevFile(running.stack, running.demo);
+  writeDevFile(running.stack, running.demo);
 }
 
 function explain(error: unknown, dataDir: string): void {

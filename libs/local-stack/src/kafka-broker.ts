@@ -57,7 +57,7 @@ export interface LocalKafkaOptions {
   heap?: string;
   /** Broker settings beyond ours. */
   properties?: Record<string, string | number>;
-  log?(line: string): void;
+  log?: (line: string) => void;
 }
 
 const READY_TIMEOUT_MS = 120_000;
@@ -77,12 +77,12 @@ export async function startKafka(options: LocalKafkaOptions = {}): Promise<Local
   mkdirSync(dataDir, { recursive: true });
   const free = await freePorts(count * 2);
   const plans = Array.from({ length: count }, (_, index): KafkaNodePlan => {
-    const port = options.ports?.[index] ?? (free[index] as number);
+    const port = options.ports?.[index] ?? free[index] ?? 0;
     const id = index + 1;
     return {
       id,
       port,
-      controllerPort: free[count + index] as number,
+      controllerPort: free[count + index] ?? 0,
       dataDir: path.join(dataDir, `node-${id}`),
     };
   });

@@ -25,7 +25,7 @@ import { LocalStackError } from './errors.js';
  */
 const NOBODY = 65_534;
 
-const runsAsNobody = (): boolean => process.getuid?.() === 0;
+export const runsAsNobody = (): boolean => process.getuid?.() === 0;
 
 export interface PostgresBinaries {
   initdb: string;
@@ -160,6 +160,11 @@ export function explainAnyProgram(said: string, dataDir: string, what: string): 
   if (said.includes('No space left on device')) {
     const message = `the disk that holds ${dataDir} is full`;
     return new LocalStackError('no_space', message, 'free some space and start again; nothing is lost');
+  }
+  if (said.includes('could not look up effective user ID')) {
+    const message = `PostgreSQL needs to know the name of user ${process.getuid?.()}, and this machine knows no such user`;
+    const hint = 'start as a user that has an entry in /etc/passwd, or use a PostgreSQL server of your own';
+    return new LocalStackError('no_binaries', message, hint);
   }
   const lastWords = said.trim().split('\n').slice(-3).join(' | ');
   return new LocalStackError('start_failed', `${what} on ${dataDir}: ${lastWords}`, 'see the message above');

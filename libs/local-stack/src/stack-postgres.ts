@@ -3,6 +3,7 @@ import path from 'node:path';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.js';
 import { LocalStackError } from './errors.js';
 import { hasGone, signalIfAlive } from './leftovers.js';
+import { closedFolder, runsAsNobody } from './postgres-binaries.js';
 import { reachableDataDir } from './postgres-data-folder.js';
 import { portInUse } from './stack-ports.js';
 import type { StackSecrets } from './stack-secrets.js';
@@ -20,9 +21,15 @@ export async function startStackPostgres(
   dataDir: string,
   secrets: StackSecrets,
   port: number,
+  say: (step: string) => void,
   onRestart: () => void,
 ): Promise<EmbeddedPostgres> {
-  const options = { dataDir: databaseFolder(dataDir, secrets), port, settings: SETTINGS };
+  const wished = path.join(dataDir, 'postgres');
+  const folder = databaseFolder(wished, secrets);
+  const elsewhere =
+    folder === wished ? '' : ` in ${folder}, since nobody may not enter ${closedFolder(dataDir)}`;
+  say(`PostgreSQL${runsAsNobody() ? ` as the user nobody (it refuses to run as root)${elsewhere}` : ''}`);
+  const options = { dataDir: folder, port, settings: SETTINGS };
   const server = await startOverOrphan(options);
   let watch: NodeJS.Timeout | undefined;
   const unwatch = (): void => clearInterval(watch);
@@ -62,8 +69,7 @@ export async function startStackPostgres(
  * Inside the data folder, if the server can reach it. A place elsewhere is named after the secrets its data is sealed
  * with: when someone removes the data folder to start anew, the old database must not come back without its keys.
  */
-function databaseFolder(dataDir: string, secrets: StackSecrets): string {
-  const wished = path.join(dataDir, 'postgres');
+function databaseFolder(wished: string, secrets: StackSecrets): string {
   const reachable = reachableDataDir(wished);
   return reachable === wished ? wished : `${reachable}-${hash('sha256', secrets.keks).slice(0, 12)}`;
 }

@@ -92,10 +92,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   try {
     const givePort = await portGiver(options.ports ?? {}, portCount(options.replicas ?? {}));
     if (options.databaseUrl === undefined) {
-      say('PostgreSQL');
       // The server itself says when its port is taken; by then an orphan of ours may have been stopped.
       const port = options.ports?.postgres || (await givePort('postgres'));
-      postgres = await startStackPostgres(dataDir, secrets, port, () => {
+      postgres = await startStackPostgres(dataDir, secrets, port, say, () => {
         onChange('postgres', { kind: 'spawned', pid: postgres?.pid ?? 0, again: true });
       });
     }

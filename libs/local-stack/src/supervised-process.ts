@@ -155,22 +155,29 @@ export class SupervisedProcess {
   }
 
   private notReady(why: string): LocalStackError {
-    const lines = this.log.lastLines(8).map((line) => `    ${readable(line)}`);
+    const said = lastWords(this.log.lastLines(20));
     return new LocalStackError(
       'not_ready',
-      `${this.spec.name} ${why}; its last words:\n${lines.join('\n')}`,
+      `${this.spec.name} ${why}${said === '' ? '' : `: ${said}`}`,
       `the whole log is ${this.log.file}`,
     );
   }
 }
 
-/** A service's JSON line in the words a person looks for; any other line as it is. */
-function readable(line: string): string {
+/** The last line that says what went wrong, else the last one, in the words a person looks for. */
+function lastWords(lines: string[]): string {
+  const spoken = lines.map(wordsOf);
+  const chosen = spoken.findLast(({ isError }) => isError) ?? spoken.at(-1);
+  return chosen?.words.split('\n')[0] ?? '';
+}
+
+/** Of a service's JSON line: level 50 and above is an error. Any other line is taken as it is. */
+function wordsOf(line: string): { words: string; isError: boolean } {
   try {
-    const { time, msg, err } = JSON.parse(line) as { time: string; msg: string; err?: { message: string } };
-    return `${time} ${msg}${err === undefined ? '' : `: ${err.message}`}`;
+    const { level, msg, err } = JSON.parse(line) as { level: number; msg: string; err?: { message: string } };
+    return { words: err === undefined ? msg : err.message, isError: level >= 50 };
   } catch {
-    return line;
+    return { words: line.trim(), isError: /\berror\b/i.test(line) };
   }
 }
 

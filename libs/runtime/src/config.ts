@@ -64,12 +64,13 @@ export function readConfig<S extends z.ZodObject>(
 
 /** Every key with its default and meaning, for people. */
 export function describeConfig(schema: z.ZodObject): { name: string; default: string; meaning: string }[] {
-  return Object.entries(schema.shape).map(([name, field]) => {
-    const fallback = field.safeParse(undefined);
+  return Object.entries(schema.shape as Record<string, z.ZodType>).map(([name, field]) => {
+    const { success, data } = field.safeParse(undefined);
+    const fallback = typeof data === 'string' ? data : (JSON.stringify(data) ?? '');
     return {
       name,
-      default: !fallback.success ? 'required' : fallback.data === undefined ? '' : String(fallback.data),
-      meaning: (field as z.ZodType).description ?? '',
+      default: success ? fallback : 'required',
+      meaning: field.description ?? '',
     };
   });
 }

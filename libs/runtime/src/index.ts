@@ -1,11 +1,4 @@
-export {
-  CommonConfig,
-  ConfigError,
-  commonConfig,
-  describeConfig,
-  port,
-  readConfig,
-} from './config.js';
+export { CommonConfig, ConfigError, commonConfig, describeConfig, port, readConfig } from './config.js';
 export { createLogger, type Logger } from './logger.js';
 export { migrate, type Migrations } from './migrations.js';
 export { Health, startOpsServer } from './ops-server.js';

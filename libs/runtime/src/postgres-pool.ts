@@ -30,16 +30,18 @@ export function createPool({ url, name, max, logger, settings = {} }: PoolOption
     options,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
-    types: {
-      getTypeParser: (oid: number, format?: 'text' | 'binary') =>
-        oid === pg.types.builtins.INT8 && format !== 'binary'
-          ? Number
-          : pg.types.getTypeParser(oid, format as 'text'),
-    },
+    types: { getTypeParser: parserOf },
   });
   // An idle connection that breaks is replaced at its next use; unheard, its error would end the process.
   pool.on('error', (error) => logger.warn({ err: error, pool: name }, 'postgres.connection_lost'));
   return pool;
+}
+
+const INT8: number = pg.types.builtins.INT8;
+
+function parserOf(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
+  if (oid === INT8 && format !== 'binary') return Number;
+  return pg.types.getTypeParser(oid, format ?? 'text') as (value: string) => unknown;
 }
 
 /** Runs `work` in one transaction; rolls back and rethrows what it throws. */
