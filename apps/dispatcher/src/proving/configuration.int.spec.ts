@@ -1,8 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type DueMeta, topics } from '@posthaste/contracts';
 import { Receiver } from '@posthaste/test-kit';
 import { memoryLog } from './logs.js';
 import { type Actor, Stage } from './stage.js';
+
+// Above the 20 s after which a wait says what did not come.
+jest.setTimeout(30_000);
 
 describe('what the dispatcher knows of an endpoint decides', () => {
   let stage: Stage;

@@ -1,9 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type DueMeta, type EndpointState, topics } from '@posthaste/contracts';
 import { Receiver } from '@posthaste/test-kit';
 import { Webhook } from 'standardwebhooks';
 import { type LogUnderTest, memoryLog, postgresLog } from './logs.js';
 import { type Actor, Stage } from './stage.js';
+
+// Above the 20 s after which a wait says what did not come.
+jest.setTimeout(30_000);
 
 let receiver: Receiver;
 beforeAll(async () => {

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { newId, topics } from '@posthaste/contracts';
 import { evolve, pendingDelivery } from '@posthaste/delivery';
 import { partitionOf } from '@posthaste/event-log';
@@ -6,6 +6,9 @@ import { Receiver, waitFor } from '@posthaste/test-kit';
 import { HeldReceiver } from './held-receiver.js';
 import { kafkaLog, type LogUnderTest, memoryLog, postgresLog, startKafka } from './logs.js';
 import { type Published, Stage } from './stage.js';
+
+// Above the 20 s after which a wait says what did not come.
+jest.setTimeout(30_000);
 
 const partitions = topics.messages.partitions.single;
 
@@ -53,6 +56,7 @@ describe.each([
     await held.whenReceived(partitions);
     return published;
   }
+  const timesSent = ({ meta }: Published) => held.ids.filter((id) => id === meta.id).length;
   const idsOf = (published: Published[]) => published.map(({ meta }) => meta.id).toSorted();
 
   it('a process dies: nothing is lost, and what a commit said is done is not repeated', async () => {
@@ -119,7 +123,10 @@ describe.each([
     }
     await stage.attemptsOf(published);
     await Promise.all([stage.stop(first), stage.stop(second)]);
-    expect(held.ids.toSorted()).toEqual(idsOf([...published, ...moved]));
+    // A partition may also have moved after the look at the assignment.
+    for (const message of published) {
+      expect(moved.includes(message) ? [2] : [1, 2]).toContain(timesSent(message));
+    }
     expect(await stage.lag()).toBe(0);
   });
 
@@ -140,7 +147,6 @@ describe.each([
     await Promise.all([...stuck, ...waiting].map(({ deliveries }) => stage.eventsOf(deliveries[0])));
     await stage.stop(second);
     expect(await stage.lag()).toBe(0);
-    const timesSent = ({ meta }: Published) => held.ids.filter((id) => id === meta.id).length;
     expect(stuck.map(timesSent)).toEqual([2, 2]);
     // Sent by the second; on a slow machine the first may have put it off before it was told to stop.
     const putOff = stage.events.filter(({ type }) => type === 'DeliveryDeferred').map((e) => e.message);

@@ -1,7 +1,10 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Receiver } from '@posthaste/test-kit';
 import { memoryLog } from './logs.js';
 import { type Actor, Stage } from './stage.js';
+
+// Above the 20 s after which a wait says what did not come.
+jest.setTimeout(30_000);
 
 describe('the dispatcher, in one partition', () => {
   let stage: Stage;

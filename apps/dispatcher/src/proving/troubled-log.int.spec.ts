@@ -1,10 +1,13 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { newId, topics } from '@posthaste/contracts';
 import { MemoryBroker } from '@posthaste/event-log';
 import { waitFor } from '@posthaste/test-kit';
 import { HeldReceiver } from './held-receiver.js';
 import { memoryLog } from './logs.js';
 import { type Actor, Stage } from './stage.js';
+
+// Above the 20 s after which a wait says what did not come.
+jest.setTimeout(30_000);
 
 describe('the dispatcher, when its log', () => {
   let broker: MemoryBroker;
