@@ -137,6 +137,7 @@ export class Intake {
       this.options.onUnreadable({ topic: partition.topic, partition: partition.partition, offset }, error);
       return [];
     }
+    for (const { endpoint } of item.meta.routes) partition.sees(endpoint, Date.now());
     const taken = partition.take(offset, record.value.length, item.meta.routes.length);
     return taken === null ? [] : jobsOf(item, trace, taken);
   }

@@ -38,6 +38,10 @@ export class Job implements LaneJob {
     return this.record.isLost;
   }
 
+  get isInTheWay(): boolean {
+    return this.record.isPartitionShared;
+  }
+
   /** From here on something is being done about it: an attempt, or putting it off. */
   begin(): void {
     this.record.routeStarted();

@@ -30,6 +30,18 @@ describe('a partition in work', () => {
     expect(total).toEqual({ bytes: 0, routes: 0 });
   });
 
+  it('is shared for a minute after work for two endpoints came along', () => {
+    const { partition } = own();
+    partition.sees('ep_a', 0);
+    partition.sees('ep_a', 1);
+    expect(partition.isShared).toBe(false);
+    partition.sees('ep_b', 2);
+    partition.sees('ep_b', 60_001);
+    expect(partition.isShared).toBe(true);
+    partition.sees('ep_b', 60_002);
+    expect(partition.isShared).toBe(false);
+  });
+
   it('does a record without routes at once', () => {
     const { partition } = own();
     partition.take(0, 10, 0);

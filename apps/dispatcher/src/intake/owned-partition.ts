@@ -21,6 +21,8 @@ export interface WindowLimits {
 export const windowLimits: WindowLimits = { records: 2_000, bytes: 16_000_000 };
 const PAUSE_AT = 0.8;
 const RESUME_AT = 0.5;
+/** Whoever published a minute ago may do so again. */
+const SHARED_MS = 60_000;
 
 /** What all partitions of the process hold together. */
 export interface Held {
@@ -35,6 +37,8 @@ export class OwnedPartition implements PartitionRef {
   isLeaving = false;
   /** Where reading goes on. */
   readAt: number;
+  /** Work of the last minute was for more than one endpoint. */
+  isShared = false;
   /** Records done since the last commit. */
   uncommitted = 0;
   /** When the low watermark last moved, or nothing was held; by the caller's clock. */
@@ -45,6 +49,8 @@ export class OwnedPartition implements PartitionRef {
   /** Routes started and not done. */
   private underWay = 0;
   private onQuiet: (() => void) | undefined;
+  private lastEndpoint: string | undefined;
+  private sharedUntil = 0;
 
   constructor(
     { topic, partition, committed, metadata }: AssignedPartition,
@@ -64,6 +70,13 @@ export class OwnedPartition implements PartitionRef {
     if (!this.window.add(offset, bytes)) return null;
     this.hold(bytes, routes);
     return new TakenRecord(this, offset, bytes, routes);
+  }
+
+  /** Work for this endpoint came along. */
+  sees(endpoint: string, now: number): void {
+    if (endpoint !== this.lastEndpoint && this.lastEndpoint !== undefined) this.sharedUntil = now + SHARED_MS;
+    this.lastEndpoint = endpoint;
+    this.isShared = now < this.sharedUntil;
   }
 
   routeStarted(): void {
@@ -144,6 +157,10 @@ export class TakenRecord {
   /** What of it is not started is not ours to start. */
   get isLost(): boolean {
     return this.partition.isLeaving;
+  }
+
+  get isPartitionShared(): boolean {
+    return this.partition.isShared;
   }
 
   routeStarted(): void {

@@ -6,6 +6,8 @@ export interface LaneJob {
   enteredAt: number;
   /** The partition it came from is no longer ours: drop it unsent. */
   readonly isLost: boolean;
+  /** Work for other endpoints comes the same way, and would have to wait behind it. */
+  readonly isInTheWay: boolean;
 }
 
 export interface LaneRules {
@@ -22,7 +24,10 @@ export interface LaneRules {
 }
 
 /**
- * 100 records are enough to bridge an answer or two, and few enough that the endpoints that hang in a partition cannot
+ * Putting off protects the others, and costs more than a delivery. A job that is in nobody's way may wait in a moving
+ * lane as long as it takes: the window of its partition bounds what waits here, and the log holds the rest.
+ *
+ * For the others: 100 records are enough to bridge an answer or two, and few enough that the endpoints that hang in a partition cannot
  * fill its window of 2,000. An endpoint that is answering may have half the window, else every burst of a busy
  * account would be put off for seconds although it could be sent at once.
  */
@@ -65,10 +70,10 @@ export class Lane<J extends LaneJob> {
 
   /** False: there is no room for it. */
   push(job: J, now: number): boolean {
-    const isMoving = now - this.progressAt < this.rules.stalledAfterMs;
-    const { records, bytes } = isMoving ? this.rules.moving : this.rules.stalled;
+    const { records, bytes } = this.isMoving(now) ? this.rules.moving : this.rules.stalled;
     const waits = this.queued > 0 || this.inFlight >= this.rules.maxInFlight;
-    if (waits && (this.queued >= records || this.queuedBytes + job.bytes > bytes)) return false;
+    const isFull = this.queued >= records || this.queuedBytes + job.bytes > bytes;
+    if (waits && isFull && !this.mayWait(job, now)) return false;
     this.queue.push(job);
     this.queuedBytes += job.bytes;
     return true;
@@ -95,11 +100,19 @@ export class Lane<J extends LaneJob> {
   takeOverdue(now: number): J[] {
     const overdue: J[] = [];
     for (let job = this.queue[this.head]; job !== undefined; job = this.queue[this.head]) {
-      if (now - job.enteredAt < this.rules.maxWaitMs) break;
+      if (now - job.enteredAt < this.rules.maxWaitMs || this.mayWait(job, now)) break;
       overdue.push(job);
       this.shift();
     }
     return overdue;
+  }
+
+  private isMoving(now: number): boolean {
+    return now - this.progressAt < this.rules.stalledAfterMs;
+  }
+
+  private mayWait(job: J, now: number): boolean {
+    return this.isMoving(now) && !job.isInTheWay;
   }
 
   dropLost(): void {

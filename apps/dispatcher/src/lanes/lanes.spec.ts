@@ -5,6 +5,7 @@ import { Lanes } from './lanes.js';
 class TestJob implements LaneJob {
   enteredAt = 0;
   isLost = false;
+  isInTheWay = true;
   constructor(
     readonly endpoint: string,
     readonly name: string,
@@ -66,6 +67,22 @@ describe('lanes', () => {
     lanes.answered('hanging', now);
     enter('hanging', 5);
     expect(overflowed).toHaveLength(1);
+  });
+
+  it("let what is in nobody's way wait, as long as they move", () => {
+    const alone = Array.from({ length: 1_200 }, (_, i) => new TestJob('a', `a${i}`));
+    for (const job of alone) {
+      job.isInTheWay = false;
+      lanes.enter(job, now);
+    }
+    now = 5_000;
+    complete('a');
+    lanes.sweep(now);
+    expect(overflowed).toEqual([]);
+    now = 5_250;
+    lanes.sweep(now);
+    expect(overflowed).toHaveLength(1_200 - 17);
+    expect(new Set(overflowed.map((line) => line.split(' ')[1]))).toEqual(new Set(['lane_slow']));
   });
 
   it('put off by bytes too, but never a single large one', () => {
