@@ -1,7 +1,7 @@
 import type { Timings } from '@posthaste/contracts';
 import type { Dispatcher } from 'undici';
+import type { EgressRequest, EgressResult } from './egress-result.js';
 import { EgressError, failureOf } from './failure.js';
-import type { EgressRequest, EgressResult } from './guarded-client.js';
 import type { Connection, OriginPool } from './origin-pool.js';
 
 /** What is kept of a response body. */

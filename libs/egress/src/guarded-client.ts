@@ -1,6 +1,6 @@
-import type { AttemptErrorClass, Timings } from '@posthaste/contracts';
 import { LRUCache } from 'lru-cache';
 import type { EgressPolicy } from './address-rules.js';
+import type { EgressRequest, EgressResult } from './egress-result.js';
 import { Exchange } from './exchange.js';
 import { type Failure, failure, failureOf } from './failure.js';
 import { guardedConnector, type Lookup } from './guarded-connect.js';
@@ -17,33 +17,6 @@ import { checkUrl } from './url-rules.js';
  *
  * Not promised: retries (a POST is never repeated here), cookies, proxies, HTTP/2, names from /etc/hosts.
  */
-export type EgressResult =
-  | {
-      kind: 'response';
-      status: number;
-      headers: Record<string, string | string[]>;
-      /** The first 16 KB, as sent: still compressed if it was. */
-      body: Buffer;
-      bodyTruncated: boolean;
-      timings: Timings;
-      /** `ip:port`. */
-      address: string;
-    }
-  | {
-      kind: 'failed';
-      class: AttemptErrorClass;
-      message: string;
-      timings: Timings;
-      address?: string | undefined;
-    };
-
-export interface EgressRequest {
-  url: string;
-  headers: Record<string, string>;
-  body: Buffer;
-  timeoutMs: number;
-}
-
 export interface GuardedClientOptions {
   policy: EgressPolicy;
   /** How names are resolved; by DNS when not given. */

@@ -18,13 +18,8 @@ export {
   type StoredRecord,
   type TopicLayout,
 } from './port.js';
-export {
-  runProjection,
-  type ProjectionBatch,
-  type ProjectionOptions,
-  type ProjectionStore,
-  type RunningProjection,
-} from './projection.js';
+export { runProjection, type ProjectionOptions, type RunningProjection } from './projection/projection.js';
+export type { ProjectionBatch, ProjectionStore } from './projection/projection-store.js';
 export { MAX_RECORD_BYTES } from './record-size.js';
 export { MemoryBroker } from './memory/memory-broker.js';
 export { MemoryEventLog, type MemoryEventLogOptions } from './memory/memory-event-log.js';
@@ -33,8 +28,8 @@ export {
   PostgresProjection,
   type PostgresProjectionOptions,
   type RefusedRecord,
-} from './postgres-projection.js';
-export { endsOf, ProjectionPositions } from './projection-positions.js';
+} from './projection/postgres-projection.js';
+export { endsOf, ProjectionPositions } from './projection/projection-positions.js';
 export { PartitionWindow } from './partition-window.js';
 export { openConfiguredLog, type LogConfig } from './open-configured-log.js';
 export { openEventLog, type OpenEventLogOptions } from './open-event-log.js';

@@ -1,3 +1,4 @@
 export { USER_AGENT, customHeaders } from './headers.js';
-export { render, type Rendered, type WireEndpoint, type WireMessage } from './render.js';
+export type { Rendered, WireEndpoint, WireMessage } from './profile.js';
+export { render } from './render.js';
 export { signingKey, type SigningSecret } from './signature.js';

@@ -1,6 +1,8 @@
 import type { WireProfile } from '@posthaste/contracts';
+import type { Profile, Rendered, WireEndpoint, WireMessage } from './profile.js';
 import { standard } from './profiles/standard.js';
-import type { SigningSecret } from './signature.js';
+
+const profiles: Record<WireProfile, Profile> = { standard };
 
 /**
  * How a message looks on the wire to one endpoint, for one attempt.
@@ -12,34 +14,6 @@ import type { SigningSecret } from './signature.js';
  * This is the hot path of the dispatcher: what can be prepared per endpoint is (`customHeaders`, `signingKey`), and
  * what is left per attempt is one HMAC per live secret and one object.
  */
-export interface WireMessage {
-  id: string;
-  contentType: string;
-  payload: Buffer;
-}
-
-export interface WireEndpoint {
-  /** As `customHeaders` made them. */
-  headers: Readonly<Record<string, string>>;
-  /** Newest first. At least one must be live. */
-  secrets: readonly SigningSecret[];
-}
-
-export interface Rendered {
-  headers: Record<string, string>;
-  body: Buffer;
-}
-
-/** @param now milliseconds since 1970, the start of the attempt */
-export type Profile = (
-  message: WireMessage,
-  endpoint: WireEndpoint,
-  attempt: number,
-  now: number,
-) => Rendered;
-
-const profiles: Record<WireProfile, Profile> = { standard };
-
 export function render(
   profile: WireProfile,
   message: WireMessage,

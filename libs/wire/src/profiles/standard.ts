@@ -1,5 +1,5 @@
 import { USER_AGENT } from '../headers.js';
-import type { Profile } from '../render.js';
+import type { Profile } from '../profile.js';
 import { signatureV1 } from '../signature.js';
 
 /** Standard Webhooks 1.0.0, symmetric: `v1` signatures over `{id}.{timestamp}.{body}`, one per live secret. */

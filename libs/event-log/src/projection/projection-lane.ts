@@ -1,6 +1,6 @@
-import type { PartitionRef, RecordBatch } from './port.js';
-import type { ProjectionBatch } from './projection.js';
-import { recordBytes } from './record-size.js';
+import type { PartitionRef, RecordBatch } from '../port.js';
+import type { ProjectionBatch } from './projection-store.js';
+import { recordBytes } from '../record-size.js';
 
 /**
  * What waits to be applied of one partition, in order and without repeats. `position` is applied, `expected` is queued

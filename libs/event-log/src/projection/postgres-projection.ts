@@ -1,7 +1,7 @@
 import type pg from 'pg';
-import type { PartitionRef, Position, StoredRecord } from './port.js';
+import type { PartitionRef, Position, StoredRecord } from '../port.js';
 import { ProjectionPositions } from './projection-positions.js';
-import type { ProjectionBatch, ProjectionStore } from './projection.js';
+import type { ProjectionBatch, ProjectionStore } from './projection-store.js';
 
 /** What a projection of its own writes into PostgreSQL. `Facts` is what it makes of a batch's records. */
 export interface PostgresProjectionOptions<Facts> {

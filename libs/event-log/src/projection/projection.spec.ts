@@ -1,14 +1,10 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { eventually, newGroup, newTopic, textRecord, type TextTopic } from './conformance/harness.js';
-import { MemoryBroker } from './memory/memory-broker.js';
-import { MemoryEventLog } from './memory/memory-event-log.js';
-import type { EventLog, PartitionRef, Position } from './port.js';
-import {
-  type ProjectionBatch,
-  type ProjectionStore,
-  runProjection,
-  type RunningProjection,
-} from './projection.js';
+import { eventually, newGroup, newTopic, textRecord, type TextTopic } from '../conformance/harness.js';
+import { MemoryBroker } from '../memory/memory-broker.js';
+import { MemoryEventLog } from '../memory/memory-event-log.js';
+import type { EventLog, PartitionRef, Position } from '../port.js';
+import { runProjection, type RunningProjection } from './projection.js';
+import type { ProjectionBatch, ProjectionStore } from './projection-store.js';
 
 /** A database in memory: rows and positions change together or not at all. */
 class MemoryStore implements ProjectionStore {

@@ -1,5 +1,5 @@
 import type { Topic } from '@posthaste/contracts';
-import { EventLogError } from './errors.js';
+import { EventLogError } from '../errors.js';
 import type {
   AssignedPartition,
   Commit,
@@ -8,8 +8,9 @@ import type {
   PartitionRef,
   Position,
   RecordBatch,
-} from './port.js';
+} from '../port.js';
 import { ProjectionLane } from './projection-lane.js';
+import type { ProjectionBatch, ProjectionStore } from './projection-store.js';
 
 /**
  * Runs a projection: reads topics in order and hands batches to a store that writes rows and position in one
@@ -25,20 +26,6 @@ import { ProjectionLane } from './projection-lane.js';
  * less the partitions that were lost meanwhile. A record the store can never apply is the store's to put aside: here
  * it would hold up everything behind it.
  */
-export interface ProjectionStore {
-  /** The next offset to apply, for each partition that has one; the rest start at the oldest record. */
-  loadPositions(partitions: PartitionRef[]): Promise<Position[]>;
-  /**
-   * Applies all batches and moves each partition's position from the batch's first offset expected to `next`, or
-   * nothing at all. `from` is the position the batch continues.
-   */
-  apply(batches: ProjectionBatch[]): Promise<'applied' | 'conflict'>;
-}
-
-export interface ProjectionBatch extends RecordBatch {
-  from: number;
-}
-
 export interface ProjectionOptions {
   log: EventLog;
   group: string;

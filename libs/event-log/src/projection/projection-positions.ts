@@ -1,7 +1,7 @@
 import type { Topic } from '@posthaste/contracts';
 import type pg from 'pg';
-import type { EventLog, PartitionRef, Position } from './port.js';
-import type { ProjectionBatch } from './projection.js';
+import type { EventLog, PartitionRef, Position } from '../port.js';
+import type { ProjectionBatch } from './projection-store.js';
 
 /**
  * A projection's positions in PostgreSQL: the table `position(topic, partition, next)` of the schema the projection
