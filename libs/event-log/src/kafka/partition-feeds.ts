@@ -125,7 +125,7 @@ export class PartitionFeeds {
   }
 }
 
-export function byTopic(refs: PartitionRef[]): { topic: string; partitions: number[] }[] {
+function byTopic(refs: PartitionRef[]): { topic: string; partitions: number[] }[] {
   const topics = new Map<string, number[]>();
   for (const { topic, partition } of refs) topics.set(topic, [...(topics.get(topic) ?? []), partition]);
   return [...topics].map(([topic, partitions]) => ({ topic, partitions }));

@@ -38,8 +38,9 @@ async function startServer(): Promise<{ server: EmbeddedPostgres; remove: () => 
  */
 class FaultyProxy {
   cut = false;
-  stalled = false;
+  #isStalled = false;
   readonly #sockets = new Set<Socket>();
+  readonly #reading = new Set<Socket>();
   private constructor(
     readonly port: number,
     readonly listener: Server,
@@ -53,28 +54,34 @@ class FaultyProxy {
         socket.on('error', () => undefined);
         socket.on('close', () => {
           proxy.#sockets.delete(socket);
+          proxy.#reading.delete(socket);
           client.destroy();
           upstream.destroy();
         });
       }
-      let reads = false;
       let appends = false;
       client.on('data', (chunk: Buffer) => {
         // The startup packet names the connection.
-        reads ||= chunk.includes('posthaste log read');
+        if (chunk.includes('posthaste log read')) proxy.#reading.add(client);
         appends ||= chunk.includes('posthaste log append');
         upstream.write(chunk);
       });
       upstream.on('data', (chunk: Buffer) => {
         const isLogin = chunk[0] === 0x52;
         if (proxy.cut && appends && !isLogin) client.destroy();
-        else if (!(proxy.stalled && reads)) client.write(chunk);
+        else if (!(proxy.#isStalled && proxy.#reading.has(client))) client.write(chunk);
       });
     });
     await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
     const address = listener.address();
     const proxy = new FaultyProxy(typeof address === 'object' ? (address?.port ?? 0) : 0, listener);
     return proxy;
+  }
+
+  stall(isStalled: boolean): void {
+    this.#isStalled = isStalled;
+    // What was held back is missing in the stream: begin anew.
+    if (!isStalled) for (const socket of this.#reading) socket.destroy();
   }
 
   close(): void {
@@ -101,8 +108,8 @@ eventLogConformance({
         return async () => void (proxy.cut = false);
       },
       stallFetching: async () => {
-        proxy.stalled = true;
-        return async () => void (proxy.stalled = false);
+        proxy.stall(true);
+        return async () => proxy.stall(false);
       },
       compact: async () => {
         const log = PostgresEventLog.open({ url: server.url, maintenanceMs: 0 });
@@ -206,6 +213,39 @@ describe('the log on PostgreSQL, beyond the port', () => {
     );
     expect(outcomes.map((outcome) => outcome.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
     expect((await readAll(log, topic)).map((record) => record.key)).toEqual(['a', 'b']);
+  });
+
+  it('takes what several topics get in one turn of the event loop in one transaction', async () => {
+    const topics = [newTopic(1), newTopic(1), newTopic(1)];
+    await log.admin.ensureTopics(topics, 'single');
+    const appends = topics.flatMap((topic) =>
+      ['a', 'b'].map((text) => log.producer.append([textRecord(topic, 'k', text)])),
+    );
+    expect((await Promise.all(appends)).flat().map(({ offset }) => offset)).toEqual([0, 1, 0, 1, 0, 1]);
+    const { rows } = await client.query(
+      `select count(distinct xmin::text)::int as transactions, count(*)::int as records from log.record
+       where topic in (select id from log.topic where name = any($1))`,
+      [topics.map(({ name }) => name)],
+    );
+    expect(rows).toEqual([{ transactions: 1, records: 6 }]);
+  });
+
+  it('wakes followers and members of other processes although nobody polls', async () => {
+    const topic = newTopic(2);
+    await log.admin.ensureTopics([topic], 'single');
+    const quiet = PostgresEventLog.open({ url: server.url, maintenanceMs: 0, pollMs: 0 });
+    const followed: string[] = [];
+    const following = await quiet.reader.follow(topic, (record) => followed.push(record.value.toString()));
+    const member = await Member.join(quiet, newGroup(), [topic]);
+    await following.caughtUp;
+    // One after the other is seen before the next is written: no later one can be what woke them.
+    for (const text of ['a', 'b', 'c']) {
+      await log.producer.append([textRecord(topic, text, text)]);
+      await eventually(`${text} is seen`, () => followed.at(-1) === text && member.texts().includes(text));
+    }
+    await following.close();
+    await member.consumer.stop();
+    await quiet.close();
   });
 
   it('does not read for a consumer when another topic got a record', async () => {
