@@ -6,7 +6,13 @@ import {
   historyLoader,
   historyProtoPath,
 } from '@posthaste/contracts';
-import { endsOf, type EventLog, runProjection, type RunningProjection } from '@posthaste/event-log';
+import {
+  catchUpCheck,
+  endsOf,
+  type EventLog,
+  runProjection,
+  type RunningProjection,
+} from '@posthaste/event-log';
 import { createPool, type Health, type Logger, migrate, type RunningService } from '@posthaste/runtime';
 import type { Meter } from '@opentelemetry/api';
 import type pg from 'pg';
@@ -40,8 +46,6 @@ export interface AuditLogParts {
   meter: Meter;
   fatal: (error: unknown) => void;
 }
-
-const CATCH_UP_LIMIT_MS = 60_000;
 
 export interface RunningAuditLog extends RunningService {
   projection: RunningProjection;
@@ -121,15 +125,4 @@ async function serveGrpc(
   });
   await app.listen();
   return app;
-}
-
-function catchUpCheck(caughtUp: Promise<void>, catchingUp: (now: boolean) => void): () => string | null {
-  const deadline = performance.now() + CATCH_UP_LIMIT_MS;
-  let done = false;
-  catchingUp(true);
-  void caughtUp.then(() => {
-    done = true;
-    catchingUp(false);
-  });
-  return () => (done || performance.now() > deadline ? null : 'reading what the log held at start');
 }

@@ -1,5 +1,11 @@
 import type { Meter } from '@opentelemetry/api';
-import { endsOf, type EventLog, runProjection, type RunningProjection } from '@posthaste/event-log';
+import {
+  catchUpCheck,
+  endsOf,
+  type EventLog,
+  runProjection,
+  type RunningProjection,
+} from '@posthaste/event-log';
 import { createPool, type Health, type Logger, migrate, type RunningService } from '@posthaste/runtime';
 import type { RetrySchedulerConfig } from './config.js';
 import {
@@ -27,8 +33,6 @@ export interface RetrySchedulerParts {
   meter: Meter;
   fatal: (error: unknown) => void;
 }
-
-const CATCH_UP_LIMIT_MS = 60_000;
 
 export interface RunningRetryScheduler extends RunningService {
   projection: RunningProjection;
@@ -100,15 +104,4 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
       await pool.end();
     },
   };
-}
-
-function catchUpCheck(caughtUp: Promise<void>, catchingUp: (now: boolean) => void): () => string | null {
-  const deadline = performance.now() + CATCH_UP_LIMIT_MS;
-  let done = false;
-  catchingUp(true);
-  void caughtUp.then(() => {
-    done = true;
-    catchingUp(false);
-  });
-  return () => (done || performance.now() > deadline ? null : 'reading what the log held at start');
 }

@@ -29,6 +29,7 @@ export {
   type PostgresProjectionOptions,
   type RefusedRecord,
 } from './projection/postgres-projection.js';
+export { catchUpCheck } from './projection/catch-up-check.js';
 export { endsOf, ProjectionPositions } from './projection/projection-positions.js';
 export { PartitionWindow } from './partition-window.js';
 export { openConfiguredLog, type LogConfig } from './open-configured-log.js';

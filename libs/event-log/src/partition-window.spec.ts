@@ -35,19 +35,39 @@ describe('the window of a partition', () => {
   });
 
   it('keeps what it knows over a second restart before the records were met again', () => {
-    const first = PartitionWindow.resume(0, bitmapOf([3, 5]));
+    const before = new PartitionWindow(0);
+    for (let offset = 0; offset < 7; offset++) before.add(offset, 1);
+    for (const offset of [3, 5]) before.done(offset);
+    const first = PartitionWindow.resume(before.lowWatermark, before.metadata());
     first.add(0, 1);
     const second = PartitionWindow.resume(first.lowWatermark, first.metadata());
     expect([0, 1, 2, 3, 4, 5].filter((offset) => second.has(offset))).toEqual([3, 5]);
   });
 
-  it('writes metadata of at most 336 characters, and reads any text', () => {
+  it('remembers any number of finished records above one that hangs', () => {
     const window = new PartitionWindow(0);
-    for (let offset = 0; offset < 5_000; offset++) window.add(offset, 1);
-    for (let offset = 1; offset < 5_000; offset++) window.done(offset);
-    expect(window.metadata().length).toBeLessThanOrEqual(336);
-    expect(PartitionWindow.resume(0, window.metadata()).has(1_999)).toBe(true);
-    expect(PartitionWindow.resume(7, 'no base64: ***').lowWatermark).toBe(7);
+    for (let offset = 0; offset < 50_000; offset++) window.add(offset, 1);
+    for (let offset = 1; offset < 50_000; offset++) if (offset !== 30_000) window.done(offset);
+    expect(window.metadata().length).toBeLessThan(20);
+    const after = PartitionWindow.resume(0, window.metadata());
+    const taken = Array.from({ length: 50_001 }, (_, i) => i).filter((offset) => after.add(offset, 1));
+    expect(taken).toEqual([0, 30_000, 50_000]);
+  });
+
+  it('reaches less far when more is open than fits 4,096 characters, and forgets only what is done', () => {
+    const window = new PartitionWindow(0);
+    for (let offset = 0; offset < 20_000; offset++) window.add(offset, 1);
+    for (let offset = 1; offset < 20_000; offset += 2) window.done(offset);
+    expect(window.metadata().length).toBeLessThanOrEqual(4_096);
+    const after = PartitionWindow.resume(0, window.metadata());
+    const taken = Array.from({ length: 20_000 }, (_, i) => i).filter((offset) => after.add(offset, 1));
+    expect(taken.filter((offset) => offset % 2 === 0)).toHaveLength(10_000);
+    expect(taken.length).toBeLessThan(17_500);
+  });
+
+  it.each(['', 'no list: ***', 'open:', 'open:////', 'AAAA'])('repeats all after metadata %j', (metadata) => {
+    const window = PartitionWindow.resume(7, metadata);
+    expect([7, 8, 9, 5_000].filter((offset) => window.add(offset, 1))).toEqual([7, 8, 9, 5_000]);
   });
 
   it('steps over gaps of any size without growing', () => {
@@ -93,8 +113,8 @@ describe('the window of a partition', () => {
             window = PartitionWindow.resume(window.lowWatermark, window.metadata());
             held = new Map();
             for (const { offset, bytes } of written) if (window.add(offset, bytes)) held.set(offset, bytes);
-            // All fits the bitmap's reach only when the window is small; what is beyond is repeated, never lost.
-            for (const { offset } of written) if (!held.has(offset)) expect(finished.has(offset)).toBe(true);
+            // So few fit: exactly what is finished is not taken again.
+            for (const { offset } of written) expect(held.has(offset)).toBe(!finished.has(offset));
           }
           if (held.size > 0) expect(window.lowWatermark).toBe(lowest());
           expect(window.records).toBe(held.size);
@@ -105,9 +125,3 @@ describe('the window of a partition', () => {
     );
   });
 });
-
-function bitmapOf(bits: number[]): string {
-  const bitmap = Buffer.alloc(1);
-  for (const bit of bits) bitmap[0] = (bitmap[0] as number) | (1 << bit);
-  return bitmap.toString('base64');
-}

@@ -1,16 +1,22 @@
 /**
  * The records of one partition that were taken and are not done, in any order of being done. It answers what to
- * commit: `lowWatermark`, below which everything is done, and `metadata`, a bitmap of what is done above it; after a
+ * commit: `lowWatermark`, below which everything is done, and `metadata`, which says what is done above it; after a
  * restart `resume` reads both, so that work done out of order is not done again.
  *
  * Offsets are added in rising order, gaps allowed: an offset never added counts as done, there is nothing to do for
  * it. A ring of one size and bytes per offset makes each call cheap; the ring grows when the window is fuller than
- * ever. Work done further above the watermark than the bitmap reaches is remembered here, but done again after a
- * restart: at least once, never lost.
+ * ever.
+ *
+ * The metadata lists what is open, not what is done: few records are open at a time, and one receiver that hangs may
+ * have any number of finished ones above its own. Behind a mark it is a list of numbers in base64, each in groups of 7
+ * bits: how far above the watermark it reaches, then the steps from one open offset to the next. What does not fit the
+ * log's 4,096 characters is cut off by reaching less far, and done again after a restart: at least once, never lost.
  */
 const MIN_SLOTS = 256;
-/** 2,000 bits are 250 bytes, 336 characters of base64. */
-const BITMAP_BITS = 2_000;
+const MARK = 'open:';
+const METADATA_BYTES = 3_000;
+/** Beyond any window; what claims to reach further is not ours. */
+const MAX_REACH = 10_000_000;
 /** Slot values: bytes + 1 while a record is held, so that 0 means nothing to do. */
 const DONE = 0;
 
@@ -31,15 +37,19 @@ export class PartitionWindow {
     this.#doneBefore = new Set(doneBefore);
   }
 
-  /** Goes on where a commit left off. Unreadable metadata only means that finished work is repeated. */
+  /** Goes on where a commit left off. Without readable metadata, finished work is repeated. */
   static resume(committed: number | null, metadata: string): PartitionWindow {
-    const next = committed ?? 0;
+    const low = committed ?? 0;
+    const [reach = 0, ...steps] = metadata.startsWith(MARK) ? readNumbers(metadata.slice(MARK.length)) : [];
     const done: number[] = [];
-    const bitmap = Buffer.from(metadata, 'base64');
-    for (let bit = 0; bit < bitmap.length * 8; bit++) {
-      if (((bitmap[bit >> 3] as number) & (1 << (bit & 7))) !== 0) done.push(next + bit);
+    if (reach > MAX_REACH) return new PartitionWindow(low);
+    let offset = low;
+    for (const step of [...steps, Infinity]) {
+      const open = Math.min(offset + step, low + reach);
+      while (offset < open) done.push(offset++);
+      offset++;
     }
-    return new PartitionWindow(next, done);
+    return new PartitionWindow(low, done);
   }
 
   /** Nothing is to be done for this offset: it is done, here or before a restart, or it is held already. */
@@ -89,24 +99,34 @@ export class PartitionWindow {
     return this.#bytes;
   }
 
-  /** What is done above the watermark, for a commit at `lowWatermark`: bit i stands for offset lowWatermark + i. */
+  /** What is open above the watermark, for a commit at `lowWatermark`; empty when nothing above it is done. */
   metadata(): string {
-    const end = Math.min(BITMAP_BITS, this.#next - this.#low);
-    const bitmap = Buffer.alloc(Math.ceil(BITMAP_BITS / 8));
-    let used = 0;
-    const mark = (bit: number): void => {
-      bitmap[bit >> 3] = (bitmap[bit >> 3] as number) | (1 << (bit & 7));
-      used = Math.max(used, (bit >> 3) + 1);
-    };
-    for (let bit = 0; bit < end; bit++) {
-      if (this.#slots[(this.#low + bit) % this.#slots.length] === DONE) mark(bit);
+    let end = this.#next;
+    for (const known of this.#doneBefore) end = Math.max(end, known + 1);
+    const steps: number[] = [];
+    let reach = 0;
+    let stepsWithin = 0;
+    let bytes = 0;
+    let from = this.#low;
+    for (const open of this.#openOffsets(end)) {
+      if (open > from) [reach, stepsWithin] = [open - this.#low, steps.length];
+      bytes += numberBytes(open - from).length;
+      if (bytes > METADATA_BYTES) break;
+      steps.push(open - from);
+      from = open + 1;
     }
-    // Done before the restart and not met again yet: a second restart must not forget it.
-    for (const offset of this.#doneBefore) {
-      const bit = offset - this.#low;
-      if (bit >= 0 && bit < BITMAP_BITS) mark(bit);
+    if (end > from && bytes <= METADATA_BYTES) [reach, stepsWithin] = [end - this.#low, steps.length];
+    if (reach === 0) return '';
+    const numbers = [reach, ...steps.slice(0, stepsWithin)];
+    return MARK + Buffer.from(numbers.flatMap(numberBytes)).toString('base64');
+  }
+
+  /** From the watermark to `end`: what is held, and what was neither met nor done before a restart. */
+  *#openOffsets(end: number): Generator<number> {
+    for (let offset = this.#low; offset < this.#next; offset++) {
+      if (this.#slots[offset % this.#slots.length] !== DONE) yield offset;
     }
-    return bitmap.toString('base64', 0, used);
+    for (let offset = this.#next; offset < end; offset++) if (!this.#doneBefore.has(offset)) yield offset;
   }
 
   #advance(): void {
@@ -139,4 +159,27 @@ export class PartitionWindow {
       this.#slots[held % size] = old[held % old.length] as number;
     }
   }
+}
+
+/** Lowest 7 bits first; the eighth says that more follow. */
+function numberBytes(value: number): number[] {
+  const bytes: number[] = [];
+  for (; value > 127; value = Math.floor(value / 128)) bytes.push((value % 128) + 128);
+  bytes.push(value);
+  return bytes;
+}
+
+function readNumbers(base64: string): number[] {
+  const numbers: number[] = [];
+  let value = 0;
+  let scale = 1;
+  for (const byte of Buffer.from(base64, 'base64')) {
+    value += (byte % 128) * scale;
+    scale *= 128;
+    if (byte > 127) continue;
+    numbers.push(value);
+    value = 0;
+    scale = 1;
+  }
+  return numbers;
 }

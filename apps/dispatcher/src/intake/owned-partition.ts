@@ -17,7 +17,7 @@ export interface WindowLimits {
   bytes: number;
 }
 
-/** 2,000 records is what the bitmap of a commit can tell apart. */
+/** So many open records fit the metadata of a commit. */
 export const windowLimits: WindowLimits = { records: 2_000, bytes: 16_000_000 };
 const PAUSE_AT = 0.8;
 const RESUME_AT = 0.5;

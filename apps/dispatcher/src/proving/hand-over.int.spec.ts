@@ -66,7 +66,7 @@ describe.each([
     const fine = await stage.configureEndpoint(receiver.url('/fine'), { account: stuck.account });
     const blocking = await stage.publish([stuck]);
     const passed = await stage.publishMany(20, fine);
-    // All are done but the one below them, so only the commit's bitmap can tell.
+    // All are done but the one below them, so only the commit's metadata can tell.
     await first.log.whenCommitted(passed.map(({ position }) => position));
     expect(first.log.isCommitted(blocking.position)).toBe(false);
     first.log.die();

@@ -180,7 +180,7 @@ export function readingConformance(underTest: () => LogUnderTest): void {
     expect(member.texts()).toEqual(['2', '3']);
   });
 
-  it('brings the committed watermark and bitmap back after a restart', async () => {
+  it('brings the committed watermark and its metadata back after a restart', async () => {
     const topic = newTopic(1);
     await log.admin.ensureTopics([topic], 'single');
     await log.producer.append(Array.from({ length: 10 }, (_, n) => textRecord(topic, 'k', `${n}`)));

@@ -51,6 +51,7 @@ export class PostgresConsumer implements LogConsumer {
   #connectedAt = -Infinity;
   #beating: Promise<void> | undefined;
   #beatAgain = false;
+  #heartbeats: NodeJS.Timeout | undefined;
   #reconciling: Promise<void> | undefined;
   #stopped = false;
   #release: () => void = () => undefined;
@@ -86,18 +87,17 @@ export class PostgresConsumer implements LogConsumer {
       ends: () => this.#options.ends(),
       onStall: (error) => handlers.onFatal(error),
     });
-    let timer: NodeJS.Timeout | undefined;
     this.#release = () => {
       unsubscribe();
       watchdog.stop();
-      clearInterval(timer);
+      clearInterval(this.#heartbeats);
     };
     while (this.#membership.member === 0 || this.#leaseRenewedAt === 0) {
       if (this.#stopped) return;
       await this.#beat();
       if (this.#leaseRenewedAt === 0) await new Promise((resolve) => setTimeout(resolve, JOIN_RETRY_MS));
     }
-    timer = setInterval(() => void this.#beat(), heartbeatMs);
+    this.#heartbeats = setInterval(() => void this.#beat(), heartbeatMs);
   }
 
   pause(partitions: PartitionRef[]): void {
