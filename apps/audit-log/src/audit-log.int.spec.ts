@@ -1,6 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ClientGrpcProxy } from '@nestjs/microservices';
 import { metrics } from '@opentelemetry/api';
@@ -37,6 +38,8 @@ beforeAll(async () => {
   chmodSync(dataRoot, 0o755);
   postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
   database = new pg.Pool({ connectionString: postgres.url });
+  // One test stops the server under it.
+  database.on('error', () => undefined);
 }, 60_000);
 afterAll(async () => {
   await database.end();
@@ -263,6 +266,14 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
     expect(one?.payload.equals(payload)).toBe(true);
     expect(one?.status).toBe('pending');
     expect(JSON.parse(one?.message_meta_json ?? '')).toEqual(large[0]?.meta);
+  }, 30_000);
+
+  it('is UNAVAILABLE without its database, and answers again when that is back', async () => {
+    const read = (): Promise<unknown> => ask(history.getMessage({ tenant, id: first.meta.id }));
+    await postgres.stop();
+    await expect(read()).rejects.toMatchObject({ code: status.UNAVAILABLE, details: 'the database is away' });
+    await postgres.restart();
+    await expect(read()).resolves.toMatchObject({ message: { id: first.meta.id } });
   }, 30_000);
 
   async function allRows(): Promise<Record<string, string[]>> {

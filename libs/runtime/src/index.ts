@@ -1,3 +1,4 @@
+export { isDatabaseAway } from './database-away.js';
 export { CommonConfig, ConfigError, commonConfig, describeConfig, port, readConfig } from './config.js';
 export { createLogger, type Logger } from './logger.js';
 export { migrate, type Migrations } from './migrations.js';

@@ -1,4 +1,4 @@
-import { Controller, Inject } from '@nestjs/common';
+import { Controller, Inject, UseFilters } from '@nestjs/common';
 import { GrpcMethod } from '@nestjs/microservices';
 import {
   type DueDeliveryPayload,
@@ -13,6 +13,7 @@ import {
   type PageRequest,
 } from '@posthaste/contracts';
 import type pg from 'pg';
+import { DatabaseAwayFilter } from './database-away.filter.js';
 import { listAttempts } from './sql/select-attempts.js';
 import { getDelivery, getDueDeliveries, listDeliveries } from './sql/select-deliveries.js';
 import { getMessage, getPayload, listMessages } from './sql/select-messages.js';
@@ -22,8 +23,9 @@ export const HISTORY_READS = Symbol('HISTORY_READS');
 
 /**
  * Answers the gRPC service `History`. What is not there, or belongs to another tenant, is an answer without it and
- * no error: the caller decides what that means to its own caller.
+ * no error: the caller decides what that means to its own caller. Without the database it is UNAVAILABLE.
  */
+@UseFilters(DatabaseAwayFilter)
 @Controller()
 export class HistoryController {
   constructor(@Inject(HISTORY_READS) private readonly reads: pg.Pool) {}

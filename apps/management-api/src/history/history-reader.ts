@@ -50,11 +50,8 @@ export class HistoryReader {
   }
 }
 
-/**
- * gRPC's CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL and UNAVAILABLE. UNKNOWN is what Nest makes
- * of anything a handler threw: as requests are checked here, that is audit-log without its database.
- */
-const AWAY = new Set<unknown>([1, 2, 4, 8, 13, 14]);
+/** gRPC's CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED and UNAVAILABLE. Others would be a defect of ours. */
+const AWAY = new Set<unknown>([1, 4, 8, 14]);
 
 function isAway(error: unknown): boolean {
   return error instanceof TimeoutError || AWAY.has((error as { code?: unknown } | null)?.code);

@@ -1,7 +1,6 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
-import { type Logger, Problem, problemBody, problems } from '@posthaste/runtime';
+import { isDatabaseAway, type Logger, Problem, problemBody, problems } from '@posthaste/runtime';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { isDatabaseAway } from '../changes/database-away.js';
 import { databaseAway, fieldProblem, unsupportedMediaType } from './refusals.js';
 import { allowedMethods } from './routes.js';
 

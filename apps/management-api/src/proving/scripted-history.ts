@@ -50,7 +50,7 @@ export class ScriptedHistory {
     try {
       answer(null, reply(request));
     } catch (error) {
-      answer({ code: status.UNKNOWN, details: String(error) });
+      answer({ code: status.UNAVAILABLE, details: String(error) });
     }
   }
 }

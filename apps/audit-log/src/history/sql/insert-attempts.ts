@@ -2,8 +2,12 @@ import type { DeliveryAttempted } from '@posthaste/contracts';
 import type pg from 'pg';
 import { packBytes } from './packed-bytes.js';
 
-/** One row per attempt; an attempt reported twice keeps its first report. */
-export async function insertAttempts(client: pg.PoolClient, events: DeliveryAttempted[]): Promise<void> {
+/**
+ * One row per attempt. One that was made again, because a crash came before its commit, keeps its first report, unless
+ * only the second was a success: what delivered it must not be missing.
+ */
+export async function insertAttempts(client: pg.PoolClient, reports: DeliveryAttempted[]): Promise<void> {
+  const events = oneReportEach(reports);
   const bodies = packBytes(
     events.map(({ response }) => (response ? Buffer.from(response.body, 'base64') : null)),
   );
@@ -22,7 +26,16 @@ export async function insertAttempts(client: pg.PoolClient, events: DeliveryAtte
              as a (start, bytes, delivery, number, id, tenant, trigger, started_at, duration_ms, next_attempt_at,
                endpoint_version, profile, outcome, error_class, error_message, address, request_url, request_headers,
                response_status, response_headers, response_truncated, timings)
-           on conflict do nothing`,
+           on conflict (delivery, number) do update set
+             (trigger, started_at, duration_ms, next_attempt_at, endpoint_version, profile, outcome, error_class,
+               error_message, address, request_url, request_headers, response_status, response_headers,
+               response_truncated, timings, response_body)
+             = (excluded.trigger, excluded.started_at, excluded.duration_ms, excluded.next_attempt_at,
+               excluded.endpoint_version, excluded.profile, excluded.outcome, excluded.error_class,
+               excluded.error_message, excluded.address, excluded.request_url, excluded.request_headers,
+               excluded.response_status, excluded.response_headers, excluded.response_truncated, excluded.timings,
+               excluded.response_body)
+             where excluded.outcome = 'succeeded' and attempt.outcome = 'failed'`,
     values: [
       bodies.blob,
       bodies.starts,
@@ -50,4 +63,14 @@ export async function insertAttempts(client: pg.PoolClient, events: DeliveryAtte
       events.map((event) => JSON.stringify(event.timings)),
     ],
   });
+}
+
+/** A statement may meet each row once. */
+function oneReportEach(reports: DeliveryAttempted[]): DeliveryAttempted[] {
+  const chosen = new Map<string, DeliveryAttempted>();
+  for (const report of reports) {
+    const earlier = chosen.get(report.id);
+    if (!earlier || (earlier.outcome === 'failed' && report.outcome === 'succeeded')) chosen.set(report.id, report);
+  }
+  return [...chosen.values()];
 }
