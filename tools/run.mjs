@@ -30,6 +30,27 @@ export function run(program, args, env = process.env) {
   });
 }
 
+/**
+ * Runs a program whose standard error a person reads, and answers its exit code, 1 after a signal. Jest writes its report
+ * there; with --json its standard output holds the results a second time.
+ */
+export function watch(program, args, env = process.env) {
+  const child = spawn(program, args, {
+    cwd: root,
+    env,
+    stdio: ['ignore', 'ignore', 'inherit'],
+    detached: true,
+  });
+  running.add(child);
+  return new Promise((resolve) => {
+    child.once('error', () => resolve(1));
+    child.once('close', (code) => {
+      running.delete(child);
+      resolve(code ?? 1);
+    });
+  });
+}
+
 /** Calls `end` with a signal's name for each SIGINT, SIGTERM and SIGHUP, and with SIGTERM when npm is gone. */
 export function onEnd(end) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => end(signal));

@@ -1,27 +1,35 @@
 // npm test: everything that says whether this tree is good, on a fresh clone too. A failing step does not stop the
 // later ones; the last line is "N passed, N failed", where a failed step that is not a suite counts as one.
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { checkNode, installIfNeeded, node24, toolEnvironment } from './install.mjs';
 import { step } from './progress.mjs';
-import { endRunning, onEnd, PlainError, root, run } from './run.mjs';
+import { endRunning, onEnd, PlainError, root, run, watch } from './run.mjs';
+import { countTests } from './count-tests.mjs';
 
+const startedAt = Date.now();
 const totals = { passed: 0, failed: 0 };
 const times = [];
+let node;
+let env;
 
+onEnd((signal) => {
+  endRunning(signal);
+  process.exit(130);
+});
 try {
   checkNode();
   await installIfNeeded();
   await installJavaInCi();
+  node = node24();
+  env = toolEnvironment();
 } catch (error) {
   console.error(`  ✗ ${error instanceof PlainError ? error.message : error.stack}`);
   totals.failed += 1;
   report();
 }
 
-const node = node24();
-const env = toolEnvironment();
 const tool = (file, ...args) => run(node, [path.join(root, 'node_modules', file), ...args], env);
 
 await check('format', () => tool('prettier/bin/prettier.cjs', '--check', '.'));
@@ -66,18 +74,12 @@ async function suites(kind) {
   console.log(`\n  ${kind}`);
   const startedAt = Date.now();
   const args = [path.join(root, 'tools/jest.mjs'), kind, '--json', `--outputFile=${outputFile}`];
-  // Jest writes its report to standard error; with --json standard output holds the results a second time.
-  const child = spawn(node, args, { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] });
-  const code = await new Promise((resolve) => child.once('error', () => resolve(1)).once('close', resolve));
+  const code = await watch(node, args, env);
   times.push([kind, Date.now() - startedAt]);
-  if (!existsSync(outputFile)) {
-    totals.failed += 1;
-    return;
-  }
-  const results = JSON.parse(readFileSync(outputFile, 'utf8'));
-  const failed = results.numFailedTests + results.numRuntimeErrorTestSuites;
-  totals.passed += results.numPassedTests;
-  totals.failed += failed === 0 && code !== 0 ? 1 : failed;
+  const { passed, failed, problem } = countTests(outputFile, code);
+  totals.passed += passed;
+  totals.failed += failed;
+  if (problem !== undefined) console.error(`  ✗ ${kind}: ${problem}`);
 }
 
 /** In CI the Kafka suites must run, and they need Java and Maven. */
@@ -99,9 +101,8 @@ async function installJavaInCi() {
 }
 
 function report() {
-  console.log(
-    `\n${times.map(([name, ms]) => `  ${name.padEnd(12)} ${(ms / 1000).toFixed(1)} s`).join('\n')}`,
-  );
+  const rows = [...times, ['in all', Date.now() - startedAt]];
+  console.log(`\n${rows.map(([name, ms]) => `  ${name.padEnd(12)} ${(ms / 1000).toFixed(1)} s`).join('\n')}`);
   console.log(`${totals.passed} passed, ${totals.failed} failed`);
   process.exit(totals.failed === 0 ? 0 : 1);
 }

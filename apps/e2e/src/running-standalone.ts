@@ -1,9 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import path from 'node:path';
-import { freePorts } from '@posthaste/local-stack';
+import { freePorts, startTimeOf } from '@posthaste/local-stack';
 import { waitFor } from '@posthaste/test-kit';
-import { distDir } from './test-stack.js';
+
+const root = path.resolve(import.meta.dirname, '../../..');
 
 /** `.posthaste/dev.json`, as the design promises it to scripts. */
 export interface DevFile {
@@ -14,61 +16,78 @@ export interface DevFile {
   processes: Record<string, number>;
 }
 
-/** Ports for one data folder, the same at every start. */
-export async function standalonePorts(): Promise<Record<string, string>> {
-  // The four ops ports lie in a row.
-  const [api, history, play, postgres, ops] = (await freePorts(5)) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+/** What `npm start` is told by its environment: free ports for one data folder, the same at every start. */
+export async function standaloneEnvironment(dataDir: string): Promise<Record<string, string>> {
+  const [api, history, play, postgres] = await freePorts(4);
   return {
+    POSTHASTE_DATA_DIR: dataDir,
     POSTHASTE_PORT: String(api),
     POSTHASTE_HISTORY_PORT: String(history),
     POSTHASTE_PLAY_PORT: String(play),
     POSTHASTE_POSTGRES_PORT: String(postgres),
-    POSTHASTE_OPS_PORT: String(Math.min(ops, 65_000)),
+    POSTHASTE_OPS_PORT: String(await firstOfFourPorts()),
+    POSTHASTE_LOG: 'postgres',
+    KAFKA_BROKERS: '',
+    DATABASE_URL: '',
   };
 }
 
-/** What `npm start` runs once everything is built: the program itself, as a child process. */
+/** `npm start` in a process group of its own, as a terminal runs it. */
 export class RunningStandalone {
   output = '';
   readonly startedAt = Date.now();
   private readonly child: ChildProcess;
   private readonly ended: Promise<number | null>;
 
+  /** @param command what to run instead of npm, and as whom */
   constructor(
-    private readonly dataDir: string,
-    ports: Record<string, string>,
+    private readonly env: Record<string, string>,
+    args: string[] = [],
+    command: { program?: string; args?: string[]; as?: Pick<SpawnOptions, 'uid' | 'gid'> } = {},
   ) {
-    const env = { ...process.env, ...ports, POSTHASTE_DATA_DIR: dataDir, POSTHASTE_SUPERVISED: '1' };
-    const program = path.join(distDir, 'apps/standalone/main.js');
-    this.child = spawn(process.execPath, [program], { env, stdio: ['pipe', 'pipe', 'pipe'] });
-    this.child.stdin?.on('error', () => undefined);
+    const npmArgs = ['start', '--silent', '--', ...args];
+    this.child = spawn(command.program ?? 'npm', command.args ?? npmArgs, {
+      cwd: root,
+      env: { ...process.env, ...env },
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...command.as,
+    });
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
     }
-    this.ended = new Promise((resolve) => this.child.once('close', resolve));
+    this.ended = new Promise((resolve) => this.child.once('exit', resolve));
   }
 
-  /** `dev.json` is written last: when it is there, everything is. */
-  async whenReady(deadlineMs = 60_000): Promise<DevFile> {
-    const file = path.join(this.dataDir, 'dev.json');
-    const ready = waitFor(() => existsSync(file), { deadlineMs, what: 'dev.json', everyMs: 20 });
-    const died = this.ended.then((code) => {
-      throw new Error(`it ended with code ${code}:\n${this.output}`);
-    });
-    await Promise.race([ready, died]);
+  /** The panel is printed last: when it is there, everything is. */
+  async whenReady(deadlineMs = 120_000): Promise<DevFile> {
+    await this.whenSaying('Ctrl-C stops everything', deadlineMs);
+    return this.devFile();
+  }
+
+  async whenSaying(words: string, deadlineMs = 60_000): Promise<void> {
+    const hasEnded = (): boolean => this.child.exitCode !== null || this.child.signalCode !== null;
+    const isSettled = (): boolean => this.output.includes(words) || hasEnded();
+    await waitFor(isSettled, { deadlineMs, what: words, everyMs: 10 });
+    if (this.output.includes(words)) return;
+    throw new Error(`it ended with code ${this.child.exitCode}:\n${this.output}`);
+  }
+
+  devFile(): DevFile {
+    const file = path.join(this.env['POSTHASTE_DATA_DIR'] ?? '', 'dev.json');
     return JSON.parse(readFileSync(file, 'utf8')) as DevFile;
   }
 
-  get pid(): number {
-    return this.child.pid ?? 0;
+  /** As a terminal sends it: to npm and to everything npm runs in its group. */
+  signalGroup(signal: NodeJS.Signals): void {
+    try {
+      process.kill(-(this.child.pid ?? 0), signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
   }
 
+  /** To npm alone. */
   signal(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }
@@ -79,16 +98,26 @@ export class RunningStandalone {
   }
 }
 
-/** Whether a process of this number still runs; one that ended and waits for its parent does not. */
-export function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch {
-    return false;
+/** Everything that belongs to the data folder is gone: its processes, those of the supervisor, its lock. */
+export function hasStopped(dataDir: string, { processes }: DevFile): boolean {
+  const left = Object.values(processes).filter((pid) => startTimeOf(pid) !== undefined);
+  return left.length === 0 && !existsSync(path.join(dataDir, 'lock'));
+}
+
+/** The services' ops ports follow each other. */
+async function firstOfFourPorts(): Promise<number> {
+  for (;;) {
+    const [first = 0] = await freePorts(1);
+    const rest = await Promise.all([1, 2, 3].map((next) => isFree(first + next)));
+    if (rest.every(Boolean)) return first;
   }
-  try {
-    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return existsSync('/proc/self') ? false : true;
-  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  if (port > 65_535) return Promise.resolve(false);
+  const probe = createServer();
+  return new Promise((answer) => {
+    probe.once('error', () => answer(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => answer(true)));
+  });
 }

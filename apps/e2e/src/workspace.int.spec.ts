@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -19,7 +19,10 @@ for (const { file, code } of JSON.parse(process.env.PLANTED)) {
   const [result] = await eslint.lintText(code, { filePath: file });
   found.push(result.messages.map(({ ruleId, message }) => ruleId + ': ' + message));
 }
-console.log(JSON.stringify(found));
+const { default: config } = await import(process.cwd() + '/eslint.config.mjs');
+const rules = config.map(({ rules }) => rules?.['@nx/enforce-module-boundaries']).filter(Boolean);
+const tags = rules.flatMap(([, { depConstraints }]) => depConstraints.map(({ sourceTag }) => sourceTag));
+console.log(JSON.stringify({ found, tags }));
 `;
 
 const BOUNDARIES = '@nx/enforce-module-boundaries';
@@ -55,6 +58,7 @@ describe('the workspace', () => {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'posthaste-workspace-'));
   let dependencies: Record<string, { target: string }[]>;
   let found: string[][];
+  let knownTags: string[];
 
   beforeAll(() => {
     const file = path.join(folder, 'graph.json');
@@ -72,7 +76,7 @@ describe('the workspace', () => {
       encoding: 'utf8',
       env: { ...process.env, PLANTED: JSON.stringify([...planted, allowed]) },
     });
-    found = JSON.parse(output) as string[][];
+    ({ found, tags: knownTags } = JSON.parse(output) as { found: string[][]; tags: string[] });
   }, 120_000);
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -88,14 +92,41 @@ describe('the workspace', () => {
     expect(found.at(-1)).toEqual([]);
   });
 
-  it('knows its projects by their imports, so that a change reaches what depends on it', () => {
-    const targets = (project: string): string[] =>
-      (dependencies[project] ?? [])
-        .map(({ target }) => target)
-        .filter((target) => !target.startsWith('npm:'));
-    expect(targets('delivery')).toContain('contracts');
-    expect(targets('management-api')).toEqual(expect.arrayContaining(['contracts', 'runtime']));
+  const targets = (project: string): string[] =>
+    (dependencies[project] ?? []).map(({ target }) => target).filter((target) => !target.startsWith('npm:'));
+
+  it.each(['management-api', 'dispatcher', 'retry-scheduler', 'audit-log'])(
+    'knows %s by its imports, so that a change reaches what depends on it',
+    (service) => {
+      expect(targets(service)).toEqual(expect.arrayContaining(['contracts', 'event-log', 'runtime']));
+    },
+  );
+
+  it('knows the edges of its libs, and none where there is none', () => {
+    expect(targets('delivery')).toEqual(['contracts']);
     expect(targets('standalone')).toContain('local-stack');
     expect(targets('contracts')).toEqual([]);
+  });
+
+  it('has a row in the table of boundaries for every project', () => {
+    const projects = globSync('{apps,libs}/*/project.json', { cwd: root });
+    expect(projects.length).toBeGreaterThan(15);
+    for (const file of projects) {
+      const { tags } = JSON.parse(readFileSync(path.join(root, file), 'utf8')) as { tags: string[] };
+      // Without a known tag a project could import anything.
+      expect({ file, known: tags.filter((tag) => knownTags.includes(tag)) }).toEqual({ file, known: tags });
+      expect(tags).toHaveLength(1);
+    }
+  });
+
+  it('names every package by one exact version', () => {
+    const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as Record<
+      string,
+      Record<string, string>
+    >;
+    const kinds = ['dependencies', 'devDependencies', 'optionalDependencies', 'overrides'];
+    const versions = kinds.flatMap((kind) => Object.entries(manifest[kind] ?? {}));
+    expect(versions.length).toBeGreaterThan(30);
+    expect(versions.filter(([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))).toEqual([]);
   });
 });

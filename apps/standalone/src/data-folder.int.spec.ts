@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -52,6 +52,11 @@ describe('the claim on a data folder', () => {
     claimDataFolder(folder).release();
     claimDataFolder(folder).release();
     expect(existsSync(lock())).toBe(false);
+  });
+
+  it('is refused on a disk without room, and leaves nothing behind', () => {
+    expect(() => claimDataFolder(folder, Number.MAX_SAFE_INTEGER)).toThrow(/has \d+ MB left/);
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it('says that a folder cannot be made', () => {

@@ -25,11 +25,11 @@ export interface Claim {
  * The lock is a file that appears with its content (link, not write) and names a process by pid and start time, so a
  * lock that a killed process left is told from a live one even when its pid was given away again.
  */
-export function claimDataFolder(dataDir: string): Claim {
+export function claimDataFolder(dataDir: string, neededBytes = NEEDED_BYTES): Claim {
   try {
     mkdirSync(dataDir, { recursive: true });
     const { bavail, bsize } = statfsSync(dataDir);
-    if (bavail * bsize < NEEDED_BYTES) throw noSpace(dataDir, bavail * bsize);
+    if (bavail * bsize < neededBytes) throw noSpace(dataDir, bavail * bsize);
     return takeLock(path.join(dataDir, 'lock'), dataDir);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOSPC') throw noSpace(dataDir, 0);

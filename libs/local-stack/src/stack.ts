@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { EmbeddedPostgres } from './embedded-postgres.js';
+import { serviceNodeFlags } from './node-flags.js';
 import { type ProcessPlan, type Replicas, type StackLog, planServices, playSpec } from './stack-processes.js';
 import { portGiver, type StackPorts } from './stack-ports.js';
 import { startStackPostgres } from './stack-postgres.js';
@@ -37,6 +38,7 @@ export interface StackOptions {
   egressAllow?: string;
   /** Holds `apps/<name>/main.js`. */
   distDir: string;
+  /** Flags for Node beside `serviceNodeFlags`. */
   nodeArgs?: string[];
   /** Without play when false. */
   play?: boolean;
@@ -73,8 +75,6 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
-const DEFAULT_NODE_ARGS = ['--disable-warning=TimeoutNegativeWarning'];
-
 export async function startStack(options: StackOptions): Promise<Stack> {
   const dataDir = path.resolve(options.dataDir ?? temporaryDataDir());
   mkdirSync(dataDir, { recursive: true });
@@ -101,7 +101,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const databaseUrl = options.databaseUrl ?? postgres?.url ?? '';
     const plan: ProcessPlan = {
       distDir: options.distDir,
-      nodeArgs: options.nodeArgs ?? DEFAULT_NODE_ARGS,
+      nodeArgs: [...serviceNodeFlags, ...(options.nodeArgs ?? [])],
       databaseUrl,
       log: options.log ?? 'postgres',
       brokers: options.brokers ?? [],

@@ -1,0 +1,15 @@
+/**
+ * Flags for Node that every service runs with, here and in a container (README's NODE_OPTIONS; a test compares them).
+ *
+ * Left alone, V8 sizes its heap by the machine: on a large one it lets garbage pile up to three times what a service
+ * holds. A limit of 512 MB makes it collect sooner and is far above what a service needs (payloads are kept outside
+ * the heap); young garbage gets 8 MB a side. Measured at full speed, 20,000 messages: the peak of management-api went
+ * from 315 to 170 MB, of audit-log from 320 to 155, of the dispatcher from 250 to 140; the CPU a message costs did
+ * not change measurably. 4 MB a side saved 20 MB more and cost a tenth of the CPU.
+ */
+export const serviceNodeFlags = [
+  '--max-old-space-size=512',
+  '--max-semi-space-size=8',
+  // kafkajs asks for timers that lie in the past, once per throttled request.
+  '--disable-warning=TimeoutNegativeWarning',
+];
