@@ -60,8 +60,7 @@ function pidsOf(stack: Stack, kafka: number | undefined): Record<string, number>
 }
 
 function nodeArgs(profileDir: string | undefined): string[] {
-  const quiet = '--disable-warning=TimeoutNegativeWarning';
-  if (profileDir === undefined) return [quiet];
+  if (profileDir === undefined) return [];
   mkdirSync(path.resolve(profileDir), { recursive: true });
-  return [quiet, '--cpu-prof', `--cpu-prof-dir=${path.resolve(profileDir)}`];
+  return ['--cpu-prof', `--cpu-prof-dir=${path.resolve(profileDir)}`];
 }
