@@ -74,7 +74,8 @@ describe('the workspace', () => {
     const output = execFileSync(process.execPath, ['--input-type=module', '-e', LINT_PROGRAM], {
       cwd: root,
       encoding: 'utf8',
-      env: { ...process.env, PLANTED: JSON.stringify([...planted, allowed]) },
+      // Where CI is set the type-checked rules read files from the disk once, and never see what is planted.
+      env: { ...process.env, CI: '', PLANTED: JSON.stringify([...planted, allowed]) },
     });
     ({ found, tags: knownTags } = JSON.parse(output) as { found: string[][]; tags: string[] });
   }, 120_000);
