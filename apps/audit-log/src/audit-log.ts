@@ -5,6 +5,7 @@ import {
   HISTORY_PACKAGE,
   historyLoader,
   historyProtoPath,
+  topics,
 } from '@posthaste/contracts';
 import {
   catchUpCheck,
@@ -33,7 +34,8 @@ import { historyMetrics } from './metrics.js';
  *
  * Ready when its schema is migrated, its consumer has joined and everything the log held at start is projected. A
  * rebuild may take longer than a deployment waits: after a minute it is ready all the same and answers with what it
- * has, while the gauge `posthaste_projection_catching_up` stays 1 until it has all.
+ * has, while the gauge `posthaste_projection_catching_up` stays 1 until it has all. Not ready while log or database
+ * are away.
  */
 export interface AuditLogParts {
   config: Pick<
@@ -91,6 +93,8 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
   const stopping = new AbortController();
   const caughtUp = store.positions.whenReached(ends, stopping.signal);
   health.addCheck('history', catchUpCheck(caughtUp, metrics.catchingUp));
+  health.addProbe('log', () => log.admin.endOffsets(topics.deliveries));
+  health.addProbe('database', () => reads.query('select 1'));
   const grpc = await serveGrpc(config, reads);
   const retention = startRetention({ pool: reads, logger, days: config.HISTORY_RETENTION_DAYS });
   return {

@@ -1,4 +1,4 @@
-import type { DeliveryEvent } from '@posthaste/contracts';
+import { type DeliveryEvent, topics } from '@posthaste/contracts';
 import { GuardedClient, parseEgressPolicy } from '@posthaste/egress';
 import type { EventLog } from '@posthaste/event-log';
 import type { Health, Logger, RunningService, Telemetry } from '@posthaste/runtime';
@@ -14,7 +14,7 @@ import { Settlement } from './settle/settlement.js';
  * dispatcher: takes accepted messages and due deliveries from the log, sends them, and writes down what happened. It
  * owns nothing durable. This is where its parts meet.
  *
- * Ready once all configuration is known and the group is joined. Stopping: takes nothing more, lets what was started
+ * Ready once all configuration is known and the group is joined, and while the log answers. Stopping: takes nothing more, lets what was started
  * end for up to 20 s, commits, leaves the group. What was not started stays uncommitted, and so does what is still in
  * flight then: the next owner sends it, with the same id and attempt number.
  */
@@ -44,6 +44,7 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningSe
   const metrics = new DispatcherMetrics(telemetry.meter);
   let readiness: string | null = 'reading the configuration';
   health.addCheck('dispatcher', () => readiness);
+  health.addProbe('log', () => log.admin.endOffsets(topics.messages));
 
   const configCache = new ConfigCache({
     reader: log.reader,

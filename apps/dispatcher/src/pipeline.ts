@@ -121,16 +121,23 @@ export class Pipeline {
   }
 
   private async attemptTraced(job: Job, endpoint: KnownEndpoint, answered: () => void): Promise<boolean> {
-    const span = startSpan('delivery.attempt', 'client', job.trace, {
+    const names = {
+      'posthaste.message': job.message.id,
       'posthaste.delivery': job.delivery,
       'posthaste.endpoint': job.endpoint,
       'posthaste.attempt': job.attempt,
-    });
+    };
+    // From its place in the lane until what happened is in the log; the request is a part of that.
+    const dispatch = startSpan('delivery.dispatch', 'consumer', job.trace, names, job.enteredAt);
+    const trace = traceparentOf(dispatch) ?? job.trace;
+    const span = startSpan('delivery.attempt', 'client', trace, names);
     const event: DeliveryAttempted = await makeAttempt(this.options.client, job, endpoint, answered);
     span.setAttribute('posthaste.outcome', event.error?.class ?? 'succeeded');
     if (event.response) span.setAttribute('http.response.status_code', event.response.status);
     span.end();
-    return this.settle(event, traceparentOf(span) ?? job.trace);
+    const isSettled = await this.settle(event, trace);
+    dispatch.end();
+    return isSettled;
   }
 
   private async settle(event: DeliveryEvent, trace: string | undefined): Promise<boolean> {

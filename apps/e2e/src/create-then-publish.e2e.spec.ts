@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect } from '@jest/globals';
 import type { Stack } from '@posthaste/local-stack';
 import { Receiver, seedTenant, type TenantClient } from '@posthaste/test-kit';
-import { logsToTest } from './test-stack.js';
+import { itOn, logsToTest } from './test-stack.js';
 
 const ROUNDS = 1_000;
 const LANES = 8;
@@ -9,6 +9,7 @@ const LANES = 8;
 describe.each(logsToTest())('an endpoint just created through another replica, log: $log', ({ start }) => {
   let stack: Stack;
   let receiver: Receiver;
+  const it = itOn(() => stack);
 
   beforeAll(async () => {
     stack = await start({ replicas: { managementApi: 2 } });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { type Histories, judge, type Violation } from './oracle.js';
+import { type Crash, type Histories, judge, type Violation } from './oracle.js';
 
 /** Two messages to two endpoints, one of them retried once, one publish without an answer. */
 function honest(): Histories {
@@ -10,9 +10,11 @@ function honest(): Histories {
       bodySha256: `hash of ${message}`,
       signatureIsValid: true,
       status: 200,
+      at: 100,
     })),
   );
   const deliveries = received.map(({ message, endpoint }) => ({
+    id: `${message} to ${endpoint}`,
     message,
     endpoint,
     status: 'delivered',
@@ -41,12 +43,10 @@ function honest(): Histories {
   return histories;
 }
 
-const NO_FAULTS = { perDelivery: 0, total: 0 };
-
-function rulesBroken(plant: (histories: Histories) => void, bound = NO_FAULTS): Violation['rule'][] {
+function rulesBroken(plant: (histories: Histories) => void, crashes: Crash[] = []): Violation['rule'][] {
   const histories = honest();
   plant(histories);
-  return [...new Set(judge(histories, bound).violations.map(({ rule }) => rule))];
+  return [...new Set(judge(histories, crashes).violations.map(({ rule }) => rule))];
 }
 
 function at<T>(items: T[], index: number): T {
@@ -57,13 +57,13 @@ function at<T>(items: T[], index: number): T {
 
 describe('the oracle', () => {
   it('finds nothing in an honest run, and counts no duplicates in it', () => {
-    expect(judge(honest(), NO_FAULTS)).toEqual({ violations: [], duplicates: 0 });
+    expect(judge(honest(), [])).toEqual({ violations: [], duplicates: 0, repeated: [] });
   });
 
   it('accepts an unanswered publish that did arrive, whole', () => {
-    const arrived = { message: 'm3', endpoint: 'e1', bodySha256: 'hash of m3', signatureIsValid: true };
+    const arrived = { ...at(honest().received, 1), message: 'm3', bodySha256: 'hash of m3' };
     const broken = rulesBroken(({ received, deliveries }) => {
-      received.push({ ...arrived, status: 200 });
+      received.push({ ...arrived, endpoint: 'e1' });
       deliveries.push({ ...at(deliveries, 1), message: 'm3' });
       at(deliveries, 4).endpoint = 'e1';
     });
@@ -126,7 +126,11 @@ describe('the oracle', () => {
       ['gap'],
       ({ deliveries }) => (at(deliveries, 1).attempts = [{ number: 2, outcome: 'succeeded' }]),
     ],
-    ['an attempt lost from the list', ['gap'], ({ deliveries }) => at(deliveries, 0).attempts.pop()],
+    [
+      'an attempt lost from the list',
+      ['gap', 'duplicates'],
+      ({ deliveries }) => at(deliveries, 0).attempts.pop(),
+    ],
     ['an attempt counted twice', ['gap'], ({ deliveries }) => at(deliveries, 3).attemptCount++],
     [
       'a delivery without the attempt that delivered it',
@@ -137,11 +141,55 @@ describe('the oracle', () => {
     expect(rulesBroken(plant).sort()).toEqual([...rules].sort());
   });
 
-  it('explains as many duplicates as there were faults, of one delivery and in all', () => {
-    const twice = ({ received }: Histories): void => void received.push(at(received, 4), at(received, 3));
-    const thrice = ({ received }: Histories): void => void received.push(at(received, 4), at(received, 4));
-    expect(rulesBroken(twice, { perDelivery: 1, total: 2 })).toEqual([]);
-    expect(rulesBroken(twice, { perDelivery: 1, total: 1 })).toEqual(['duplicates']);
-    expect(rulesBroken(thrice, { perDelivery: 1, total: 2 })).toEqual(['duplicates']);
+  describe('over attempts made again', () => {
+    const later =
+      (count: number, status = 200) =>
+      ({ received }: Histories): void => {
+        for (let n = 1; n <= count; n++) received.push({ ...at(received, 4), status, at: 100 + n * 100 });
+      };
+    const first = { from: 140, to: 160 };
+    const second = { from: 240, to: 260 };
+
+    it.each<[string, Violation['rule'][], (histories: Histories) => void, Crash[]]>([
+      ['explains one by a crash in between', [], later(1), [first]],
+      ['explains two by two crashes', [], later(2), [first, second]],
+      ['does not explain two by one crash', ['duplicates'], later(2), [first]],
+      ['does not explain one by a crash before', ['duplicates'], later(1), [{ from: 50, to: 60 }]],
+      ['does not explain one by a crash after', ['duplicates'], later(1), [second]],
+      ['does not explain one that failed, either', ['duplicates'], later(1, 503), [second]],
+    ])('%s', (_, rules, plant, crashes) => {
+      expect(rulesBroken(plant, crashes)).toEqual(rules);
+    });
+
+    it('explains that each of two attempts was made again after one crash, and no more', () => {
+      const retriedTwice =
+        (times: number[]) =>
+        ({ received }: Histories): void =>
+          times.forEach((time) => received.push({ ...at(received, 1), at: time }));
+      // The honest run asked twice: it failed, then succeeded.
+      expect(rulesBroken(retriedTwice([200, 210]), [first])).toEqual([]);
+      expect(rulesBroken(retriedTwice([200, 210, 220]), [first])).toEqual(['duplicates']);
+    });
+
+    it('convicts a delivery that was tried under another number although it had succeeded', () => {
+      const broken = rulesBroken(
+        (histories) => {
+          later(1)(histories);
+          const delivery = at(histories.deliveries, 3);
+          delivery.attempts.push({ number: 2, outcome: 'succeeded' });
+          delivery.attemptCount = 2;
+        },
+        [first],
+      );
+      expect(broken).toEqual(['duplicates']);
+    });
+
+    it('names the deliveries and counts the answers', () => {
+      const histories = honest();
+      later(1)(histories);
+      const { duplicates, repeated } = judge(histories, [first]);
+      expect(duplicates).toBe(1);
+      expect(repeated.map(({ id }) => id)).toEqual(['m2 to e2']);
+    });
   });
 });

@@ -2,11 +2,11 @@
  * Judges a run by three histories written down independently: what the publisher was told, what the receiver got, and
  * what the API says happened. It knows nothing of how the system works.
  *
- * | rule       | meaning                                                                                          |
- * |------------|--------------------------------------------------------------------------------------------------|
- * | lost       | an acknowledged message reached an endpoint it was routed to, or the API shows why it did not    |
+ * | rule       | meaning                                                                                           |
+ * |------------|---------------------------------------------------------------------------------------------------|
+ * | lost       | an acknowledged message reached an endpoint it was routed to, or the API shows why it did not     |
  * | invented   | nothing arrives that nobody sent: the id, the body and the signature are the message's own        |
- * | duplicates | a delivery is answered 2xx more than once only where a fault explains it, and not more often      |
+ * | duplicates | an attempt is made again only where a crash of its sender explains it, once for each crash        |
  * | lied       | the API calls a delivery delivered only if the receiver answered 2xx, and knows of every 2xx      |
  * | gap        | a delivery's attempts are numbered 1, 2, 3 ..., and its count is theirs                           |
  */
@@ -30,9 +30,12 @@ export interface ReceivedEntry {
   signatureIsValid: boolean;
   /** What it was answered. */
   status: number;
+  /** ms since 1970. */
+  at: number;
 }
 
 export interface DeliveryEntry {
+  id: string;
   message: string;
   endpoint: string;
   status: string;
@@ -49,12 +52,10 @@ export interface Histories {
   endpoints: string[];
 }
 
-/** What the faults of the run can explain. */
-export interface DuplicateBound {
-  /** Of one delivery: one per fault. */
-  perDelivery: number;
-  /** Of all: what was in flight at each fault. */
-  total: number;
+/** A sender that was killed, ms since 1970: from the signal until another one was ready. */
+export interface Crash {
+  from: number;
+  to: number;
 }
 
 export interface Violation {
@@ -66,36 +67,52 @@ export interface Verdict {
   violations: Violation[];
   /** 2xx answers beyond the first, of all deliveries. */
   duplicates: number;
+  /** Deliveries of which an attempt was made again, whatever it was answered. */
+  repeated: DeliveryEntry[];
 }
 
 const SETTLED = new Set(['delivered', 'exhausted', 'cancelled']);
 
-export function judge(histories: Histories, bound: DuplicateBound): Verdict {
+export function judge(histories: Histories, crashes: Crash[]): Verdict {
   const { published, deliveries } = histories;
-  const successes = successesOf(histories);
-  const counts = [...successes.values()];
-  const duplicates = counts.reduce((sum, count) => sum + count - 1, 0);
+  const requests = requestsByDelivery(histories);
+  const successes = successesOf(requests);
   const known = new Map(deliveries.map((delivery) => [nameOf(delivery), delivery]));
   return {
-    duplicates,
+    duplicates: [...successes.values()].reduce((sum, count) => sum + count - 1, 0),
+    repeated: deliveries.filter(
+      (delivery) => (requests.get(nameOf(delivery)) ?? []).length > delivery.attempts.length,
+    ),
     violations: [
       ...published.flatMap((entry) => lossesOf(entry, histories.endpoints, successes, known)),
       ...inventionsOf(histories),
-      ...duplicatesOf(successes, duplicates, bound),
+      ...deliveries.flatMap((delivery) =>
+        duplicatesOf(delivery, requests.get(nameOf(delivery)) ?? [], crashes),
+      ),
       ...liesOf(successes, known),
       ...deliveries.flatMap(gapsOf),
     ],
   };
 }
 
-/** How often each delivery was answered 2xx. */
-function successesOf({ received }: Histories): Map<string, number> {
-  const successes = new Map<string, number>();
+function requestsByDelivery({ received }: Histories): Map<string, ReceivedEntry[]> {
+  const requests = new Map<string, ReceivedEntry[]>();
   for (const entry of received) {
-    if (entry.status < 200 || entry.status > 299) continue;
-    successes.set(nameOf(entry), (successes.get(nameOf(entry)) ?? 0) + 1);
+    const earlier = requests.get(nameOf(entry));
+    if (earlier) earlier.push(entry);
+    else requests.set(nameOf(entry), [entry]);
   }
-  return successes;
+  return requests;
+}
+
+/** How often each delivery was answered 2xx. */
+function successesOf(requests: Map<string, ReceivedEntry[]>): Map<string, number> {
+  const counts = [...requests].map(([name, entries]) => [name, entries.filter(isSuccess).length] as const);
+  return new Map(counts.filter(([, count]) => count > 0));
+}
+
+function isSuccess({ status }: ReceivedEntry): boolean {
+  return status >= 200 && status <= 299;
 }
 
 function lossesOf(
@@ -142,12 +159,24 @@ function inventionsOf({ published, received, endpoints }: Histories): Violation[
   });
 }
 
-function duplicatesOf(successes: Map<string, number>, total: number, bound: DuplicateBound): Violation[] {
-  const often = [...successes]
-    .filter(([, count]) => count - 1 > bound.perDelivery)
-    .map(([name, count]): Violation => ({ rule: 'duplicates', what: `${name} arrived ${count} times` }));
-  if (total <= bound.total) return often;
-  return [...often, { rule: 'duplicates', what: `${total} in all, ${bound.total} can be explained` }];
+/**
+ * Requests beyond the numbered attempts were attempts made again under a number they had before. A crash explains one
+ * of each number, if the endpoint was asked before it and after it; and nothing else explains a second 2xx.
+ */
+function duplicatesOf(delivery: DeliveryEntry, requests: ReceivedEntry[], crashes: Crash[]): Violation[] {
+  const name = nameOf(delivery);
+  const repeats = Math.max(0, requests.length - delivery.attempts.length);
+  const times = requests.map(({ at }) => at);
+  const between = crashes.filter(({ from, to }) => Math.min(...times) <= to && Math.max(...times) >= from);
+  const again = Math.max(0, requests.filter(isSuccess).length - 1);
+  const violation = (what: string): Violation => ({ rule: 'duplicates', what: `${name} ${what}` });
+  const violations: Violation[] = [];
+  if (repeats > between.length * delivery.attempts.length) {
+    const asked = `${requests.length} requests for ${delivery.attempts.length} attempts`;
+    violations.push(violation(`had ${asked} over ${between.length} crashes`));
+  }
+  if (again > repeats) violations.push(violation(`was answered 2xx under ${again + 1} attempt numbers`));
+  return violations;
 }
 
 function liesOf(successes: Map<string, number>, known: Map<string, DeliveryEntry>): Violation[] {

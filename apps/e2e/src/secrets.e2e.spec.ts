@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect } from '@jest/globals';
 import type { Stack } from '@posthaste/local-stack';
 import { Receiver, RestClient, seedTenant, waitFor } from '@posthaste/test-kit';
 import pg from 'pg';
-import { startTestStack } from './test-stack.js';
+import { itOn, startTestStack } from './test-stack.js';
 
 /** Text in which a secret could be found again, with where it was found. */
 type Places = Record<string, string>;
@@ -21,6 +21,7 @@ describe('secrets', () => {
   let stack: Stack;
   let receiver: Receiver;
   let database: pg.Client;
+  const it = itOn(() => stack);
 
   beforeAll(async () => {
     stack = await startTestStack({ env: { LOG_LEVEL: 'trace' } });

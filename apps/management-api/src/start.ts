@@ -49,6 +49,7 @@ export async function startManagementApi({
   const relay = new OutboxRelay({ databaseUrl: config.DATABASE_URL, log, logger });
   relay.start();
   health.addCheck('relay', () => relay.failure());
+  health.addProbe('log', () => log.admin.endOffsets(topics.messages));
 
   const cursors = new Cursors(config.POSTHASTE_KEY_PEPPER);
   const history = new HistoryReader(config.HISTORY_GRPC);

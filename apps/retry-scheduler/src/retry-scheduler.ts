@@ -1,4 +1,5 @@
 import type { Meter } from '@opentelemetry/api';
+import { topics } from '@posthaste/contracts';
 import {
   catchUpCheck,
   endsOf,
@@ -24,6 +25,7 @@ import { EndpointShare, historyPayloads, ReleaseLoop } from './release/index.js'
  * Ready when its schema is migrated, its consumer has joined and the index holds all the log held at start; after a
  * minute it is ready all the same, with the gauge `posthaste_projection_catching_up` at 1. Releasing has no such limit:
  * an index behind the log holds attempts that were made long ago, so nothing is released before it has caught up.
+ * Not ready while log or database are away.
  */
 export interface RetrySchedulerParts {
   config: Pick<RetrySchedulerConfig, 'DATABASE_URL' | 'HISTORY_ADDRESS'>;
@@ -93,6 +95,8 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
   });
   releases.start();
   health.addCheck('schedule', catchUpCheck(caughtUp, metrics.catchingUp));
+  health.addProbe('log', () => log.admin.endOffsets(topics.deliveries));
+  health.addProbe('database', () => pool.query('select 1'));
   return {
     projection,
     stop: async () => {

@@ -20,7 +20,7 @@ import type {
  *
  * The log may hold an event twice, and a process that lost its partition may still append a late one. So:
  * - an event about an attempt that is no longer owed changes nothing;
- * - a settled delivery stays settled, with one exception:
+ * - a settled delivery stays settled, and only counts further attempts, with one exception:
  * - a success counts whenever it is reported, because the receiver has the message and saying otherwise would be a lie.
  *
  * Times are milliseconds since 1970.
@@ -58,7 +58,7 @@ export function attemptOwed(state: DeliveryState): number {
   return state.attempts + 1;
 }
 
-export function isSettled(state: DeliveryState): boolean {
+export function isSettled(state: DeliveryState): state is Extract<DeliveryState, { settledAt: number }> {
   return state.status === 'delivered' || state.status === 'exhausted' || state.status === 'cancelled';
 }
 
@@ -76,11 +76,13 @@ export function evolve(state: DeliveryState, event: DeliveryEvent): DeliveryStat
 }
 
 function attempted(state: DeliveryState, event: DeliveryAttempted): DeliveryState {
-  if (state.status === 'delivered') return state;
   const { decision } = event;
-  const stale = isSettled(state) || event.attempt < attemptOwed(state);
-  if (stale && decision.kind !== 'delivered') return state;
   const attempts = Math.max(state.attempts, event.attempt);
+  if (isSettled(state) && (state.status === 'delivered' || decision.kind !== 'delivered')) {
+    // Made all the same: the retry was under way when an earlier attempt, made again after a crash, settled it.
+    return attempts === state.attempts ? state : { ...state, attempts };
+  }
+  if (event.attempt < attemptOwed(state) && decision.kind !== 'delivered') return state;
   const settledAt = event.startedAt + Math.round(event.timings.totalMs);
   const last: LastAttempt = {
     statusCode: event.response?.status ?? null,

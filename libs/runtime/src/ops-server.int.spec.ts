@@ -26,6 +26,30 @@ describe('the ops port', () => {
     expect((await fetch(`${url}/readyz`)).status).toBe(200);
   });
 
+  it('is not ready while what it depends on fails or does not answer, and asks it one question at a time', async () => {
+    let answers: 'well' | 'badly' | 'never' = 'well';
+    let asked = 0;
+    let release: (() => void) | undefined;
+    health.addProbe('database', async () => {
+      asked++;
+      if (answers === 'badly') throw new Error('connection refused');
+      if (answers === 'never') await new Promise<void>((resolve) => (release = resolve));
+    });
+    const failures = async (): Promise<unknown> =>
+      ((await (await fetch(`${url}/readyz`)).json()) as { failures: unknown }).failures;
+    expect(await failures()).toEqual({});
+    answers = 'badly';
+    expect(await failures()).toEqual({ database: 'connection refused' });
+    answers = 'never';
+    const late = { database: 'no answer within 1500 ms' };
+    expect(await Promise.all([failures(), failures()])).toEqual([late, late]);
+    expect(asked).toBe(3);
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    answers = 'well';
+    release?.();
+    expect(await failures()).toEqual({});
+  });
+
   it('is alive whatever the checks say', async () => {
     reason = 'database away';
     expect((await fetch(`${url}/healthz`)).status).toBe(200);

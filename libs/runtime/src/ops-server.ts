@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Telemetry } from './telemetry.js';
 
@@ -6,14 +6,28 @@ import type { Telemetry } from './telemetry.js';
  * Health and metrics, on a port of their own that faces operators only.
  *
  * `/healthz` says the event loop turns, and nothing else: a broker or database outage must not restart a fleet.
- * `/readyz` asks every registered check and answers 503 with the reasons until all pass.
+ * `/readyz` asks every registered check and answers 503 with the reasons until all pass. What a service depends on is
+ * probed only then: nobody who does not ask pays for it.
  */
 export class Health {
   private readonly checks = new Map<string, () => string | null>();
+  private readonly probes: Probe[] = [];
 
   /** @param check null when ready, else the reason in a few words. */
   addCheck(name: string, check: () => string | null): void {
     this.checks.set(name, check);
+  }
+
+  /** @param ask fails, or does not answer, while what the service depends on is away. */
+  addProbe(name: string, ask: () => Promise<unknown>): void {
+    const probe = new Probe(ask);
+    this.probes.push(probe);
+    this.addCheck(name, () => probe.failure);
+  }
+
+  /** Asks what the service depends on. Takes no longer than a probe may. */
+  async probe(): Promise<void> {
+    await Promise.all(this.probes.map((probe) => probe.run()));
   }
 
   /** What is not ready yet, by check. */
@@ -25,17 +39,50 @@ export class Health {
   }
 }
 
+/** Shorter than those who ask for readiness usually wait. */
+const PROBE_LIMIT_MS = 1_500;
+
+/** One question at a time, however often readiness is asked for: what hangs must not pile up. */
+class Probe {
+  failure: string | null = null;
+  private asking: Promise<string | null> | undefined;
+
+  constructor(private readonly ask: () => Promise<unknown>) {}
+
+  async run(): Promise<void> {
+    this.asking ??= this.answer();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<string>((resolve) => {
+      timer = setTimeout(() => resolve(`no answer within ${PROBE_LIMIT_MS} ms`), PROBE_LIMIT_MS);
+    });
+    this.failure = await Promise.race([this.asking, late]);
+    clearTimeout(timer);
+  }
+
+  private async answer(): Promise<string | null> {
+    try {
+      await this.ask();
+      return null;
+    } catch (error) {
+      return error instanceof Error && error.message !== '' ? error.message : 'not reached';
+    } finally {
+      this.asking = undefined;
+    }
+  }
+}
+
 export async function startOpsServer(
   host: string,
   port: number,
   health: Health,
   telemetry: Telemetry,
 ): Promise<{ server: Server; port: number; stop(): Promise<void> }> {
-  const server = createServer((request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if (request.url === '/metrics') {
       telemetry.scrape(request, response);
       return;
     }
+    if (request.url === '/readyz') await health.probe();
     const failures = request.url === '/readyz' ? health.failures() : {};
     const known = request.url === '/healthz' || request.url === '/readyz';
     const ready = Object.keys(failures).length === 0;
@@ -43,7 +90,8 @@ export async function startOpsServer(
     response.end(
       JSON.stringify(known ? { status: ready ? 'ok' : 'not ready', failures } : { status: 'not found' }),
     );
-  });
+  };
+  const server = createServer((request, response) => void answer(request, response));
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
   return {
     server,

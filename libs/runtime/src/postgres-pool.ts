@@ -33,7 +33,8 @@ export function createPool({ url, name, max, logger, settings = {} }: PoolOption
     types: { getTypeParser: parserOf },
   });
   // An idle connection that breaks is replaced at its next use; unheard, its error would end the process.
-  pool.on('error', (error) => logger.warn({ err: error, pool: name }, 'postgres.connection_lost'));
+  // Only what it says: the whole client hangs on this error, with its settings and statements.
+  pool.on('error', ({ message }) => logger.warn({ reason: message, pool: name }, 'postgres.connection_lost'));
   return pool;
 }
 

@@ -79,12 +79,16 @@ function startTracing(
   return provider;
 }
 
-/** Starts a span under the trace a record carried. Costs next to nothing while tracing is off. */
+/**
+ * Starts a span under the trace a record carried. Costs next to nothing while tracing is off.
+ * @param startTime ms since 1970, for what began before; now when not given
+ */
 export function startSpan(
   name: string,
   kind: 'server' | 'producer' | 'consumer' | 'client',
   parent: string | undefined,
   attributes: Record<string, string | number> = {},
+  startTime = Date.now(),
 ): Span {
   const kinds = {
     server: SpanKind.SERVER,
@@ -92,7 +96,9 @@ export function startSpan(
     consumer: SpanKind.CONSUMER,
     client: SpanKind.CLIENT,
   };
-  return trace.getTracer(SCOPE).startSpan(name, { kind: kinds[kind], attributes }, contextOf(parent));
+  return trace
+    .getTracer(SCOPE)
+    .startSpan(name, { kind: kinds[kind], attributes, startTime }, contextOf(parent));
 }
 
 /** The span's traceparent, for a record's `trace` header; undefined when it is not recorded. */

@@ -92,10 +92,14 @@ const sample = {
   at,
 };
 
+type SeenDelivery = { id: string; status: string; attempts: number };
+type SeenAttempt = { delivery: string; outcome: string };
+
 /** Deliveries of every fate. */
 function someTraffic(): { messages: AcceptedMessage[]; events: DeliveryEvent[] } {
-  const messages = Array.from({ length: 7 }, (_, i) => sampleMessage({ ...sample, at: at + i }));
-  const [first, second, third, fourth, fifth, sixth] = messages as [
+  const messages = Array.from({ length: 8 }, (_, i) => sampleMessage({ ...sample, at: at + i }));
+  const [first, second, third, fourth, fifth, sixth, seventh] = messages as [
+    AcceptedMessage,
     AcceptedMessage,
     AcceptedMessage,
     AcceptedMessage,
@@ -117,6 +121,10 @@ function someTraffic(): { messages: AcceptedMessage[]; events: DeliveryEvent[] }
     attempted(fifth, 1, { kind: 'retry', at: at + 7_000 }),
     deferred(sixth, 1, at + 9_000),
     deferred(third, 1, at + 9_000),
+    // Made again after a crash: the second time it was a success, while its retry was on its way already.
+    attempted(seventh, 1, { kind: 'retry', at: at + 5_000 }),
+    attempted(seventh, 1, { kind: 'delivered' }),
+    attempted(seventh, 2, { kind: 'delivered' }),
   ];
   return { messages, events };
 }
@@ -127,13 +135,26 @@ describe('the history projection', () => {
     await projection.apply([messageBatch(0, messages)]);
     await projection.apply([eventBatch(0, events)]);
     const expected = await rows();
-    expect(expected.message).toHaveLength(7);
-    expect(expected.delivery).toHaveLength(7);
-    expect(expected.attempt).toHaveLength(7);
-    const statuses = expected.delivery?.map((row) => (JSON.parse(row) as { status: string }).status);
-    expect(statuses?.sort()).toEqual(
-      ['cancelled', 'deferred', 'delivered', 'delivered', 'exhausted', 'pending', 'retrying'].sort(),
-    );
+    expect(expected.message).toHaveLength(8);
+    expect(expected.delivery).toHaveLength(8);
+    expect(expected.attempt).toHaveLength(9);
+    const deliveries = (expected.delivery ?? []).map((row) => JSON.parse(row) as SeenDelivery);
+    expect(deliveries.map(({ status }) => status).sort()).toEqual([
+      'cancelled',
+      'deferred',
+      'delivered',
+      'delivered',
+      'delivered',
+      'exhausted',
+      'pending',
+      'retrying',
+    ]);
+    const attempts = (expected.attempt ?? []).map((row) => JSON.parse(row) as SeenAttempt);
+    for (const { id, status, attempts: count } of deliveries) {
+      const made = attempts.filter(({ delivery }) => delivery === id);
+      expect(made).toHaveLength(count);
+      expect(made.some(({ outcome }) => outcome === 'succeeded')).toBe(status === 'delivered');
+    }
 
     await reset();
     await projection.apply([eventBatch(0, events)]);
@@ -184,7 +205,7 @@ describe('the history projection', () => {
     await expect(historyProjection(dyingAtCommit(pool), () => undefined).apply(batches)).rejects.toThrow();
     expect(await rows()).toEqual({ message: [], delivery: [], attempt: [], quarantine: [] });
     expect(await projection.apply(batches)).toBe('applied');
-    expect((await rows()).attempt).toHaveLength(7);
+    expect((await rows()).attempt).toHaveLength(9);
   });
 
   it('lets one of two instances win a batch, and the other see the conflict', async () => {
@@ -193,7 +214,7 @@ describe('the history projection', () => {
     const batches = [messageBatch(0, messages), eventBatch(0, events)];
     const results = await Promise.all([projection.apply(batches), other.apply(batches)]);
     expect(results.sort()).toEqual(['applied', 'conflict']);
-    expect((await rows()).attempt).toHaveLength(7);
+    expect((await rows()).attempt).toHaveLength(9);
     const positions = await projection.loadPositions([{ topic: 'deliveries', partition: 0 }]);
     expect(positions).toEqual([{ topic: 'deliveries', partition: 0, offset: events.length }]);
   });
@@ -213,7 +234,7 @@ describe('the history projection', () => {
     await projection.apply([messageBatch(0, messages)]);
     expect(await projection.apply([batchOf('deliveries', 0, records)])).toBe('applied');
     const found = await rows();
-    expect(found.attempt).toHaveLength(7);
+    expect(found.attempt).toHaveLength(9);
     const offsets = found.quarantine?.map(
       (row) => (JSON.parse(row) as { record_offset: number }).record_offset,
     );

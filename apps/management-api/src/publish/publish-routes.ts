@@ -165,7 +165,7 @@ function measuresOf({ meter }: Pick<Telemetry, 'meter'>): {
   const accepted = meter.createCounter('posthaste.messages.accepted', {
     description: 'Messages the log has acknowledged',
   });
-  const duration = meter.createHistogram('posthaste.publish.duration', {
+  const duration = meter.createHistogram('posthaste.publish.duration_ms', {
     description: 'From the read request to its answer, for accepted requests',
     unit: 'ms',
     advice: { explicitBucketBoundaries: DURATION_BUCKETS_MS },

@@ -22,6 +22,8 @@ export function historyPayloads(address: string): { payloads: DuePayloads; close
     url: address,
     maxSendMessageLength: HISTORY_MESSAGE_BYTES,
     maxReceiveMessageLength: HISTORY_MESSAGE_BYTES,
+    // The default backs off to two minutes: retries would stand still that long after audit-log is back.
+    channelOptions: { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1_000 },
   });
   const history = proxy.getService<HistoryClient>(HISTORY_SERVICE);
   return {

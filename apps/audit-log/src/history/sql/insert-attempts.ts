@@ -70,7 +70,8 @@ function oneReportEach(reports: DeliveryAttempted[]): DeliveryAttempted[] {
   const chosen = new Map<string, DeliveryAttempted>();
   for (const report of reports) {
     const earlier = chosen.get(report.id);
-    if (!earlier || (earlier.outcome === 'failed' && report.outcome === 'succeeded')) chosen.set(report.id, report);
+    if (!earlier || (earlier.outcome === 'failed' && report.outcome === 'succeeded'))
+      chosen.set(report.id, report);
   }
   return [...chosen.values()];
 }
