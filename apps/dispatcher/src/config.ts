@@ -36,8 +36,8 @@ export const DispatcherConfig = z.object({
     ),
   DISPATCHER_LOG_ATTEMPTS: z
     .enum(['on', 'off'])
-    .default('on')
-    .describe('One log line per attempt; off leaves metrics, traces and the history itself'),
+    .default('off')
+    .describe('One log line per attempt, beside metrics, traces and the history itself'),
 });
 export type DispatcherConfig = z.infer<typeof DispatcherConfig>;
 

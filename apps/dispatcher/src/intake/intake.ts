@@ -37,7 +37,8 @@ export interface IntakeOptions {
 /** With a pause at 80 % of 2,000 records, one more batch must fit. */
 const BATCH_RECORDS = 400;
 const BUDGET: Held = { bytes: 256_000_000, routes: 50_000 };
-const COMMIT_EVERY_MS = 1_000;
+/** After a kill, what is done and not committed is sent again; a commit costs less than a delivery. */
+const COMMIT_EVERY_MS = 250;
 const COMMIT_EVERY_RECORDS = 1_000;
 
 export class Intake {
