@@ -38,7 +38,7 @@ beforeAll(async () => {
   chmodSync(dataRoot, 0o755);
   postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
   database = new pg.Pool({ connectionString: postgres.url });
-  // One test stops the server under it.
+  // The server stops before the pool's last connection has ended, or under it.
   database.on('error', () => undefined);
 }, 60_000);
 afterAll(async () => {

@@ -25,6 +25,8 @@ export async function startTestBed({ replicas = 1, env = {} } = {}): Promise<Tes
   const apis = await Promise.all(Array.from({ length: replicas }, () => startApi(postgres.url, env)));
   const log = await openEventLog({ kind: 'postgres', url: postgres.url });
   const database = new pg.Pool({ connectionString: postgres.url, max: 2 });
+  // The server stops before the pool's last connection has ended, or under it.
+  database.on('error', () => undefined);
   database.on('error', () => undefined);
   const [api, replica = api] = apis as [ApiUnderTest, ApiUnderTest?];
   return {
