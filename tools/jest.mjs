@@ -17,12 +17,7 @@ if (!(kind in patterns)) {
   process.exit(2);
 }
 const jest = path.join(root, 'node_modules/jest/bin/jest.js');
-const args = [
-  '--experimental-vm-modules',
-  '--disable-warning=ExperimentalWarning',
-  '--disable-warning=TimeoutNegativeWarning',
-  jest,
-];
+const args = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', jest];
 args.push(
   '--config',
   path.join(root, 'jest.config.mjs'),

@@ -66,7 +66,7 @@ function hashOfSources() {
 
 function runStandalone() {
   const main = path.join(root, 'dist/apps/standalone/main.js');
-  const args = ['--disable-warning=TimeoutNegativeWarning', main, ...process.argv.slice(2)];
+  const args = [main, ...process.argv.slice(2)];
   // In a session of its own: Ctrl-C reaches every process of the terminal's group, and the stack must be stopped by
   // its supervisor, in order. The pipe on its standard input tells it when this process is gone without a word.
   stack = spawn(node24(), args, {

@@ -9,12 +9,9 @@ import {
   type AcceptedMessage,
   deliveryId,
   type DeliveryEvent,
-  HISTORY_MESSAGE_BYTES,
-  HISTORY_PACKAGE,
   HISTORY_SERVICE,
   type HistoryClient,
-  historyLoader,
-  historyProtoPath,
+  historyClientTransport,
   newId,
   topics,
 } from '@posthaste/contracts';
@@ -96,13 +93,7 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
         throw error;
       },
     });
-    proxy = new ClientGrpcProxy({
-      package: HISTORY_PACKAGE,
-      protoPath: historyProtoPath(),
-      loader: historyLoader,
-      url: `127.0.0.1:${port}`,
-      maxReceiveMessageLength: HISTORY_MESSAGE_BYTES,
-    });
+    proxy = new ClientGrpcProxy(historyClientTransport(`127.0.0.1:${port}`));
     history = proxy.getService<HistoryClient>(HISTORY_SERVICE);
   }
 

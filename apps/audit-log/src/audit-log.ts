@@ -1,12 +1,6 @@
 import { NestFactory } from '@nestjs/core';
 import { type MicroserviceOptions, Transport } from '@nestjs/microservices';
-import {
-  HISTORY_MESSAGE_BYTES,
-  HISTORY_PACKAGE,
-  historyLoader,
-  historyProtoPath,
-  topics,
-} from '@posthaste/contracts';
+import { historyTransport, topics } from '@posthaste/contracts';
 import {
   catchUpCheck,
   endsOf,
@@ -118,14 +112,7 @@ async function serveGrpc(
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.over(reads), {
     logger: ['error'],
     transport: Transport.GRPC,
-    options: {
-      package: HISTORY_PACKAGE,
-      protoPath: historyProtoPath(),
-      loader: historyLoader,
-      url: `${config.GRPC_HOST}:${config.GRPC_PORT}`,
-      maxSendMessageLength: HISTORY_MESSAGE_BYTES,
-      maxReceiveMessageLength: HISTORY_MESSAGE_BYTES,
-    },
+    options: historyTransport(`${config.GRPC_HOST}:${config.GRPC_PORT}`),
   });
   await app.listen();
   return app;

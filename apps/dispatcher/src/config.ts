@@ -1,17 +1,11 @@
-import { commonConfig } from '@posthaste/runtime';
+import { commonConfig, egressAllow, keks } from '@posthaste/runtime';
 import { z } from 'zod';
 
 /** What dispatcher reads from its environment; nothing else in it looks there. */
 export const DispatcherConfig = z.object({
   ...commonConfig,
-  POSTHASTE_KEKS: z
-    .string()
-    .regex(/^[^:,]+:[A-Za-z0-9+/=]+(,[^:,]+:[A-Za-z0-9+/=]+)*$/, 'is id:base64[,id:base64]')
-    .describe('Key-encryption keys, id:base64 of 32 bytes[,...], the current one first'),
-  POSTHASTE_EGRESS_ALLOW: z
-    .string()
-    .default('')
-    .describe('Private address ranges endpoints may have, CIDR[,CIDR]; http is allowed there'),
+  POSTHASTE_KEKS: keks(),
+  POSTHASTE_EGRESS_ALLOW: egressAllow(),
   DISPATCHER_LANE_IN_FLIGHT: z.coerce
     .number()
     .int()

@@ -1,4 +1,4 @@
-import { commonConfig, port } from '@posthaste/runtime';
+import { commonConfig, egressAllow, keks, port } from '@posthaste/runtime';
 import { z } from 'zod';
 
 /** What the management API reads from its environment; nothing else in it looks there. */
@@ -15,14 +15,8 @@ export const ManagementApiConfig = z.object({
     .string()
     .min(32)
     .describe('Secret under which API keys are stored and cursors signed; changing it voids all keys'),
-  POSTHASTE_KEKS: z
-    .string()
-    .regex(/^[^:,]+:[A-Za-z0-9+/=]+(,[^:,]+:[A-Za-z0-9+/=]+)*$/, 'is id:base64[,id:base64]')
-    .describe('Key-encryption keys, id:base64 of 32 bytes[,...], the current one first'),
-  POSTHASTE_EGRESS_ALLOW: z
-    .string()
-    .default('')
-    .describe('Private networks and hosts endpoints may point at, comma-separated; http is allowed there'),
+  POSTHASTE_KEKS: keks(),
+  POSTHASTE_EGRESS_ALLOW: egressAllow(),
   DATABASE_POOL: z.coerce
     .number()
     .int()
@@ -32,3 +26,5 @@ export const ManagementApiConfig = z.object({
     .describe('Connections to PostgreSQL for configuration requests'),
 });
 export type ManagementApiConfig = z.infer<typeof ManagementApiConfig>;
+
+export const environment = process.env;

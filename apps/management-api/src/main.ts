@@ -1,5 +1,5 @@
 import { runService } from '@posthaste/runtime';
-import { ManagementApiConfig } from './config.js';
+import { environment, ManagementApiConfig } from './config.js';
 import { startManagementApi } from './start.js';
 
-await runService('management-api', ManagementApiConfig, process.env, startManagementApi);
+await runService('management-api', ManagementApiConfig, environment, startManagementApi);

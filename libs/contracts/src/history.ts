@@ -11,12 +11,30 @@ export const HISTORY_SERVICE = 'History';
 export const historyLoader = { keepCase: true, longs: Number, defaults: false, arrays: true } as const;
 
 /** Both sides must allow it: 100 due deliveries of 256 KB are far above gRPC's 4 MB. */
-export const HISTORY_MESSAGE_BYTES = 64 * 1024 * 1024;
+const HISTORY_MESSAGE_BYTES = 64 * 1024 * 1024;
 
 /** Where the .proto lies: beside a bundle, or in the source tree. */
 export function historyProtoPath(): string {
   const bundled = path.join(import.meta.dirname, 'proto/history.proto');
   return existsSync(bundled) ? bundled : path.join(import.meta.dirname, '../proto/history.proto');
+}
+
+/** How Nest's gRPC transport speaks the interface; `url` is host:port. */
+export function historyTransport(url: string) {
+  return {
+    package: HISTORY_PACKAGE,
+    protoPath: historyProtoPath(),
+    loader: historyLoader,
+    url,
+    maxSendMessageLength: HISTORY_MESSAGE_BYTES,
+    maxReceiveMessageLength: HISTORY_MESSAGE_BYTES,
+  };
+}
+
+/** The same for a caller. gRPC's default backs off to two minutes: history would stay away that long after it is back. */
+export function historyClientTransport(url: string) {
+  const channelOptions = { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1_000 };
+  return { ...historyTransport(url), channelOptions };
 }
 
 export interface PageRequest {

@@ -25,11 +25,12 @@ export {
 export { AuditEntry } from './events/audit.js';
 export { topics, type Cleanup, type EncodedRecord, type Topic } from './topics.js';
 export {
-  HISTORY_MESSAGE_BYTES,
   HISTORY_PACKAGE,
   HISTORY_SERVICE,
+  historyClientTransport,
   historyLoader,
   historyProtoPath,
+  historyTransport,
   type DueDeliveryPayload,
   type GetById,
   type HistoryAttempt,

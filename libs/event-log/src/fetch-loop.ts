@@ -1,3 +1,4 @@
+import { partitionKey } from './partition-key.js';
 import type { PartitionRef, Position, RecordBatch } from './port.js';
 
 /**
@@ -45,8 +46,6 @@ interface Feed extends Position {
 const ROUND_BYTES = 4_000_000;
 const RECORDS_PER_PARTITION = 500;
 const RETRY_MS = 200;
-
-export const partitionKey = (ref: PartitionRef): string => `${ref.topic}/${ref.partition}`;
 
 export class FetchLoop {
   readonly #options: FetchLoopOptions;

@@ -1,4 +1,5 @@
-import { FetchLoop, type FetchSource, partitionKey } from './fetch-loop.js';
+import { FetchLoop, type FetchSource } from './fetch-loop.js';
+import { partitionKey } from './partition-key.js';
 import type { EventLogHooks, LogReader, Position, StoredRecord } from './port.js';
 
 /** Reads a topic from its oldest records past `ends` and on, for adapters with a FetchSource. */

@@ -1,4 +1,5 @@
 export { EventLogError, type EventLogErrorCode } from './errors.js';
+export { partitionKey } from './partition-key.js';
 export { partitionOf } from './partitioner.js';
 export {
   EventLog,

@@ -1,4 +1,4 @@
-import { partitionKey } from './fetch-loop.js';
+import { partitionKey } from './partition-key.js';
 import type { Position } from './port.js';
 
 /**

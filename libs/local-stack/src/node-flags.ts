@@ -7,9 +7,4 @@
  * from 315 to 170 MB, of audit-log from 320 to 155, of the dispatcher from 250 to 140. A collector of one thread
  * (--single-threaded-gc) makes 200 messages a second a tenth faster, and full speed a tenth slower: left alone.
  */
-export const serviceNodeFlags = [
-  '--max-old-space-size=512',
-  '--max-semi-space-size=8',
-  // kafkajs asks for timers that lie in the past, once per throttled request.
-  '--disable-warning=TimeoutNegativeWarning',
-];
+export const serviceNodeFlags = ['--max-old-space-size=512', '--max-semi-space-size=8'];

@@ -41,6 +41,22 @@ export function port() {
   return z.coerce.number().int().min(0).max(65_535);
 }
 
+/** The keys that wrap the tenants' own, for whoever seals or opens their secrets. */
+export function keks() {
+  return z
+    .string()
+    .regex(/^[^:,]+:[A-Za-z0-9+/=]+(,[^:,]+:[A-Za-z0-9+/=]+)*$/, 'is id:base64[,id:base64]')
+    .describe('Key-encryption keys, id:base64 of 32 bytes[,...], the current one first');
+}
+
+/** What the rule at an endpoint's creation and the one at its use must agree on. */
+export function egressAllow() {
+  return z
+    .string()
+    .default('')
+    .describe('Private address ranges endpoints may have, CIDR[,CIDR]; http is allowed there');
+}
+
 export class ConfigError extends Error {
   constructor(readonly problems: string[]) {
     super(`configuration: ${problems.join('; ')}`);

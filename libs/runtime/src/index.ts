@@ -1,5 +1,14 @@
 export { isDatabaseAway } from './database-away.js';
-export { CommonConfig, ConfigError, commonConfig, describeConfig, port, readConfig } from './config.js';
+export {
+  CommonConfig,
+  ConfigError,
+  commonConfig,
+  describeConfig,
+  egressAllow,
+  keks,
+  port,
+  readConfig,
+} from './config.js';
 export { createLogger, type Logger } from './logger.js';
 export { migrate, type Migrations } from './migrations.js';
 export { Health, startOpsServer } from './ops-server.js';

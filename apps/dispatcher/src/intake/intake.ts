@@ -4,6 +4,7 @@ import {
   type EventLog,
   EventLogError,
   type LogConsumer,
+  partitionKey,
   type PartitionRef,
   type Position,
   type RecordBatch,
@@ -97,14 +98,14 @@ export class Intake {
   private onAssigned(assigned: AssignedPartition[]): Position[] {
     const goingOn: Position[] = [];
     for (const ref of assigned) {
-      const held = this.partitions.get(keyOf(ref));
+      const held = this.partitions.get(partitionKey(ref));
       if (held) {
         goingOn.push({ topic: ref.topic, partition: ref.partition, offset: held.readAt });
         if (held.isPaused) this.consumer.pause([held]);
         continue;
       }
       this.partitions.set(
-        keyOf(ref),
+        partitionKey(ref),
         new OwnedPartition(ref, this.held, (partition) => this.onDone(partition), Date.now()),
       );
     }
@@ -112,18 +113,19 @@ export class Intake {
   }
 
   private onRecords(batch: RecordBatch): void {
-    const partition = this.partitions.get(keyOf(batch));
+    const partition = this.partitions.get(partitionKey(batch));
     if (!partition || this.isStopping) return;
     const jobs: Job[] = [];
     const wasEmpty = partition.window.records === 0;
-    for (const record of batch.records) jobs.push(...this.takeRecord(partition, record));
-    if (wasEmpty) partition.movedAt = Date.now();
+    const now = Date.now();
+    for (const record of batch.records) jobs.push(...this.takeRecord(partition, record, now));
+    if (wasEmpty) partition.movedAt = now;
     partition.readAt = batch.next;
     this.options.onJobs(jobs);
     this.regulate(partition);
   }
 
-  private takeRecord(partition: OwnedPartition, record: StoredRecord): Job[] {
+  private takeRecord(partition: OwnedPartition, record: StoredRecord, now: number): Job[] {
     const { offset, trace } = record;
     if (partition.window.has(offset)) {
       partition.window.add(offset, 0);
@@ -138,14 +140,14 @@ export class Intake {
       this.options.onUnreadable({ topic: partition.topic, partition: partition.partition, offset }, error);
       return [];
     }
-    for (const { endpoint } of item.meta.routes) partition.sees(endpoint, Date.now());
+    for (const { endpoint } of item.meta.routes) partition.sees(endpoint, now);
     const taken = partition.take(offset, record.value.length, item.meta.routes.length);
     return taken === null ? [] : jobsOf(item, trace, taken);
   }
 
   private async onRevoked(refs: PartitionRef[]): Promise<void> {
-    const leaving = refs.flatMap((ref) => this.partitions.get(keyOf(ref)) ?? []);
-    for (const partition of leaving) this.partitions.delete(keyOf(partition));
+    const leaving = refs.flatMap((ref) => this.partitions.get(partitionKey(ref)) ?? []);
+    for (const partition of leaving) this.partitions.delete(partitionKey(partition));
     // Stopping has waited already.
     const waitMs = this.isStopping ? 0 : this.options.handOverMs;
     const quiet = Promise.all(leaving.map((partition) => partition.leave(waitMs)));
@@ -203,10 +205,6 @@ export class Intake {
       if (!isLost) this.options.onCommitFailed(error);
     }
   }
-}
-
-function keyOf({ topic, partition }: PartitionRef): string {
-  return `${topic}/${partition}`;
 }
 
 function isAbove(held: Held, share: number): boolean {

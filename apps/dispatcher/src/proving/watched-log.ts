@@ -7,6 +7,7 @@ import {
   type LogConsumer,
   type LogProducer,
   type LogReader,
+  partitionKey,
   type PartitionRef,
   PartitionWindow,
   type Position,
@@ -91,7 +92,7 @@ export class WatchedLog extends EventLog {
   }
 
   isCommitted(position: Position): boolean {
-    return this.committed.get(keyOf(position))?.has(position.offset) ?? false;
+    return this.committed.get(partitionKey(position))?.has(position.offset) ?? false;
   }
 
   close(): Promise<void> {
@@ -100,7 +101,7 @@ export class WatchedLog extends EventLog {
 
   private remember(commits: Commit[]): void {
     for (const commit of commits) {
-      this.committed.set(keyOf(commit), PartitionWindow.resume(commit.next, commit.metadata));
+      this.committed.set(partitionKey(commit), PartitionWindow.resume(commit.next, commit.metadata));
     }
     for (const resolve of this.waiting) resolve();
     this.waiting.clear();
@@ -109,8 +110,4 @@ export class WatchedLog extends EventLog {
   private mustLive(): void {
     if (this.isDead) throw new EventLogError('log_closed', 'this process is dead');
   }
-}
-
-function keyOf({ topic, partition }: PartitionRef): string {
-  return `${topic}/${partition}`;
 }

@@ -1,11 +1,4 @@
-import {
-  HISTORY_MESSAGE_BYTES,
-  HISTORY_PACKAGE,
-  HISTORY_SERVICE,
-  type HistoryClient,
-  historyLoader,
-  historyProtoPath,
-} from '@posthaste/contracts';
+import { HISTORY_SERVICE, type HistoryClient, historyClientTransport } from '@posthaste/contracts';
 import { Problem } from '@posthaste/runtime';
 import { ClientGrpcProxy } from '@nestjs/microservices';
 import { lastValueFrom, type Observable, timeout, TimeoutError } from 'rxjs';
@@ -23,15 +16,7 @@ export class HistoryReader {
 
   /** @param address host:port of audit-log's gRPC interface. */
   constructor(address: string) {
-    this.proxy = new ClientGrpcProxy({
-      package: HISTORY_PACKAGE,
-      protoPath: historyProtoPath(),
-      url: address,
-      loader: { ...historyLoader },
-      maxReceiveMessageLength: HISTORY_MESSAGE_BYTES,
-      // The default backs off to two minutes: history would stay away that long after audit-log is back.
-      channelOptions: { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1_000 },
-    });
+    this.proxy = new ClientGrpcProxy(historyClientTransport(address));
     this.client = this.proxy.getService<HistoryClient>(HISTORY_SERVICE);
   }
 

@@ -27,7 +27,6 @@ export async function startTestBed({ replicas = 1, env = {} } = {}): Promise<Tes
   const database = new pg.Pool({ connectionString: postgres.url, max: 2 });
   // The server stops before the pool's last connection has ended, or under it.
   database.on('error', () => undefined);
-  database.on('error', () => undefined);
   const [api, replica = api] = apis as [ApiUnderTest, ApiUnderTest?];
   return {
     postgres,

@@ -1,12 +1,5 @@
 import { ClientGrpcProxy } from '@nestjs/microservices';
-import {
-  HISTORY_MESSAGE_BYTES,
-  HISTORY_PACKAGE,
-  HISTORY_SERVICE,
-  type HistoryClient,
-  historyLoader,
-  historyProtoPath,
-} from '@posthaste/contracts';
+import { HISTORY_SERVICE, type HistoryClient, historyClientTransport } from '@posthaste/contracts';
 import { firstValueFrom, timeout } from 'rxjs';
 import type { DuePayloads } from './release-batch.js';
 
@@ -15,16 +8,7 @@ const CALL_LIMIT_MS = 5_000;
 
 /** Asks audit-log over gRPC. The connection is made at the first call and again whenever it is lost. */
 export function historyPayloads(address: string): { payloads: DuePayloads; close(): void } {
-  const proxy = new ClientGrpcProxy({
-    package: HISTORY_PACKAGE,
-    protoPath: historyProtoPath(),
-    loader: historyLoader,
-    url: address,
-    maxSendMessageLength: HISTORY_MESSAGE_BYTES,
-    maxReceiveMessageLength: HISTORY_MESSAGE_BYTES,
-    // The default backs off to two minutes: retries would stand still that long after audit-log is back.
-    channelOptions: { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1_000 },
-  });
+  const proxy = new ClientGrpcProxy(historyClientTransport(address));
   const history = proxy.getService<HistoryClient>(HISTORY_SERVICE);
   return {
     payloads: async (ids) =>

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Cleanup, Topic } from '@posthaste/contracts';
 import type { OpenEventLogOptions } from '../open-event-log.js';
+import { partitionKey } from '../partition-key.js';
 import type {
   AssignedPartition,
   Commit,
@@ -129,7 +130,7 @@ export class Member {
 
   /** Everything taken so far of what is still owned. */
   async commitTaken(): Promise<void> {
-    const commits = [...this.#next.values()].filter((commit) => this.owned.has(refKey(commit)));
+    const commits = [...this.#next.values()].filter((commit) => this.owned.has(partitionKey(commit)));
     if (commits.length > 0) await this.consumer.commit(commits);
   }
 
@@ -140,7 +141,7 @@ export class Member {
   #run(): Promise<void> {
     return this.consumer.run({
       onAssigned: (partitions) => {
-        for (const partition of partitions) this.owned.add(refKey(partition));
+        for (const partition of partitions) this.owned.add(partitionKey(partition));
         this.assignments.push(...partitions);
         return this.startAt(partitions);
       },
@@ -155,15 +156,15 @@ export class Member {
           });
         }
         const { topic, partition, next } = batch;
-        this.#next.set(refKey(batch), { topic, partition, next, metadata: '' });
+        this.#next.set(partitionKey(batch), { topic, partition, next, metadata: '' });
         this.onBatch(batch);
         if (this.commitsItself) void this.#commitSoon();
       },
       onRevoked: async (partitions) => {
         if (this.commitsItself) await this.#commitSoon();
         for (const partition of partitions) {
-          this.owned.delete(refKey(partition));
-          this.#next.delete(refKey(partition));
+          this.owned.delete(partitionKey(partition));
+          this.#next.delete(partitionKey(partition));
         }
       },
       onFatal: (error) => void this.fatal.push(error),
@@ -176,8 +177,6 @@ export class Member {
     return this.#committing;
   }
 }
-
-export const refKey = (ref: PartitionRef): string => `${ref.topic}/${ref.partition}`;
 
 /** All of a topic as it is now, without a group. */
 export async function readAll(log: EventLog, topic: Pick<Topic, 'name'>): Promise<StoredRecord[]> {

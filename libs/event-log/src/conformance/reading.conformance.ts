@@ -10,9 +10,9 @@ import {
   newGroup,
   newTopic,
   readAll,
-  refKey,
   textRecord,
 } from './harness.js';
+import { partitionKey } from '../partition-key.js';
 
 /** Appending, and reading as the only member of a group. */
 export function readingConformance(underTest: () => LogUnderTest): void {
@@ -44,7 +44,7 @@ export function readingConformance(underTest: () => LogUnderTest): void {
     const member = await join(log, newGroup(), [topic]);
     await eventually('both records arrive', () => member.taken.length === 2);
     const partition = partitionOf('bytes', 3);
-    expect(appended.map(refKey)).toEqual([`${topic.name}/${partition}`, `${topic.name}/${partition}`]);
+    expect(appended.map(partitionKey)).toEqual([`${topic.name}/${partition}`, `${topic.name}/${partition}`]);
     expect(member.taken.map((record) => record.offset)).toEqual(appended.map((position) => position.offset));
     const [first, second] = await readAll(log, topic);
     expect(first?.value.equals(value)).toBe(true);

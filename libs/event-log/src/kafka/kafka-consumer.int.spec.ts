@@ -1,15 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { kafkaForTests, waitFor } from '@posthaste/test-kit';
 import type { Admin, Kafka } from 'kafkajs';
-import {
-  eventually,
-  Member,
-  newGroup,
-  newTopic,
-  readAll,
-  refKey,
-  textRecord,
-} from '../conformance/harness.js';
+import { eventually, Member, newGroup, newTopic, readAll, textRecord } from '../conformance/harness.js';
+import { partitionKey } from '../partition-key.js';
 import type { EventLog, Position } from '../port.js';
 import { createKafkaClient, defaultTuning } from './kafka-client.js';
 import { KafkaEventLog } from './kafka-event-log.js';
@@ -60,7 +53,7 @@ const kafka = kafkaForTests();
     const group = newGroup();
     const next = new Map<string, Position>();
     const first = await join(log, group, [topic], {
-      startAt: (partitions) => partitions.map((ref) => next.get(refKey(ref)) ?? { ...ref, offset: 0 }),
+      startAt: (partitions) => partitions.map((ref) => next.get(partitionKey(ref)) ?? { ...ref, offset: 0 }),
       onBatch: ({ topic: name, partition, next: offset }) => {
         next.set(`${name}/${partition}`, { topic: name, partition, offset });
       },
@@ -69,8 +62,9 @@ const kafka = kafkaForTests();
     const second = await join(await open(), group, [topic]);
     await eventually('they share', () => first.owned.size === 2 && second.owned.size === 2);
     await log.producer.append(records.map((record) => ({ ...record, value: Buffer.from('new') })));
-    const kept = (): string[] => first.taken.filter((r) => first.owned.has(refKey(r))).map((r) => r.text);
-    const ofKept = first.taken.filter((r) => first.owned.has(refKey(r))).length;
+    const kept = (): string[] =>
+      first.taken.filter((r) => first.owned.has(partitionKey(r))).map((r) => r.text);
+    const ofKept = first.taken.filter((r) => first.owned.has(partitionKey(r))).length;
     await eventually(
       'the new ones are read',
       () => kept().filter((text) => text === 'new').length === ofKept,

@@ -1,6 +1,6 @@
 import type { Admin, Consumer, ConsumerCrashEvent, IMemberAssignment, Kafka } from 'kafkajs';
 import { EventLogError } from '../errors.js';
-import { partitionKey } from '../fetch-loop.js';
+import { partitionKey } from '../partition-key.js';
 import type {
   AssignedPartition,
   Commit,

@@ -1,5 +1,6 @@
 import type { Message, ProducerBatch, RecordMetadata } from 'kafkajs';
 import { EventLogError } from '../errors.js';
+import { partitionKey } from '../partition-key.js';
 import { partitionOf } from '../partitioner.js';
 import type { EventLogHooks, LogProducer, OutgoingRecord, Position } from '../port.js';
 import { appendBytes, recordBytes } from '../record-size.js';
@@ -185,7 +186,7 @@ export class KafkaProducer implements LogProducer {
     this.inFlight--;
     for (const { lane } of batch.filter((shipment) => !missing.includes(shipment))) this.queue.release(lane);
     if (missing.length > 0) {
-      const partitions = missing.map(({ lane }) => `${lane.topic}/${lane.partition}`);
+      const partitions = missing.map(({ lane }) => partitionKey(lane));
       const what = error === undefined ? 'a response left partitions out' : 'a batch was refused';
       const details = { partitions, ...(error === undefined ? {} : { error: String(error) }) };
       this.parts.hooks.onWarning?.(`${what}; sending them again`, details);
@@ -255,7 +256,7 @@ class Item implements QueuedMessage {
 }
 
 function acknowledge({ lane, items }: Shipment<Item>, offsets: Map<string, number>): boolean {
-  const base = offsets.get(`${lane.topic}/${lane.partition}`);
+  const base = offsets.get(partitionKey(lane));
   if (base === undefined) return false;
   items.forEach(({ append, index }, i) => {
     append.positions[index] = { topic: lane.topic, partition: lane.partition, offset: base + i };

@@ -1,5 +1,5 @@
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
-import { partitionKey } from '../fetch-loop.js';
+import { partitionKey } from '../partition-key.js';
 import type { PartitionRef, Position, RecordBatch } from '../port.js';
 import { toStoredRecord } from './kafka-record.js';
 

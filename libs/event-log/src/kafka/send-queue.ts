@@ -1,3 +1,4 @@
+import { partitionKey } from '../partition-key.js';
 import type { Message } from 'kafkajs';
 
 /**
@@ -37,7 +38,7 @@ export class SendQueue<Item extends QueuedMessage> {
   ) {}
 
   add(topic: string, partition: number, item: Item): void {
-    const key = `${topic}/${partition}`;
+    const key = partitionKey({ topic, partition });
     let lane = this.lanes.get(key);
     if (!lane) {
       lane = { topic, partition, waiting: [], isBusy: false };

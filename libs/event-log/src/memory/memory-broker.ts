@@ -1,4 +1,5 @@
-import { type FetchedBatch, type FetchLimits, partitionKey } from '../fetch-loop.js';
+import type { FetchedBatch, FetchLimits } from '../fetch-loop.js';
+import { partitionKey } from '../partition-key.js';
 import { partitionOf } from '../partitioner.js';
 import type { Commit, OutgoingRecord, PartitionRef, Position, StoredRecord, TopicLayout } from '../port.js';
 import { recordBytes } from '../record-size.js';

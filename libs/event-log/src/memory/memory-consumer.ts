@@ -1,5 +1,6 @@
 import { EventLogError } from '../errors.js';
 import { FetchLoop, type FetchSource } from '../fetch-loop.js';
+import { partitionKey } from '../partition-key.js';
 import type {
   AssignedPartition,
   Commit,
@@ -98,10 +99,7 @@ export class MemoryConsumer implements LogConsumer {
     ) as [Commit[], Commit[]];
     this.#broker.commit(group, ours);
     if (lost.length > 0) {
-      throw new EventLogError(
-        'ownership_lost',
-        `${group} lost ${lost.map((c) => `${c.topic}/${c.partition}`).join()}`,
-      );
+      throw new EventLogError('ownership_lost', `${group} lost ${lost.map(partitionKey).join()}`);
     }
   }
 

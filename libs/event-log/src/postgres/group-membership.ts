@@ -1,4 +1,5 @@
 import { EventLogError } from '../errors.js';
+import { partitionKey } from '../partition-key.js';
 import type { AssignedPartition, Commit } from '../port.js';
 import type { Connection } from './connection.js';
 import { GROUPS_CHANNEL, MEMBER_LOCKS } from './schema.js';
@@ -113,9 +114,7 @@ export class GroupMembership {
       const kept = new Set(
         rows.map(([topic, partition]) => `${this.#catalog.byId(topic)?.name}/${partition}`),
       );
-      const lost = commits
-        .map((commit) => `${commit.topic}/${commit.partition}`)
-        .filter((name) => !kept.has(name));
+      const lost = commits.map(partitionKey).filter((name) => !kept.has(name));
       throw new EventLogError('ownership_lost', `${this.#group}: not ours any more: ${lost.join()}`);
     }
   }

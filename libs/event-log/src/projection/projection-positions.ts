@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Topic } from '@posthaste/contracts';
 import type pg from 'pg';
 import type { EventLog, PartitionRef, Position } from '../port.js';
@@ -65,10 +66,7 @@ export class ProjectionPositions {
         // Not reachable now: the projection reports that, and asking again is all that is left to do here.
         .catch(() => ({ rows: [{ behind: -1 }] }));
       if (rows[0]?.behind === 0) return;
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, pollMs);
-        signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-      });
+      await sleep(pollMs, undefined, { signal }).catch(() => undefined);
     }
   }
 }

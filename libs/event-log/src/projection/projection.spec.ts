@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { eventually, newGroup, newTopic, textRecord, type TextTopic } from '../conformance/harness.js';
 import { MemoryBroker } from '../memory/memory-broker.js';
 import { MemoryEventLog } from '../memory/memory-event-log.js';
+import { partitionKey } from '../partition-key.js';
 import type { EventLog, PartitionRef, Position } from '../port.js';
 import { runProjection, type RunningProjection } from './projection.js';
 import type { ProjectionBatch, ProjectionStore } from './projection-store.js';
@@ -23,7 +24,7 @@ class MemoryStore implements ProjectionStore {
       .map((ref) => ({
         topic: ref.topic,
         partition: ref.partition,
-        offset: this.positions.get(key(ref)) ?? -1,
+        offset: this.positions.get(partitionKey(ref)) ?? -1,
       }))
       .filter((position) => position.offset >= 0);
   }
@@ -33,20 +34,18 @@ class MemoryStore implements ProjectionStore {
     await this.gate;
     this.waiting--;
     if (this.failures-- > 0) throw new Error('the store is away');
-    if (batches.some((batch) => (this.positions.get(key(batch)) ?? 0) !== batch.from)) {
+    if (batches.some((batch) => (this.positions.get(partitionKey(batch)) ?? 0) !== batch.from)) {
       this.conflicts++;
       return 'conflict';
     }
     this.transactions++;
     for (const batch of batches) {
-      this.positions.set(key(batch), batch.next);
+      this.positions.set(partitionKey(batch), batch.next);
       this.rows.push(...batch.records.map((record) => `${record.key}:${record.value.toString()}`));
     }
     return 'applied';
   }
 }
-
-const key = (ref: PartitionRef): string => `${ref.topic}/${ref.partition}`;
 
 describe('a projection', () => {
   const running: RunningProjection[] = [];

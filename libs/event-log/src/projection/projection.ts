@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Topic } from '@posthaste/contracts';
 import { EventLogError } from '../errors.js';
+import { partitionKey } from '../partition-key.js';
 import type {
   AssignedPartition,
   Commit,
@@ -73,8 +75,6 @@ interface Waiter {
   reject: (error: Error) => void;
 }
 
-const laneKey = (ref: PartitionRef): string => `${ref.topic}/${ref.partition}`;
-
 class Projection implements RunningProjection {
   readonly #options: ProjectionOptions;
   readonly #consumer: LogConsumer;
@@ -127,7 +127,7 @@ class Projection implements RunningProjection {
   }
 
   async #onAssigned(partitions: AssignedPartition[]): Promise<Position[]> {
-    const fresh = partitions.filter((ref) => !this.#lanes.has(laneKey(ref)));
+    const fresh = partitions.filter((ref) => !this.#lanes.has(partitionKey(ref)));
     for (let waitMs = RETRY_MIN_MS; !this.#isStopped; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
       try {
         await this.#openLanes(fresh);
@@ -140,13 +140,13 @@ class Projection implements RunningProjection {
     this.#settleWaiters();
     // Held ones too: a rejoin sets reading back to the commit, and what is queued need not come again.
     return partitions.map(({ topic, partition, committed }) => {
-      const offset = this.#lanes.get(laneKey({ topic, partition }))?.expected ?? committed ?? 0;
+      const offset = this.#lanes.get(partitionKey({ topic, partition }))?.expected ?? committed ?? 0;
       return { topic, partition, offset };
     });
   }
 
   #onRecords(batch: RecordBatch): void {
-    const lane = this.#lanes.get(laneKey(batch));
+    const lane = this.#lanes.get(partitionKey(batch));
     if (!lane || this.#isStopped) return;
     lane.add(batch);
     const queued = this.#queued;
@@ -157,25 +157,25 @@ class Projection implements RunningProjection {
 
   /** Waits for the transaction now running only: it may hold rows of these partitions. */
   async #onRevoked(partitions: PartitionRef[]): Promise<void> {
-    for (const ref of partitions) this.#lanes.delete(laneKey(ref));
+    for (const ref of partitions) this.#lanes.delete(partitionKey(ref));
     this.#readOn();
     await this.#applying;
     await this.#commit();
-    for (const ref of partitions) this.#uncommitted.delete(laneKey(ref));
+    for (const ref of partitions) this.#uncommitted.delete(partitionKey(ref));
   }
 
   /** New lanes at the store's positions; what the old ones had queued is dropped. */
   async #openLanes(refs: PartitionRef[]): Promise<Position[]> {
     if (refs.length === 0) return [];
-    const before = new Map(refs.map((ref) => [ref, this.#lanes.get(laneKey(ref))]));
+    const before = new Map(refs.map((ref) => [ref, this.#lanes.get(partitionKey(ref))]));
     const stored = new Map(
-      (await this.#options.store.loadPositions(refs)).map((p) => [laneKey(p), p.offset]),
+      (await this.#options.store.loadPositions(refs)).map((p) => [partitionKey(p), p.offset]),
     );
     // A partition that was lost while the store was asked must not come back by its answer.
-    const wanted = refs.filter((ref) => this.#lanes.get(laneKey(ref)) === before.get(ref));
+    const wanted = refs.filter((ref) => this.#lanes.get(partitionKey(ref)) === before.get(ref));
     return wanted.map((ref) => {
-      const lane = new ProjectionLane(ref, stored.get(laneKey(ref)) ?? 0);
-      this.#lanes.set(laneKey(ref), lane);
+      const lane = new ProjectionLane(ref, stored.get(partitionKey(ref)) ?? 0);
+      this.#lanes.set(partitionKey(ref), lane);
       if (before.get(ref)?.isPaused) this.#consumer.resume([lane]);
       return { topic: lane.topic, partition: lane.partition, offset: lane.position };
     });
@@ -220,8 +220,8 @@ class Projection implements RunningProjection {
       if (!batch) continue;
       work.set(lane, batch);
       // The next transaction begins with the lanes this one had no room for.
-      this.#lanes.delete(laneKey(lane));
-      this.#lanes.set(laneKey(lane), lane);
+      this.#lanes.delete(partitionKey(lane));
+      this.#lanes.set(partitionKey(lane), lane);
       if (room.records <= 0 || room.bytes <= 0) break;
     }
     this.#readOn();
@@ -255,7 +255,7 @@ class Projection implements RunningProjection {
 
   async #applyWithRetry(work: Map<ProjectionLane, ProjectionBatch>): Promise<void> {
     for (let waitMs = RETRY_MIN_MS; !this.#isStopped; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
-      for (const lane of work.keys()) if (this.#lanes.get(laneKey(lane)) !== lane) work.delete(lane);
+      for (const lane of work.keys()) if (this.#lanes.get(partitionKey(lane)) !== lane) work.delete(lane);
       if (work.size === 0) return;
       try {
         const applying = this.#options.store.apply([...work.values()]);
@@ -274,7 +274,7 @@ class Projection implements RunningProjection {
   #markApplied(work: Map<ProjectionLane, ProjectionBatch>): void {
     for (const [lane, { topic, partition, next }] of work) {
       lane.position = next;
-      this.#uncommitted.set(laneKey(lane), { topic, partition, next, metadata: '' });
+      this.#uncommitted.set(partitionKey(lane), { topic, partition, next, metadata: '' });
     }
     this.#commitTimer ??= setTimeout(() => {
       this.#commitTimer = undefined;
@@ -296,7 +296,7 @@ class Projection implements RunningProjection {
   #settleWaiters(): void {
     for (const waiter of this.#waiters) {
       const isApplied = waiter.positions.every(
-        (p) => (this.#lanes.get(laneKey(p))?.position ?? 0) > p.offset,
+        (p) => (this.#lanes.get(partitionKey(p))?.position ?? 0) > p.offset,
       );
       if (!isApplied) continue;
       this.#waiters.delete(waiter);
@@ -305,9 +305,6 @@ class Projection implements RunningProjection {
   }
 
   async #pause(pauseMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, pauseMs);
-      this.#stopping.signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-    });
+    await sleep(pauseMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
   }
 }
