@@ -19,23 +19,78 @@ export const TenantState = z.object({
 });
 export type TenantState = z.infer<typeof TenantState>;
 
+/** `v1` is HMAC-SHA256 (`whsec_`), `v1a` Ed25519 (`whsk_`). */
+export const SignatureVersion = z.enum(['v1', 'v1a']);
+export type SignatureVersion = z.infer<typeof SignatureVersion>;
+
 /** A signing secret, sealed by the vault; live until `expiresAt` (null = no end). */
 export const SealedSecret = z.object({
   id: z.string(),
+  version: SignatureVersion.default('v1'),
   sealed: z.string(),
   createdAt: z.number().int(),
   expiresAt: z.number().int().nullable(),
 });
 export type SealedSecret = z.infer<typeof SealedSecret>;
 
+/** A status or a class of them. */
+export const RetryStatus = z.union([z.number().int().min(300).max(599), z.enum(['3xx', '4xx', '5xx'])]);
+export type RetryStatus = z.infer<typeof RetryStatus>;
+
+const retryRules = {
+  /** Which answers are retried; absent = every one that is not a success. A failure without an answer always is. */
+  retryStatuses: z.array(RetryStatus).optional(),
+  /** The share a delay is moved by at most, either way; absent = 0.2 from five minutes up. */
+  jitter: z.number().min(0).max(0.5).optional(),
+};
 export const RetryPolicy = z.union([
-  z.object({ preset: z.enum(['ada', 'standard-webhooks', 'middesk', 'none']) }),
-  z.object({ scheduleSeconds: z.array(z.number().nonnegative()) }),
+  z.object({ preset: z.enum(['ada', 'standard-webhooks', 'middesk', 'none']), ...retryRules }),
+  z.object({ scheduleSeconds: z.array(z.number().nonnegative()), ...retryRules }),
 ]);
 export type RetryPolicy = z.infer<typeof RetryPolicy>;
 
 export const WireProfile = z.enum(['standard']);
 export type WireProfile = z.infer<typeof WireProfile>;
+
+/** At most `count` requests in any `periodSeconds`. */
+export const RateLimit = z.object({
+  count: z.number().int().positive(),
+  periodSeconds: z.number().positive(),
+});
+export type RateLimit = z.infer<typeof RateLimit>;
+
+/** Whether deliveries wait for each other: never, or for earlier ones of the same `ordering_key`. */
+export const Ordering = z.enum(['none', 'by_key']);
+export type Ordering = z.infer<typeof Ordering>;
+
+/** What becomes of a key's deliveries behind one that is exhausted: they wait for a person, or go on. */
+export const OnExhausted = z.enum(['block', 'skip']);
+export type OnExhausted = z.infer<typeof OnExhausted>;
+
+/** OAuth 2.0 client credentials towards the receiver (RFC 6749 section 4.4). */
+export const OAuthClient = z.object({
+  tokenUrl: z.string(),
+  clientId: z.string(),
+  method: z.enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt']),
+  /** The client secret, or the private key as a JWK; sealed by the vault. */
+  credential: z.object({ id: z.string(), sealed: z.string() }),
+  /** Of `private_key_jwt`: what the assertion's header names. */
+  key: z.object({ alg: z.enum(['ES256', 'PS256', 'RS256', 'EdDSA']), kid: z.string() }).nullable(),
+  scope: z.string().nullable(),
+  resource: z.array(z.string()),
+  /** A parameter some servers want beside or instead of `resource`. */
+  audience: z.string().nullable(),
+  /** The `aud` of an assertion. */
+  assertionAudience: z.string().nullable(),
+});
+export type OAuthClient = z.infer<typeof OAuthClient>;
+
+/** A certificate shown to the receiver (mTLS): its PEM chain, and the private key's PEM sealed by the vault. */
+export const ClientCertificate = z.object({
+  chain: z.string(),
+  key: z.object({ id: z.string(), sealed: z.string() }),
+});
+export type ClientCertificate = z.infer<typeof ClientCertificate>;
 
 export const EndpointState = z.object({
   kind: z.literal('endpoint'),
@@ -54,6 +109,13 @@ export const EndpointState = z.object({
   headers: z.record(z.string(), z.string()),
   retryPolicy: RetryPolicy,
   timeoutSeconds: z.number().positive(),
+  rateLimit: RateLimit.nullable().default(null),
+  ordering: Ordering.default('none'),
+  onExhausted: OnExhausted.default('skip'),
+  oauth: OAuthClient.nullable().default(null),
+  clientCertificate: ClientCertificate.nullable().default(null),
+  /** Where copies go; what becomes of them counts for nothing. */
+  shadowUrl: z.string().nullable().default(null),
   /** Newest first. */
   secrets: z.array(SealedSecret),
 });

@@ -1,10 +1,17 @@
 export { attemptId, deliveryId, idPrefixes, isId, lowestId, newId, type IdKind } from './ids.js';
 export { DueMeta, MessageMeta, Route, Trigger, type AcceptedMessage, type DueDelivery } from './message.js';
 export {
+  ClientCertificate,
   ConfigState,
   EndpointState,
+  OAuthClient,
+  OnExhausted,
+  Ordering,
+  RateLimit,
   RetryPolicy,
+  RetryStatus,
   SealedSecret,
+  SignatureVersion,
   TenantState,
   WireProfile,
   WrappedKey,
@@ -21,6 +28,7 @@ export {
   DeliveryStatus,
   attemptErrors,
   type Timings,
+  type TlsFacts,
 } from './events/delivery.js';
 export { AuditEntry } from './events/audit.js';
 export { topics, type Cleanup, type EncodedRecord, type Topic } from './topics.js';

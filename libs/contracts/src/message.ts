@@ -17,6 +17,8 @@ export const MessageMeta = z.object({
   type: z.string(),
   channels: z.array(z.string()).optional(),
   tags: z.array(z.string()).optional(),
+  /** Endpoints that order by key deliver messages of one key one after the other. */
+  orderingKey: z.string().optional(),
   contentType: z.string(),
   /** When the message was accepted, milliseconds since 1970. */
   at: z.number().int(),

@@ -95,6 +95,8 @@ function attempted(state: DeliveryState, event: DeliveryAttempted): DeliveryStat
       return { status: 'retrying', attempts, nextAttemptAt: decision.at, last };
     case 'exhausted':
       return { status: 'exhausted', attempts, settledAt, last };
+    case 'cancelled':
+      return { status: 'cancelled', attempts, settledAt, reason: decision.reason, last };
     default:
       return unreachable(decision);
   }

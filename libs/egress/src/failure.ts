@@ -19,6 +19,7 @@ export interface Failure {
 const CONNECTION_CODES = /^(ECONN|EPIPE|EHOST|ENET|EADDR|ENOTCONN|ETIMEDOUT|UND_ERR_INFO)/;
 const TLS_CODES =
   /^(ERR_TLS_|ERR_SSL_|CERT_|EPROTO|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|ERR_OSSL_)/;
+const UNTRUSTED_CODES = /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
 const PROTOCOL_CODES = /^(HPE_|HTTPParserError|UND_ERR_RES_|ERR_ASSERTION)/;
 
 /**
@@ -38,13 +39,19 @@ export function failure(attemptClass: AttemptErrorClass, code?: string): Failure
 
 function classOf(code: string, message: string): AttemptErrorClass {
   // The peer hung up during the handshake: undici and Node report it as a plain reset.
-  if (TLS_CODES.test(code) || message.includes('before secure TLS connection')) return 'tls';
+  if (TLS_CODES.test(code) || message.includes('before secure TLS connection')) return tlsClassOf(code);
   if (code === 'UND_ERR_HEADERS_OVERFLOW' || code === 'HPE_HEADER_OVERFLOW') return 'headers_overflow';
   if (code === 'UND_ERR_CONNECT_TIMEOUT') return 'connect_timeout';
   if (code === 'UND_ERR_SOCKET') return /^bad (response|upgrade)/.test(message) ? 'protocol' : 'connection';
   if (CONNECTION_CODES.test(code)) return 'connection';
   // An assertion in the parser is a response it did not foresee, such as a status below 100.
   return PROTOCOL_CODES.test(code) ? 'protocol' : 'internal';
+}
+
+function tlsClassOf(code: string): AttemptErrorClass {
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID' || code === 'HOSTNAME_MISMATCH') return 'tls_name_mismatch';
+  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') return 'tls_certificate_expired';
+  return UNTRUSTED_CODES.test(code) ? 'tls_certificate_untrusted' : 'tls_handshake';
 }
 
 function describe(error: unknown): { code: string; message: string } {

@@ -193,10 +193,10 @@ describe('the guarded client', () => {
       });
       const untrusting = newClient({ lookup: async () => ['127.0.0.1'] });
       const result = await post(untrusting, url());
-      expect(result).toMatchObject({ kind: 'failed', class: 'tls' });
+      expect(result).toMatchObject({ kind: 'failed', class: 'tls_certificate_untrusted' });
       expect(result.kind === 'failed' && result.message).toContain('DEPTH_ZERO_SELF_SIGNED_CERT');
       const other = url().replace('receiver', 'other');
-      await expect(post(named(['127.0.0.1']), other)).resolves.toMatchObject({ class: 'tls' });
+      await expect(post(named(['127.0.0.1']), other)).resolves.toMatchObject({ class: 'tls_name_mismatch' });
       const host = `host: receiver.example.com:${tlsServer.port}\r\n`;
       expect(tlsServer.requests.every((request) => request.includes(host))).toBe(true);
       expect(tlsServer.requests.length).toBeGreaterThan(0);
@@ -209,7 +209,7 @@ describe('the guarded client', () => {
       const old = await HostileServer.tls({ minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1' });
       for (const { port } of [speaksHttp, old]) {
         const other = `https://receiver.example.com:${port}/ok`;
-        await expect(post(named(['127.0.0.1']), other)).resolves.toMatchObject({ class: 'tls' });
+        await expect(post(named(['127.0.0.1']), other)).resolves.toMatchObject({ class: 'tls_handshake' });
       }
       await Promise.all([speaksHttp.stop(), old.stop()]);
     });

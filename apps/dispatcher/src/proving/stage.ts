@@ -5,7 +5,7 @@ import {
   type DeliveryAttempted,
   deliveryId,
   type DeliveryEvent,
-  type EndpointState,
+  EndpointState,
   type MessageMeta,
   newId,
   type Topic,
@@ -85,13 +85,13 @@ export class Stage {
     const secret = `whsec_${randomBytes(32).toString('base64')}`;
     const secretId = newId('secret');
     const sealed = vault.seal(this.dataKey, endpointSecretContext(this.tenant, id, secretId), secret);
-    const state: EndpointState = {
+    const state = EndpointState.parse({
       ...{ kind: 'endpoint', id, version: 1, deleted: false, tenant: this.tenant, account: newId('account') },
       ...{ config: 1, url, enabled: true, profile: 'standard', eventTypes: [], channels: [], headers: {} },
       ...{ retryPolicy: { preset: 'ada' }, timeoutSeconds: 15 },
       secrets: [{ id: secretId, sealed, createdAt: 0, expiresAt: null }],
       ...fields,
-    };
+    });
     return { state, secret };
   }
 

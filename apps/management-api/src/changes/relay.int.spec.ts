@@ -5,6 +5,7 @@ import { createLogger, migrate } from '@posthaste/runtime';
 import { waitFor } from '@posthaste/test-kit';
 import pg from 'pg';
 import { Configuration1790000000000 } from '../migrations/1790000000000-configuration.js';
+import { DeliveryEngine1791000000000 } from '../migrations/1791000000000-delivery-engine.js';
 import { startPostgres } from '../proving/test-bed.js';
 import { OutboxRelay } from './relay.js';
 
@@ -18,7 +19,7 @@ const { logger } = createLogger('relay', 'silent');
 
 beforeAll(async () => {
   server = await startPostgres();
-  await migrate(server.postgres.url, 'config', [Configuration1790000000000]);
+  await migrate(server.postgres.url, 'config', [Configuration1790000000000, DeliveryEngine1791000000000]);
   database = new pg.Pool({ connectionString: server.postgres.url, max: 2 });
   // The server stops before the pool's last connection has ended, or under it.
   database.on('error', () => undefined);

@@ -15,6 +15,12 @@ export function toColumns(input: EndpointInput): Partial<EndpointRow> {
     profile: input.profile,
     retryPolicy: toStored(input.retry_policy),
     timeoutSeconds: input.timeout_seconds,
+    rateLimit: input.rate_limit && {
+      count: input.rate_limit.count,
+      periodSeconds: input.rate_limit.period_seconds,
+    },
+    ordering: input.ordering,
+    onExhausted: input.on_exhausted,
     headers: input.headers,
     metadata: input.metadata,
   };
@@ -32,6 +38,9 @@ export function toInput(row: EndpointRow): EndpointInput {
     profile: row.profile,
     retry_policy: toShown(row.retryPolicy),
     timeout_seconds: row.timeoutSeconds,
+    rate_limit: row.rateLimit && { count: row.rateLimit.count, period_seconds: row.rateLimit.periodSeconds },
+    ordering: row.ordering,
+    on_exhausted: row.onExhausted,
     headers: row.headers,
     metadata: row.metadata,
   };
@@ -60,9 +69,20 @@ export function applyPatch(current: EndpointInput, patch: PatchEndpoint): Record
 }
 
 function toStored(policy: EndpointInput['retry_policy']): RetryPolicy {
-  return 'preset' in policy ? policy : { scheduleSeconds: policy.schedule_seconds };
+  const { retry_statuses: retryStatuses, jitter } = policy;
+  const schedule =
+    'preset' in policy ? { preset: policy.preset } : { scheduleSeconds: policy.schedule_seconds };
+  return { ...schedule, ...given({ retryStatuses, jitter }) };
 }
 
 function toShown(policy: RetryPolicy): EndpointInput['retry_policy'] {
-  return 'preset' in policy ? policy : { schedule_seconds: policy.scheduleSeconds };
+  const { retryStatuses: retry_statuses, jitter } = policy;
+  const schedule =
+    'preset' in policy ? { preset: policy.preset } : { schedule_seconds: policy.scheduleSeconds };
+  return { ...schedule, ...given({ retry_statuses, jitter }) };
+}
+
+/** Without the members that are undefined: a policy is stored and compared as it was asked for. */
+function given<T extends object>(members: T): T {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as T;
 }

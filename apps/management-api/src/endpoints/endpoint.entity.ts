@@ -1,5 +1,10 @@
 import {
+  type ClientCertificate,
   type EndpointState,
+  type OAuthClient,
+  type OnExhausted,
+  type Ordering,
+  type RateLimit,
   type RetryPolicy,
   type SealedSecret,
   type WireProfile,
@@ -27,6 +32,13 @@ export class EndpointRow {
   @Column('jsonb') headers: Record<string, string>;
   @Column('jsonb', { name: 'retry_policy' }) retryPolicy: RetryPolicy;
   @Column('real', { name: 'timeout_seconds' }) timeoutSeconds: number;
+  @Column('jsonb', { name: 'rate_limit', nullable: true }) rateLimit: RateLimit | null;
+  @Column('text') ordering: Ordering;
+  @Column('text', { name: 'on_exhausted' }) onExhausted: OnExhausted;
+  @Column('jsonb', { nullable: true }) oauth: OAuthClient | null;
+  @Column('jsonb', { name: 'client_certificate', nullable: true })
+  clientCertificate: ClientCertificate | null;
+  @Column('text', { name: 'shadow_url', nullable: true }) shadowUrl: string | null;
   @Column('jsonb') metadata: Record<string, string>;
   /** Sealed, the newest first. */
   @Column('jsonb') secrets: SealedSecret[];
@@ -51,7 +63,9 @@ export const endpointKind: EntityKind<EndpointRow> = {
   state: (row) => ({
     ...published(row),
     // Version rows are for ever, and a secret that was retired must not be: they tell which there were, and no more.
-    secrets: row.secrets.map(({ id, createdAt, expiresAt }) => ({ id, createdAt, expiresAt })),
+    secrets: row.secrets.map(({ sealed: _, ...rest }) => rest),
+    oauth: row.oauth && { ...row.oauth, credential: { id: row.oauth.credential.id } },
+    clientCertificate: row.clientCertificate && { chain: row.clientCertificate.chain },
     uid: row.uid,
     description: row.description,
     mode: row.mode,
@@ -78,6 +92,12 @@ function published(row: EndpointRow): EndpointState {
     headers: row.headers,
     retryPolicy: row.retryPolicy,
     timeoutSeconds: row.timeoutSeconds,
+    rateLimit: row.rateLimit,
+    ordering: row.ordering,
+    onExhausted: row.onExhausted,
+    oauth: row.oauth,
+    clientCertificate: row.clientCertificate,
+    shadowUrl: row.shadowUrl,
     secrets: row.secrets,
   };
 }

@@ -37,6 +37,9 @@ describe('an endpoint', () => {
       profile: 'standard',
       retry_policy: { preset: 'ada' },
       timeout_seconds: 15,
+      rate_limit: null,
+      ordering: 'none',
+      on_exhausted: 'skip',
       headers: {},
       metadata: {},
       version: 1,
@@ -74,16 +77,22 @@ describe('an endpoint', () => {
     const patched = await tenant.rest.patch(`/v1/endpoints/${made.id}`, {
       headers: { 'x-a': null, 'x-c': '3' },
       timeout_seconds: null,
-      retry_policy: { schedule_seconds: [1, 2.5] },
+      retry_policy: { schedule_seconds: [1, 2.5], retry_statuses: [429, '5xx'], jitter: 0.1 },
       event_types: ['invoice.paid'],
+      rate_limit: { count: 10, period_seconds: 1 },
+      ordering: 'by_key',
+      on_exhausted: 'block',
     });
     expect(patched.status).toBe(200);
     expect(patched.json).toMatchObject({
       description: 'x',
       headers: { 'x-b': '2', 'x-c': '3' },
       timeout_seconds: 15,
-      retry_policy: { schedule_seconds: [1, 2.5] },
+      retry_policy: { schedule_seconds: [1, 2.5], retry_statuses: [429, '5xx'], jitter: 0.1 },
       event_types: ['invoice.paid'],
+      rate_limit: { count: 10, period_seconds: 1 },
+      ordering: 'by_key',
+      on_exhausted: 'block',
       version: 2,
     });
     expect(

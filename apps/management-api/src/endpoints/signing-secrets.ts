@@ -21,6 +21,7 @@ export function sealSecret(
   const secret = given ?? `whsec_${randomBytes(SECRET_BYTES).toString('base64')}`;
   return {
     id,
+    version: 'v1',
     sealed: vault.seal(dataKey, endpointSecretContext(owner.tenant, owner.endpoint, id), secret),
     createdAt: atMs,
     expiresAt: null,

@@ -33,6 +33,7 @@ export function owedAfter(before: OwedAttempt | null, event: DeliveryEvent): Owe
         case 'delivered':
           return null;
         case 'exhausted':
+        case 'cancelled':
           return isStale ? before : null;
         case 'retry':
           return isStale

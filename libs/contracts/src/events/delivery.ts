@@ -19,6 +19,8 @@ const deliveryKey = {
   /** The attempt this event is about, from 1. */
   attempt: z.number().int().positive(),
   trigger: Trigger,
+  /** Only of an endpoint that orders by key: the message's key, and its place among the account's messages. */
+  ordering: z.object({ key: z.string(), position: z.number().int() }).optional(),
 };
 
 /** The closed set of reasons an attempt failed; each has its sentence in `attemptErrors`. */
@@ -29,18 +31,30 @@ export const AttemptErrorClass = z.enum([
   'connect_timeout',
   'connection',
   'dns',
-  'tls',
+  'tls_certificate_expired',
+  'tls_certificate_untrusted',
+  'tls_name_mismatch',
+  'tls_handshake',
+  'proxy',
   'protocol',
   'headers_overflow',
   'blocked_address',
   'invalid_url',
+  'auth_token_unreachable',
+  'auth_token_timeout',
+  'auth_token_refused',
+  'auth_token_unavailable',
+  'auth_token_invalid',
   'internal',
 ]);
 export type AttemptErrorClass = z.infer<typeof AttemptErrorClass>;
 
 const Timings = z.object({
-  /** Milliseconds until the connection was usable; 0 on a reused connection. */
+  /** Milliseconds spent resolving the name; absent on a reused connection, as is `tlsMs`. */
+  dnsMs: z.number().optional(),
+  /** Until the connection was usable, look-up and handshake included; 0 on a reused connection. */
   connectMs: z.number().optional(),
+  tlsMs: z.number().optional(),
   firstByteMs: z.number().optional(),
   totalMs: z.number(),
 });
@@ -57,11 +71,26 @@ export const AttemptResponse = z.object({
 });
 export type AttemptResponse = z.infer<typeof AttemptResponse>;
 
+/** What the connection was secured with: `TLSv1.3`, and the name the certificate was issued to. */
+export const TlsFacts = z.object({ version: z.string(), certificate: z.string() });
+export type TlsFacts = z.infer<typeof TlsFacts>;
+
+export const CancelReason = z.enum([
+  'endpoint_deleted',
+  'endpoint_disabled',
+  /** The receiver answered 410, or asked with `webhook-delivery: disable`. */
+  'endpoint_gone',
+  /** The receiver asked with `webhook-delivery: abort-message`. */
+  'receiver_aborted',
+]);
+export type CancelReason = z.infer<typeof CancelReason>;
+
 /** What was decided after the attempt. */
 export const Decision = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('delivered') }),
   z.object({ kind: z.literal('retry'), at: z.number().int() }),
   z.object({ kind: z.literal('exhausted') }),
+  z.object({ kind: z.literal('cancelled'), reason: CancelReason }),
 ]);
 export type Decision = z.infer<typeof Decision>;
 
@@ -80,6 +109,7 @@ export const DeliveryAttempted = z.object({
   response: AttemptResponse.optional(),
   /** The resolved address and port the request went to. */
   address: z.string().optional(),
+  tls: TlsFacts.optional(),
   timings: Timings,
   decision: Decision,
 });
@@ -92,12 +122,18 @@ export const DeliveryDeferred = z.object({
   ...deliveryKey,
   at: z.number().int(),
   until: z.number().int(),
-  reason: z.enum(['lane_full', 'lane_slow', 'window_full', 'shutdown', 'config_unavailable']),
+  reason: z.enum([
+    'lane_full',
+    'lane_slow',
+    'rate_limited',
+    'breaker_open',
+    'behind_key',
+    'window_full',
+    'shutdown',
+    'config_unavailable',
+  ]),
 });
 export type DeliveryDeferred = z.infer<typeof DeliveryDeferred>;
-
-export const CancelReason = z.enum(['endpoint_deleted', 'endpoint_disabled']);
-export type CancelReason = z.infer<typeof CancelReason>;
 
 /** Nothing more will be sent for this delivery. */
 export const DeliveryCancelled = z.object({
@@ -135,10 +171,19 @@ export const attemptErrors: Record<AttemptErrorClass, string> = {
   connect_timeout: 'No connection to the endpoint could be made within the time allowed.',
   connection: 'The connection to the endpoint was refused or broke.',
   dns: "The endpoint's host name could not be resolved.",
-  tls: "The endpoint's TLS certificate or handshake was not acceptable.",
+  tls_certificate_expired: "The endpoint's TLS certificate has expired or is not valid yet.",
+  tls_certificate_untrusted: "The endpoint's TLS certificate was not issued by an authority we trust.",
+  tls_name_mismatch: "The endpoint's TLS certificate was issued for another name.",
+  tls_handshake: 'No secure connection to the endpoint could be agreed on; TLS 1.2 is the least we accept.',
+  proxy: 'Our egress proxy did not connect us to the endpoint.',
   protocol: 'The endpoint did not answer in valid HTTP.',
   headers_overflow: "The endpoint's response headers were too large.",
   blocked_address: "The endpoint's host resolves to an address that may not be called.",
   invalid_url: "The endpoint's URL cannot be called.",
+  auth_token_unreachable: 'The token server of the endpoint could not be reached.',
+  auth_token_timeout: 'The token server of the endpoint did not answer within the time allowed.',
+  auth_token_refused: 'The token server of the endpoint refused our credentials or the token asked for.',
+  auth_token_unavailable: 'The token server of the endpoint answered that it cannot serve us now.',
+  auth_token_invalid: 'The token server of the endpoint answered with something that is not a bearer token.',
   internal: 'The attempt failed for a reason on our side.',
 };

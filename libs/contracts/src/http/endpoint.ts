@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { RetryPolicy, WireProfile } from '../configuration.js';
+import { OnExhausted, Ordering, RetryPolicy, RetryStatus, WireProfile } from '../configuration.js';
 import { CustomHeaders } from './custom-headers.js';
 import { EventTypeName } from './event-type.js';
 import { entityFields, Metadata, MetadataPatch, Uid } from './names.js';
@@ -26,11 +26,26 @@ function isSigningSecret(text: string): boolean {
 }
 
 const presets = RetryPolicy.options[0].shape.preset;
+const retryRules = {
+  retry_statuses: z
+    .array(RetryStatus)
+    .max(50)
+    .optional()
+    .meta({
+      description: 'Which answers are retried: statuses, or `3xx`, `4xx`, `5xx`. Absent: all but 2xx.',
+    }),
+  jitter: z
+    .number()
+    .min(0)
+    .max(0.5)
+    .optional()
+    .meta({ description: 'The share a delay is moved by at most. Absent: 0.2, from five minutes up.' }),
+};
 
 /** One of the two, never both. */
 const RetryPolicyInput = z
   .union([
-    z.strictObject({ preset: presets }),
+    z.strictObject({ preset: presets, ...retryRules }),
     z.strictObject({
       schedule_seconds: z
         .array(z.number().min(0).max(WEEK_SECONDS))
@@ -40,9 +55,17 @@ const RetryPolicyInput = z
           error: 'must add up to at most 7 days',
           params: { rule: 'too_long' },
         }),
+      ...retryRules,
     }),
   ])
   .meta({ description: 'A preset, or the delays before each retry: 1 to 30 steps, 7 days in sum.' });
+
+const RateLimitInput = z
+  .strictObject({
+    count: z.number().int().min(1).max(100_000),
+    period_seconds: z.number().int().min(1).max(3_600),
+  })
+  .meta({ description: 'At most `count` requests in any `period_seconds`.' });
 
 const fields = {
   url: z.string().min(1).max(2_048).meta({ description: 'Where messages are posted.' }),
@@ -64,6 +87,15 @@ const fields = {
   profile: WireProfile,
   retry_policy: RetryPolicyInput,
   timeout_seconds: z.number().min(1).max(30),
+  rate_limit: RateLimitInput,
+  ordering: Ordering.meta({
+    description:
+      '`by_key`: messages of one `ordering_key` arrive one after the other, in order of acceptance.',
+  }),
+  on_exhausted: OnExhausted.meta({
+    description:
+      'With `by_key`: whether an exhausted delivery blocks those behind it until it is settled by hand.',
+  }),
   headers: CustomHeaders,
   metadata: Metadata,
 };
@@ -80,6 +112,9 @@ export const EndpointInput = z.strictObject({
   profile: fields.profile.default('standard'),
   retry_policy: fields.retry_policy.default({ preset: 'ada' }),
   timeout_seconds: fields.timeout_seconds.default(15),
+  rate_limit: fields.rate_limit.nullable().default(null),
+  ordering: fields.ordering.default('none'),
+  on_exhausted: fields.on_exhausted.default('skip'),
   headers: fields.headers.default({}),
   metadata: fields.metadata.default({}),
 });
@@ -102,13 +137,16 @@ export const PatchEndpoint = z
     profile: fields.profile.nullable().optional(),
     retry_policy: RetryPolicyInput.nullable().optional(),
     timeout_seconds: fields.timeout_seconds.nullable().optional(),
+    rate_limit: fields.rate_limit.nullable().optional(),
+    ordering: fields.ordering.nullable().optional(),
+    on_exhausted: fields.on_exhausted.nullable().optional(),
     headers: z.record(z.string(), z.string().nullable()).nullable().optional(),
     metadata: MetadataPatch.optional(),
   })
   .meta({
     id: 'PatchEndpoint',
     description:
-      'JSON merge patch (RFC 7396): null takes a field back to its default. `retry_policy` is replaced whole.',
+      'JSON merge patch (RFC 7396): null takes a field back to its default. `retry_policy` and `rate_limit` are replaced whole.',
   });
 export type PatchEndpoint = z.infer<typeof PatchEndpoint>;
 
@@ -126,10 +164,13 @@ export const Endpoint = z
     mode: fields.mode,
     profile: WireProfile,
     retry_policy: z.union([
-      z.object({ preset: presets }),
-      z.object({ schedule_seconds: z.array(z.number()) }),
+      z.object({ preset: presets, ...retryRules }),
+      z.object({ schedule_seconds: z.array(z.number()), ...retryRules }),
     ]),
     timeout_seconds: z.number(),
+    rate_limit: z.object({ count: z.number().int(), period_seconds: z.number().int() }).nullable(),
+    ordering: Ordering,
+    on_exhausted: OnExhausted,
     headers: z.record(z.string(), z.string()),
     metadata: z.record(z.string(), z.string()),
   })
