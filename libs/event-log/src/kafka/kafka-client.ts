@@ -15,8 +15,12 @@ export interface KafkaTuning {
   maxQueuedBytes: number;
   batchRecords: number;
   batchBytes: number;
-  /** How long a record may wait for company while another request is under way. With none it never waits. */
+  /**
+   * How long a record may wait for company while another request is under way, per record of the batch before. With no
+   * request under way it never waits.
+   */
   lingerMs: number;
+  maxLingerMs: number;
   /** Requests at a time; of one partition there is never more than one. */
   sendsInFlight: number;
   /**
@@ -42,7 +46,8 @@ export const defaultTuning: KafkaTuning = {
   maxQueuedBytes: 64 * 1024 * 1024,
   batchRecords: 500,
   batchBytes: 512 * 1024,
-  lingerMs: 2,
+  lingerMs: 1,
+  maxLingerMs: 5,
   sendsInFlight: 4,
   maxWaitMs: 200,
   fetchBytes: 4 * 1024 * 1024,

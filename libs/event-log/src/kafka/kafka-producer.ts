@@ -18,7 +18,8 @@ import { type QueuedMessage, SendQueue, type Shipment } from './send-queue.js';
  * - What was not stored is sent again partition by partition: one that is refused neither holds up the others nor has
  *   them written once more with each try.
  * - A record that finds nothing under way leaves at once. Else it leaves with the next batch: when the request under
- *   way is answered, when the batch is full, or after `lingerMs`.
+ *   way is answered, when the batch is full, or after a while that grows with the load: `lingerMs` for each record
+ *   of the batch before, up to `maxLingerMs`. So a quiet producer hardly waits, and a busy one sends few requests.
  *
  * A record: waiting in its partition's lane -> in flight (maybe several times) -> acknowledged. Its append resolves
  * with the last acknowledgement, or is rejected at its deadline; then what waits is dropped and what is in flight is
@@ -58,6 +59,7 @@ export class KafkaProducer implements LogProducer {
   private inFlight = 0;
   private isFlushing = false;
   private linger: NodeJS.Timeout | undefined;
+  private lastBatchRecords = 1;
   private closed = false;
   private onIdle: (() => void) | undefined;
 
@@ -161,20 +163,24 @@ export class KafkaProducer implements LogProducer {
   }
 
   private flush(hasLingered: boolean): void {
-    const { sendsInFlight, lingerMs } = this.parts.tuning;
+    const { sendsInFlight, lingerMs, maxLingerMs } = this.parts.tuning;
     let isDue = hasLingered;
     while (this.inFlight < sendsInFlight && (this.inFlight === 0 || isDue || this.queue.isFull)) {
       isDue = false;
       const batch = this.queue.take();
       if (batch.length === 0) break;
+      this.lastBatchRecords = batch.reduce((sum, { items }) => sum + items.length, 0);
       this.inFlight++;
       void this.ship(batch);
     }
     if (this.queue.hasReady && this.inFlight < sendsInFlight) {
-      this.linger ??= setTimeout(() => {
-        this.linger = undefined;
-        this.flush(true);
-      }, lingerMs);
+      this.linger ??= setTimeout(
+        () => {
+          this.linger = undefined;
+          this.flush(true);
+        },
+        Math.min(lingerMs * this.lastBatchRecords, maxLingerMs),
+      );
     } else {
       clearTimeout(this.linger);
       this.linger = undefined;
