@@ -13,6 +13,13 @@ export const DispatcherConfig = z.object({
     .max(100)
     .default(16)
     .describe('Requests to one endpoint at the same time'),
+  DISPATCHER_ORIGIN_IN_FLIGHT: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(128)
+    .describe('Requests to one server (scheme, host and port) at the same time, whoever has endpoints there'),
   DISPATCHER_IN_FLIGHT: z.coerce
     .number()
     .int()

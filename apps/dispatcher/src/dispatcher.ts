@@ -25,6 +25,7 @@ export interface DispatcherParts {
     | 'POSTHASTE_KEKS'
     | 'POSTHASTE_EGRESS_ALLOW'
     | 'DISPATCHER_LANE_IN_FLIGHT'
+    | 'DISPATCHER_ORIGIN_IN_FLIGHT'
     | 'DISPATCHER_IN_FLIGHT'
     | 'DISPATCHER_DRAIN_SECONDS'
     | 'DISPATCHER_LOG_ATTEMPTS'
@@ -58,12 +59,17 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningSe
     metrics.appendRetried();
     logger.warn({ err: error }, 'delivery.append_retried');
   });
-  const client = new GuardedClient({ policy: parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW) });
+  const originInFlight = config.DISPATCHER_ORIGIN_IN_FLIGHT;
+  const client = new GuardedClient({
+    policy: parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW),
+    maxConnectionsPerOrigin: originInFlight,
+  });
   const pipeline = new Pipeline({
     configCache,
     client,
     settlement,
     laneInFlight: config.DISPATCHER_LANE_IN_FLIGHT,
+    originInFlight,
     inFlight: config.DISPATCHER_IN_FLIGHT,
     tracing: telemetry.tracing,
     onSettled: (event) => {
@@ -80,7 +86,7 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningSe
     // Kafka moves partitions at once and then takes no commit of theirs: waiting would only hold up everybody.
     handOverMs: config.POSTHASTE_LOG === 'kafka' ? 0 : HAND_OVER_MS,
     onJobs: (jobs) => pipeline.admit(jobs),
-    onLost: () => pipeline.lanes.dropLost(),
+    onLost: () => pipeline.lanes.dropLost(Date.now()),
     onUnreadable: (record, error) => {
       metrics.putAside();
       logger.error({ ...record, err: error }, 'intake.record_unreadable');

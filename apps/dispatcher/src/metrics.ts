@@ -74,7 +74,8 @@ export class DispatcherMetrics {
       'Attempts started and not in the log yet',
       () => lanes.inFlight,
     );
-    this.gauge('posthaste_lanes', 'Endpoints with work', () => lanes.size);
+    this.gauge('posthaste_lanes', 'Endpoints with work, or remembered', () => lanes.size);
+    this.gauge('posthaste_lanes_open', 'Endpoints that are down: probed, not called', () => lanes.open);
     this.gauge('posthaste_lane_queue', 'Deliveries waiting in lanes', () => lanes.queued);
     this.gauge('posthaste_window_records', 'Records taken and not done', () => state().records);
     this.gauge('posthaste_window_bytes', 'Payload bytes of records taken and not done', () => state().bytes);

@@ -1,11 +1,12 @@
-import type { DeliveryAttempted, DeliveryDeferred, DeliveryEvent } from '@posthaste/contracts';
+import type { DeliveryAttempted, DeliveryEvent } from '@posthaste/contracts';
+import type { AttemptOutcome } from '@posthaste/delivery';
 import type { GuardedClient } from '@posthaste/egress';
 import { startSpan, traceparentOf } from '@posthaste/runtime';
 import type { ConfigCache } from './config-cache/config-cache.js';
 import type { KnownEndpoint } from './config-cache/known-endpoint.js';
 import type { Job } from './intake/job.js';
 import { RecentAttempts } from './intake/recent-attempts.js';
-import { laneRules } from './lanes/lane.js';
+import { laneRules, type LaneVerdict, type Overflow } from './lanes/lane.js';
 import { Lanes } from './lanes/lanes.js';
 import { makeAttempt } from './send/attempt.js';
 import { cancelled, deferred } from './settle/delivery-key.js';
@@ -27,6 +28,7 @@ export interface PipelineOptions {
   client: GuardedClient;
   settlement: Settlement;
   laneInFlight: number;
+  originInFlight: number;
   inFlight: number;
   tracing: boolean;
   onSettled(event: DeliveryEvent): void;
@@ -36,6 +38,8 @@ export interface PipelineOptions {
 
 const CONFIG_WAIT_MS = 2_000;
 const SWEEP_EVERY_MS = 100;
+/** One account with many endpoints that hang holds at most this share of the places. */
+const ACCOUNT_SHARE = 0.25;
 
 export class Pipeline {
   readonly lanes: Lanes<Job>;
@@ -51,8 +55,10 @@ export class Pipeline {
     this.lanes = new Lanes({
       rules: { ...laneRules, maxInFlight: options.laneInFlight },
       maxInFlight: options.inFlight,
+      maxPerAccount: Math.ceil(options.inFlight * ACCOUNT_SHARE),
+      maxPerOrigin: options.originInFlight,
       start: (job) => this.start(job),
-      overflow: (job, reason) => void this.defer(job, reason),
+      overflow: (job, overflow) => void this.defer(job, overflow),
     });
     this.sweeping = setInterval(() => this.lanes.sweep(Date.now()), SWEEP_EVERY_MS);
   }
@@ -60,7 +66,8 @@ export class Pipeline {
   admit(jobs: Job[]): void {
     const now = Date.now();
     for (const job of jobs) {
-      if (this.options.configCache.find(job.endpoint, job.route.version)) this.lanes.enter(job, now);
+      const known = this.options.configCache.find(job.endpoint, job.route.version);
+      if (known) this.enter(job, known, now);
       else void this.admitLater(job);
     }
   }
@@ -75,8 +82,15 @@ export class Pipeline {
   private async admitLater(job: Job): Promise<void> {
     const known = await this.options.configCache.whenAtLeast(job.endpoint, job.route.version, CONFIG_WAIT_MS);
     if (job.isLost || this.isStopping) return;
-    if (known) this.lanes.enter(job, Date.now());
-    else await this.defer(job, 'config_unavailable');
+    if (known) this.enter(job, known, Date.now());
+    else await this.defer(job, configUnavailable(Date.now()));
+  }
+
+  /** Not into the lane of an endpoint that is gone: the lane may be waiting for its receiver. */
+  private enter(job: Job, known: KnownEndpoint, now: number): void {
+    const { goneBecause } = known;
+    if (goneBecause === null) this.lanes.enter(job, known.lane, now);
+    else void this.putAway(job, cancelled(job, goneBecause, now));
   }
 
   private start(job: Job): void {
@@ -87,8 +101,9 @@ export class Pipeline {
       this.options.onRepeat();
       if (repeats) repeats.push(job);
       else job.finish();
-      this.lanes.answered(job.endpoint, Date.now());
-      this.lanes.recorded();
+      const now = Date.now();
+      this.lanes.answered(job, 'none', now);
+      this.lanes.recorded(job, now);
       return;
     }
     const following: Job[] = [];
@@ -96,22 +111,24 @@ export class Pipeline {
     void this.deliver(job).then((isSettled) => {
       this.underWay.delete(key);
       if (isSettled) for (const finished of [job, ...following]) finished.finish();
-      this.lanes.recorded();
+      this.lanes.recorded(job, Date.now());
     });
   }
 
   /** True when what happened is in the log. */
   private async deliver(job: Job): Promise<boolean> {
-    const answered = (): void => this.lanes.answered(job.endpoint, Date.now());
+    const answered = (outcome: AttemptOutcome): void =>
+      this.lanes.answered(job, verdictOf(outcome), Date.now());
     const endpoint = this.options.configCache.find(job.endpoint, job.route.version);
     const goneBecause = endpoint?.goneBecause;
     if (endpoint && goneBecause) {
-      answered();
+      this.lanes.answered(job, 'none', Date.now());
       return this.settle(cancelled(job, goneBecause, Date.now()), job.trace);
     }
     if (!endpoint || !this.canSign(endpoint)) {
-      answered();
-      return this.settle(deferred(job, 'config_unavailable', Date.now(), Math.random()), job.trace);
+      const now = Date.now();
+      this.lanes.answered(job, 'none', now);
+      return this.settle(deferred(job, configUnavailable(now), now), job.trace);
     }
     const isSettled = this.options.tracing
       ? await this.attemptTraced(job, endpoint, answered)
@@ -120,7 +137,11 @@ export class Pipeline {
     return isSettled;
   }
 
-  private async attemptTraced(job: Job, endpoint: KnownEndpoint, answered: () => void): Promise<boolean> {
+  private async attemptTraced(
+    job: Job,
+    endpoint: KnownEndpoint,
+    answered: (outcome: AttemptOutcome) => void,
+  ): Promise<boolean> {
     const names = {
       'posthaste.message': job.message.id,
       'posthaste.delivery': job.delivery,
@@ -146,9 +167,13 @@ export class Pipeline {
     return isInLog;
   }
 
-  private async defer(job: Job, reason: DeliveryDeferred['reason']): Promise<void> {
+  private async defer(job: Job, overflow: Overflow): Promise<void> {
+    await this.putAway(job, deferred(job, overflow, Date.now()));
+  }
+
+  /** Ends a job that is not sent by this process, or not now. */
+  private async putAway(job: Job, event: DeliveryEvent): Promise<void> {
     job.begin();
-    const event = deferred(job, reason, Date.now(), Math.random());
     if (await this.settle(event, job.trace)) job.finish();
   }
 
@@ -161,5 +186,29 @@ export class Pipeline {
       this.unreadable.add(endpoint);
       return false;
     }
+  }
+}
+
+/** How long a delivery whose endpoint is not known is put off; spread, so that those of one burst do not come back as one. */
+const DEFER_MS = 5_000;
+const DEFER_SPREAD_MS = 1_000;
+
+function configUnavailable(now: number): Overflow {
+  const until = now + DEFER_MS + Math.floor(Math.random() * DEFER_SPREAD_MS);
+  return { reason: 'config_unavailable', until };
+}
+
+/** What failed on our own side says nothing about the receiver. */
+function verdictOf(outcome: AttemptOutcome): LaneVerdict {
+  if (outcome.kind === 'succeeded') return 'succeeded';
+  switch (outcome.class) {
+    case 'internal':
+    case 'proxy':
+      return 'none';
+    case 'timeout':
+    case 'connect_timeout':
+      return 'overloaded';
+    default:
+      return outcome.status === 429 ? 'overloaded' : 'failed';
   }
 }

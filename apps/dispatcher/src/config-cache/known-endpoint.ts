@@ -1,10 +1,12 @@
 import type { EndpointState, TenantState } from '@posthaste/contracts';
 import { endpointSecretContext, type Vault } from '@posthaste/vault';
+import type { LaneSettings } from '../lanes/lane.js';
 import { customHeaders, signingKey, type WireEndpoint } from '@posthaste/wire';
 
 /** An endpoint as last heard of, with what rendering for it needs prepared on first use. */
 export class KnownEndpoint {
   private wireEndpoint: WireEndpoint | undefined;
+  private laneSettings: LaneSettings | undefined;
 
   constructor(
     readonly state: EndpointState,
@@ -16,6 +18,13 @@ export class KnownEndpoint {
   get goneBecause(): 'endpoint_deleted' | 'endpoint_disabled' | null {
     if (this.state.deleted || this.tenantOf(this.state.tenant)?.deleted) return 'endpoint_deleted';
     return this.state.enabled ? null : 'endpoint_disabled';
+  }
+
+  /** The same object for as long as the endpoint is the same. */
+  get lane(): LaneSettings {
+    const { url, rateLimit } = this.state;
+    this.laneSettings ??= { origin: URL.parse(url)?.origin ?? url, rateLimit };
+    return this.laneSettings;
   }
 
   /**

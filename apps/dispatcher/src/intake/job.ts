@@ -13,6 +13,8 @@ import type { TakenRecord } from './owned-partition.js';
 export class Job implements LaneJob {
   readonly delivery: string;
   enteredAt = 0;
+  startedAt = 0;
+  origin = '';
 
   constructor(
     readonly message: MessageMeta,
@@ -28,6 +30,10 @@ export class Job implements LaneJob {
 
   get endpoint(): string {
     return this.route.endpoint;
+  }
+
+  get account(): string {
+    return this.message.account;
   }
 
   get bytes(): number {

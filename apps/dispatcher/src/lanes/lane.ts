@@ -1,13 +1,42 @@
+import type { DeliveryDeferred, RateLimit } from '@posthaste/contracts';
+import { Breaker, type BreakerRules, breakerRules } from './breaker.js';
+import { AdaptiveLimit } from './concurrency.js';
+import { RateWindow } from './rate-window.js';
+
 /** What a lane needs to know of the work it queues. */
 export interface LaneJob {
   readonly endpoint: string;
+  readonly account: string;
   readonly bytes: number;
   /** When it entered the lane, by the clock of the caller. */
   enteredAt: number;
+  /** When it began, by the same clock. */
+  startedAt: number;
+  /** The server it began to be sent to; its place there is given back when it is answered. */
+  origin: string;
   /** The partition it came from is no longer ours: drop it unsent. */
   readonly isLost: boolean;
   /** Work for other endpoints comes the same way, and would have to wait behind it. */
   readonly isInTheWay: boolean;
+}
+
+/** What of an endpoint's configuration concerns its lane. Another object = it may have changed. */
+export interface LaneSettings {
+  /** Scheme, host and port of its URL: endpoints that share a server share its places. */
+  readonly origin: string;
+  readonly rateLimit: RateLimit | null;
+}
+
+/**
+ * What became of a job that was started, as far as its lane is concerned: `overloaded` is a failure that asks for fewer
+ * requests (a timeout, a 429); `none`: the receiver was not asked, or what failed was ours.
+ */
+export type LaneVerdict = 'succeeded' | 'failed' | 'overloaded' | 'none';
+
+/** Why there is no place for a job, and when to come again. */
+export interface Overflow {
+  reason: DeliveryDeferred['reason'];
+  until: number;
 }
 
 export interface LaneRules {
@@ -21,6 +50,9 @@ export interface LaneRules {
   stalledAfterMs: number;
   /** Nothing waits longer. */
   maxWaitMs: number;
+  /** How long what found no room is put off at least. */
+  comeAgainMs: number;
+  breaker: BreakerRules;
 }
 
 /**
@@ -37,9 +69,15 @@ export const laneRules: LaneRules = {
   moving: { records: 1_000, bytes: 8_000_000 },
   stalledAfterMs: 250,
   maxWaitMs: 2_000,
+  comeAgainMs: 1_000,
+  breaker: breakerRules,
 };
 
-/** One endpoint's work: what is being sent and what waits, in order. Adaptive limits, rates and breakers belong here. */
+/**
+ * One endpoint's work: what is being sent, what waits, in order, and how the endpoint has been doing. A job begins when
+ * the breaker lets it, the limit has room and the rate has room. What could not begin within two seconds does not wait
+ * here: it overflows, and the scheduler brings it back.
+ */
 export class Lane<J extends LaneJob> {
   inFlight = 0;
   private queue: J[] = [];
@@ -47,13 +85,25 @@ export class Lane<J extends LaneJob> {
   private queuedBytes = 0;
   /** When it last completed something, or began. */
   private progressAt: number;
+  private readonly limit: AdaptiveLimit;
+  private readonly breaker: Breaker;
+  private rate: RateWindow | null = null;
 
   constructor(
     readonly endpoint: string,
+    readonly account: string,
+    private settings: LaneSettings,
     private readonly rules: LaneRules,
     now: number,
   ) {
     this.progressAt = now;
+    this.limit = new AdaptiveLimit(rules.maxInFlight);
+    this.breaker = new Breaker(rules.breaker);
+    this.rate = settings.rateLimit && new RateWindow(settings.rateLimit);
+  }
+
+  get origin(): string {
+    return this.settings.origin;
   }
 
   get queued(): number {
@@ -64,36 +114,72 @@ export class Lane<J extends LaneJob> {
     return this.inFlight === 0 && this.queued === 0;
   }
 
-  get canStart(): boolean {
-    return this.queued > 0 && this.inFlight < this.rules.maxInFlight;
+  get isOpen(): boolean {
+    return !this.breaker.isClosed;
   }
 
-  /** False: there is no room for it. */
-  push(job: J, now: number): boolean {
-    const { records, bytes } = this.isMoving(now) ? this.rules.moving : this.rules.stalled;
-    const waits = this.queued > 0 || this.inFlight >= this.rules.maxInFlight;
-    const isFull = this.queued >= records || this.queuedBytes + job.bytes > bytes;
-    if (waits && isFull && !this.mayWait(job, now)) return false;
+  /** Nothing would be lost by forgetting it. */
+  isForgettable(now: number): boolean {
+    if (!this.isIdle) return false;
+    if (now - this.progressAt >= REMEMBERED_MS) return true;
+    return this.limit.isWhole && this.breaker.isSpotless(now) && (this.rate?.isEmpty(now) ?? true);
+  }
+
+  configure(settings: LaneSettings): void {
+    if (settings === this.settings) return;
+    const { count, periodSeconds } = this.settings.rateLimit ?? {};
+    const { rateLimit } = settings;
+    if (rateLimit?.count !== count || rateLimit?.periodSeconds !== periodSeconds) {
+      this.rate = rateLimit && new RateWindow(rateLimit);
+    }
+    this.settings = settings;
+  }
+
+  canStart(now: number): boolean {
+    if (this.queued === 0 || this.inFlight >= this.limit.current) return false;
+    return this.breaker.refusesUntil(now) === null && (this.rate?.waitMs(0, now) ?? 0) === 0;
+  }
+
+  /** Null: it waits here. */
+  push(job: J, now: number): Overflow | null {
+    const overflow = this.refusal(job, now);
+    if (overflow !== null) return overflow;
     this.queue.push(job);
     this.queuedBytes += job.bytes;
-    return true;
+    return null;
   }
 
-  shift(): J | undefined {
-    const job = this.queue[this.head];
-    if (job === undefined) return undefined;
-    this.head++;
-    this.queuedBytes -= job.bytes;
-    if (this.head === this.queue.length || this.head >= 256) {
-      this.queue = this.queue.slice(this.head);
-      this.head = 0;
-    }
+  /** The next job, which begins now. */
+  begin(now: number): J | undefined {
+    const job = this.shift();
+    if (job === undefined || job.isLost) return job;
+    job.startedAt = now;
+    job.origin = this.settings.origin;
+    this.inFlight++;
+    this.breaker.begin(now);
+    this.rate?.begin(now);
     return job;
   }
 
-  completed(now: number): void {
+  /** Answers what has no business here any more: all that waits, when the endpoint was just found to be down. */
+  completed(job: J, verdict: LaneVerdict, now: number): J[] {
     this.inFlight--;
     this.progressAt = now;
+    if (verdict === 'none') {
+      this.breaker.withdraw(now);
+      return [];
+    }
+    if (verdict === 'overloaded') this.limit.overloaded(job.startedAt, now);
+    if (verdict === 'succeeded') this.limit.succeeded();
+    switch (this.breaker.record(verdict === 'succeeded', now)) {
+      case 'closed':
+        this.limit.recovered();
+        return [];
+      case 'opened':
+        return this.takeAll();
+      case 'unchanged':
+        return [];
+    }
   }
 
   /** Takes out what has waited too long. */
@@ -107,12 +193,11 @@ export class Lane<J extends LaneJob> {
     return overdue;
   }
 
-  private isMoving(now: number): boolean {
-    return now - this.progressAt < this.rules.stalledAfterMs;
-  }
-
-  private mayWait(job: J, now: number): boolean {
-    return this.isMoving(now) && !job.isInTheWay;
+  /** Why what overflows now does, and when it is to come again. */
+  overflowOf(reason: 'lane_full' | 'lane_slow' | 'breaker_open', now: number): Overflow {
+    const probeAt = this.breaker.refusesUntil(now);
+    if (probeAt !== null) return { reason: 'breaker_open', until: probeAt };
+    return { reason, until: now + this.rules.comeAgainMs };
   }
 
   dropLost(): void {
@@ -120,4 +205,48 @@ export class Lane<J extends LaneJob> {
     this.head = 0;
     this.queuedBytes = this.queue.reduce((sum, job) => sum + job.bytes, 0);
   }
+
+  private refusal(job: J, now: number): Overflow | null {
+    const probeAt = this.breaker.refusesUntil(now);
+    if (probeAt !== null) return { reason: 'breaker_open', until: probeAt };
+    // One probe, and nothing waits behind it.
+    if (this.isOpen && this.queued > 0) return this.overflowOf('breaker_open', now);
+    const rateMs = this.rate?.waitMs(this.queued, now) ?? 0;
+    if (rateMs > this.rules.maxWaitMs) return { reason: 'rate_limited', until: now + rateMs };
+    const { records, bytes } = this.isMoving(now) ? this.rules.moving : this.rules.stalled;
+    const waits = this.queued > 0 || this.inFlight >= this.limit.current;
+    const isFull = this.queued >= records || this.queuedBytes + job.bytes > bytes;
+    return waits && isFull && !this.mayWait(job, now) ? this.overflowOf('lane_full', now) : null;
+  }
+
+  private shift(): J | undefined {
+    const job = this.queue[this.head];
+    if (job === undefined) return undefined;
+    this.head++;
+    this.queuedBytes -= job.bytes;
+    if (this.head === this.queue.length || this.head >= 256) {
+      this.queue = this.queue.slice(this.head);
+      this.head = 0;
+    }
+    return job;
+  }
+
+  private takeAll(): J[] {
+    const all = this.queue.slice(this.head);
+    this.queue = [];
+    this.head = 0;
+    this.queuedBytes = 0;
+    return all;
+  }
+
+  private isMoving(now: number): boolean {
+    return now - this.progressAt < this.rules.stalledAfterMs;
+  }
+
+  private mayWait(job: J, now: number): boolean {
+    return this.isMoving(now) && !job.isInTheWay;
+  }
 }
+
+/** How an endpoint has been doing is remembered this long after its last request. */
+const REMEMBERED_MS = 600_000;

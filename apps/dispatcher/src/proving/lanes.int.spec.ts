@@ -41,13 +41,53 @@ describe('the dispatcher, in one partition', () => {
     for (const event of putOff) {
       expect(event.attempt).toBe(1);
       expect(['lane_full', 'lane_slow']).toContain(event.reason);
-      expect(event.until - event.at).toBeGreaterThanOrEqual(5_000);
+      expect(event.until).toBeGreaterThan(event.at);
     }
     expect((await stage.attemptsOf(stuck)).map((event) => event.error?.class)).toEqual([
       'timeout',
       'timeout',
     ]);
     await actor.log.whenCommitted(stuck.map(({ position }) => position));
+  });
+
+  it('stops calling an endpoint that is down, and says when it will be probed', async () => {
+    actor = await stage.start({ lane: 2 });
+    receiver.plan({ path: '/down', answers: [{ status: 500 }] });
+    const down = await stage.configureEndpoint(receiver.url('/down'));
+    const published = await stage.publishMany(40, down);
+    const events = (
+      await Promise.all(published.map(({ deliveries }) => stage.eventsOf(deliveries[0])))
+    ).flat();
+    const attempted = events.filter((event) => event.type === 'DeliveryAttempted');
+    // The tenth failure opens the breaker; the other place of the lane may have been taken by then.
+    expect([10, 11]).toContain(attempted.length);
+    const putOff = events.filter((event) => event.type === 'DeliveryDeferred');
+    expect(putOff).toHaveLength(40 - attempted.length);
+    const firstAt = Math.min(...attempted.map(({ startedAt }) => startedAt));
+    for (const event of putOff) {
+      expect(event.reason).toBe('breaker_open');
+      expect(event.until - firstAt).toBeGreaterThanOrEqual(30_000);
+    }
+    expect(receiver.at('/down')).toHaveLength(attempted.length);
+  });
+
+  it('keeps to the rate an endpoint asks for, also when the rate changes', async () => {
+    actor = await stage.start();
+    const rateLimit = { count: 3, periodSeconds: 3_600 };
+    const limited = await stage.configureEndpoint(receiver.url('/limited'), { rateLimit });
+    const published = await stage.publishMany(10, limited);
+    const events = (
+      await Promise.all(published.map(({ deliveries }) => stage.eventsOf(deliveries[0])))
+    ).flat();
+    expect(events.filter(({ type }) => type === 'DeliveryAttempted')).toHaveLength(3);
+    const putOff = events.filter((event) => event.type === 'DeliveryDeferred');
+    expect(putOff.map(({ reason }) => reason)).toEqual(Array.from({ length: 7 }, () => 'rate_limited'));
+    const free = { ...limited, version: 2, rateLimit: null };
+    await stage.configure(free);
+    const after = await stage.publishMany(5, free);
+    expect((await stage.attemptsOf(after)).map(({ outcome }) => outcome)).toEqual(
+      Array.from({ length: 5 }, () => 'succeeded'),
+    );
   });
 
   it('sends a message to all its endpoints, and is not done before the slow one is', async () => {

@@ -16,13 +16,13 @@ import { deliveryKeyOf } from '../settle/delivery-key.js';
  * message was routed: a URL or secret changed meanwhile counts. Never rejects: what goes wrong on our side is an
  * attempt that failed for an internal reason, retried like any other.
  *
- * @param onAnswered called once the receiver is done with, before the result is worked on
+ * @param onAnswered called with the outcome once the receiver is done with, before the result is worked on
  */
 export async function makeAttempt(
   client: GuardedClient,
   job: Job,
   endpoint: KnownEndpoint,
-  onAnswered: () => void,
+  onAnswered: (outcome: AttemptOutcome) => void,
 ): Promise<DeliveryAttempted> {
   const { state } = endpoint;
   const startedAt = Date.now();
@@ -38,9 +38,9 @@ export async function makeAttempt(
     const message = `${attemptErrors.internal} (${word})`;
     result = { kind: 'failed', class: 'internal', message, timings: { totalMs: Date.now() - startedAt } };
   }
-  onAnswered();
   const endedAt = Date.now();
   const outcome = outcomeOf(result, endedAt);
+  onAnswered(outcome);
   return {
     type: 'DeliveryAttempted',
     v: 1,

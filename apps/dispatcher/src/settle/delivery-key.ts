@@ -1,5 +1,6 @@
 import type { DeliveryCancelled, DeliveryDeferred, DeliveryEvent } from '@posthaste/contracts';
 import type { Job } from '../intake/job.js';
+import type { Overflow } from '../lanes/lane.js';
 
 type DeliveryKey = Pick<
   DeliveryEvent,
@@ -29,17 +30,7 @@ export function deliveryKeyOf({ delivery, message, endpoint, attempt, trigger }:
   };
 }
 
-/** How long a delivery that found no room is put off; spread, so that those of one burst do not come back as one. */
-const DEFER_MS = 5_000;
-const DEFER_SPREAD_MS = 1_000;
-
-export function deferred(
-  job: Job,
-  reason: DeliveryDeferred['reason'],
-  now: number,
-  random: number,
-): DeliveryDeferred {
-  const until = now + DEFER_MS + Math.floor(random * DEFER_SPREAD_MS);
+export function deferred(job: Job, { reason, until }: Overflow, now: number): DeliveryDeferred {
   return { type: 'DeliveryDeferred', v: 1, ...deliveryKeyOf(job), at: now, until, reason };
 }
 
