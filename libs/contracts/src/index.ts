@@ -51,7 +51,7 @@ export {
   type PageRequest,
 } from './history.js';
 export {
-  EVENT_ID_PATTERN,
+  VISIBLE_ASCII_PATTERN,
   EVENT_TYPE_PATTERN,
   IDEMPOTENCY_KEY_PATTERN,
   LABEL_PATTERN,

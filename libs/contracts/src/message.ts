@@ -35,7 +35,15 @@ export const Trigger = z.enum(['publish', 'retry', 'resend', 'recover', 'backfil
 export type Trigger = z.infer<typeof Trigger>;
 
 /** The `meta` of a record on `due`: the message it belongs to, narrowed to one route, and the attempt now owed. */
-export const DueMeta = MessageMeta.extend({ attempt: z.number().int().positive(), trigger: Trigger });
+export const DueMeta = MessageMeta.extend({
+  attempt: z.number().int().positive(),
+  trigger: Trigger,
+  /**
+   * Only with an ordering key: the message's place among the account's, and how far `deliveries` had been read when
+   * this delivery was the first of its key. What is known of earlier ones from before then is out of date.
+   */
+  ordering: z.object({ position: z.number().int(), asOf: z.number().int() }).optional(),
+});
 export type DueMeta = z.infer<typeof DueMeta>;
 
 /** A message as it lies in the log: its facts and the payload's exact bytes. */

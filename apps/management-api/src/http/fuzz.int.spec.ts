@@ -72,6 +72,7 @@ const fieldNames = [
   'payload',
   'tags',
   'event_id',
+  'ordering_key',
   'messages',
   'constructor',
 ];

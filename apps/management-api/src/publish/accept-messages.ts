@@ -79,7 +79,7 @@ function routesOf({ candidates }: Admission, { eventType, channels }: PublishReq
 function metaOf(
   { tenant, account, config, stale }: Admission,
   id: string,
-  { eventType, channels, tags, contentType }: PublishRequest,
+  { eventType, channels, tags, contentType, orderingKey }: PublishRequest,
   atMs: number,
   routes: Route[],
 ): MessageMeta {
@@ -91,6 +91,7 @@ function metaOf(
     type: eventType,
     ...(channels.length > 0 ? { channels } : {}),
     ...(tags.length > 0 ? { tags } : {}),
+    ...(orderingKey === undefined ? {} : { orderingKey }),
     contentType,
     at: atMs,
     config,

@@ -75,7 +75,8 @@ describe('the envelope', () => {
         channels: fc.oneof(fc.array(label, { maxLength: 11 }), fc.jsonValue()),
         tags: fc.oneof(fc.array(label, { maxLength: 11 }), fc.constant(null)),
         event_id: fc.oneof(fc.string(), fc.constantFrom('e'.repeat(255), 'e'.repeat(256)), fc.integer()),
-        ordering_key: fc.string(),
+        ordering_key: fc.oneof(fc.string(), fc.constantFrom('k'.repeat(255), 'k'.repeat(256)), fc.integer()),
+        unheard_of: fc.string(),
       },
       { requiredKeys: [] },
     );
@@ -92,8 +93,8 @@ describe('the envelope', () => {
     ['[]', [422, 'validation_failed', 'wrong_type']],
     ['{}', [422, 'validation_failed', '/event_type required', '/payload required']],
     [
-      '{"event_type":"a","payload":1,"ordering_key":"k"}',
-      [422, 'validation_failed', '/ordering_key unknown_field'],
+      '{"event_type":"a","payload":1,"unheard_of":"k"}',
+      [422, 'validation_failed', '/unheard_of unknown_field'],
     ],
     ['{"event_type":"a","payload":1,"a/b~":1}', [422, 'validation_failed', '/a~1b~0 unknown_field']],
     ['{"event_type":"a","payload":1,"payload":2}', [422, 'validation_failed', '/payload duplicate_field']],
@@ -112,6 +113,10 @@ describe('the envelope', () => {
     [
       '{"event_type":"a","payload":1,"event_id":"a b"}',
       [422, 'validation_failed', '/event_id invalid_format'],
+    ],
+    [
+      '{"event_type":"a","payload":1,"ordering_key":"a b"}',
+      [422, 'validation_failed', '/ordering_key invalid_format'],
     ],
     ['{"event_type":"a","payload":}', [400, 'malformed_json', 'malformed_json 28']],
     ['{"event_type":"a","payload":1', [400, 'malformed_json', 'malformed_json 29']],

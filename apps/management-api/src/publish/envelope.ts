@@ -4,9 +4,9 @@ import { jsonProblem, utf8Fault } from '../http/json-problem.js';
 import { JsonScanner, type OnElement } from '../http/json-scanner.js';
 import { fieldProblem, pointerToken } from '../http/refusals.js';
 import {
-  checkEventId,
   checkEventType,
   checkLabels,
+  checkVisibleAscii,
   payloadTooLarge,
   type PublishRequest,
   type Reading,
@@ -15,7 +15,7 @@ import {
 } from './publish-request.js';
 
 /**
- * Reads the envelope `{event_type, payload, channels?, tags?, event_id?}` and the batch `{messages: [...]}`.
+ * Reads the envelope `{event_type, payload, channels?, tags?, event_id?, ordering_key?}` and the batch `{messages: [...]}`.
  *
  * The payload is not parsed into values and written again: numbers would lose digits, repeated keys would vanish,
  * escapes would change, and a signature over the bytes with them. One walk over the body checks all of it and notes
@@ -44,6 +44,7 @@ const MESSAGE_FIELDS: Fields = new Map([
   ['channels', envelopeDepth],
   ['tags', envelopeDepth],
   ['event_id', envelopeDepth],
+  ['ordering_key', envelopeDepth],
 ]);
 const BATCH_FIELDS: Fields = new Map([['messages', envelopeDepth]]);
 
@@ -81,7 +82,18 @@ class EnvelopeReader {
       contentType: 'application/json',
       channels: checkLabels(this.parse(spans.get('channels')), `${pointer}/channels`, errors),
       tags: checkLabels(this.parse(spans.get('tags')), `${pointer}/tags`, errors),
-      eventId: checkEventId(this.parse(spans.get('event_id')), `${pointer}/event_id`, errors),
+      eventId: checkVisibleAscii(
+        this.parse(spans.get('event_id')),
+        `${pointer}/event_id`,
+        publishLimits.eventIdChars,
+        errors,
+      ),
+      orderingKey: checkVisibleAscii(
+        this.parse(spans.get('ordering_key')),
+        `${pointer}/ordering_key`,
+        publishLimits.orderingKeyChars,
+        errors,
+      ),
     };
   }
 

@@ -82,9 +82,9 @@ export function requestFingerprint(
 
 /** Of one message, however the request around it was written. */
 export function messageFingerprint(account: string, request: PublishRequest): Buffer {
-  const { eventType, contentType, channels, tags, payload } = request;
+  const { eventType, contentType, channels, tags, orderingKey, payload } = request;
   return createHash('sha256')
-    .update(JSON.stringify([account, eventType, contentType, channels, tags]))
+    .update(JSON.stringify([account, eventType, contentType, channels, tags, orderingKey]))
     .update(payload)
     .digest();
 }

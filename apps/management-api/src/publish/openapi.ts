@@ -76,6 +76,7 @@ function rawFormParameters(): JsonObject[] {
     channels: lists,
     tags: lists,
     eventId: 'As `event_id`.',
+    orderingKey: 'As `ordering_key`.',
   };
   return Object.entries(rawFormHeaders).map(([field, name]) => ({
     name,

@@ -1,5 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { EVENT_TYPE_PATTERN, EVENT_ID_PATTERN, LABEL_PATTERN, publishLimits } from '@posthaste/contracts';
+import {
+  EVENT_TYPE_PATTERN,
+  VISIBLE_ASCII_PATTERN,
+  LABEL_PATTERN,
+  publishLimits,
+} from '@posthaste/contracts';
 import { type FieldError, Problem } from '@posthaste/runtime';
 import { fieldProblem, unsupportedMediaType } from '../http/refusals.js';
 
@@ -12,6 +17,7 @@ export interface PublishRequest {
   channels: string[];
   tags: string[];
   eventId: string | undefined;
+  orderingKey: string | undefined;
 }
 
 export type Reading<T> = { ok: true; value: T } | { ok: false; problem: Problem };
@@ -25,6 +31,7 @@ export const rawFormHeaders = {
   channels: 'webhook-channels',
   tags: 'webhook-tags',
   eventId: 'webhook-event-id',
+  orderingKey: 'webhook-ordering-key',
 };
 const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(\s*;[\x20-\x7e]*)?$/;
 const MEDIA_TYPE_CHARS = 255;
@@ -45,7 +52,18 @@ export function readRawForm(headers: IncomingHttpHeaders, body: Buffer): Reading
     contentType,
     channels: checkLabels(headerList(headers[rawFormHeaders.channels]), rawFormHeaders.channels, errors),
     tags: checkLabels(headerList(headers[rawFormHeaders.tags]), rawFormHeaders.tags, errors),
-    eventId: checkEventId(headers[rawFormHeaders.eventId], rawFormHeaders.eventId, errors),
+    eventId: checkVisibleAscii(
+      headers[rawFormHeaders.eventId],
+      rawFormHeaders.eventId,
+      publishLimits.eventIdChars,
+      errors,
+    ),
+    orderingKey: checkVisibleAscii(
+      headers[rawFormHeaders.orderingKey],
+      rawFormHeaders.orderingKey,
+      publishLimits.orderingKeyChars,
+      errors,
+    ),
   };
   // Far more likely a forgotten body than a wish to send nothing.
   if (body.length === 0)
@@ -106,12 +124,17 @@ export function checkLabels(value: unknown, pointer: string, errors: FieldError[
   return value as string[];
 }
 
-export function checkEventId(value: unknown, pointer: string, errors: FieldError[]): string | undefined {
+/** An event id or an ordering key. */
+export function checkVisibleAscii(
+  value: unknown,
+  pointer: string,
+  maxChars: number,
+  errors: FieldError[],
+): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== 'string') errors.push(wrongType(pointer, 'a string'));
-  else if (value.length > publishLimits.eventIdChars)
-    errors.push(tooLong(pointer, publishLimits.eventIdChars));
-  else if (!EVENT_ID_PATTERN.test(value)) {
+  else if (value.length > maxChars) errors.push(tooLong(pointer, maxChars));
+  else if (!VISIBLE_ASCII_PATTERN.test(value)) {
     errors.push({ pointer, code: 'invalid_format', message: 'must be one or more visible ASCII characters' });
   } else return value;
   return undefined;

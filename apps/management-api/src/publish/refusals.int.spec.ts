@@ -22,9 +22,9 @@ describe('a refused message', () => {
   it.each<[string, string, Record<string, string>, unknown[]]>([
     [
       'unknown field',
-      message({ ordering_key: 'k' }),
+      message({ unheard_of: 'k' }),
       {},
-      [422, 'validation_failed', '/ordering_key unknown_field'],
+      [422, 'validation_failed', '/unheard_of unknown_field'],
     ],
     [
       'duplicate field',

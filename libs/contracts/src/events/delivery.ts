@@ -20,7 +20,14 @@ const deliveryKey = {
   attempt: z.number().int().positive(),
   trigger: Trigger,
   /** Only of an endpoint that orders by key: the message's key, and its place among the account's messages. */
-  ordering: z.object({ key: z.string(), position: z.number().int() }).optional(),
+  ordering: z
+    .object({
+      key: z.string(),
+      position: z.number().int(),
+      /** It is exhausted, and those behind it wait for a person. */
+      blocks: z.literal(true).optional(),
+    })
+    .optional(),
 };
 
 /** The closed set of reasons an attempt failed; each has its sentence in `attemptErrors`. */
@@ -82,6 +89,8 @@ export const CancelReason = z.enum([
   'endpoint_gone',
   /** The receiver asked with `webhook-delivery: abort-message`. */
   'receiver_aborted',
+  /** Somebody asked for it. */
+  'requested',
 ]);
 export type CancelReason = z.infer<typeof CancelReason>;
 

@@ -14,6 +14,7 @@ export const publishLimits = {
   labels: 10,
   labelChars: 128,
   eventIdChars: 255,
+  orderingKeyChars: 255,
   idempotencyKeyChars: 255,
   batchMessages: 100,
   /** How deep our own envelope may nest, and how deep a payload. */
@@ -24,8 +25,8 @@ export const publishLimits = {
 export const EVENT_TYPE_PATTERN = /^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$/;
 /** A channel or tag: any text without control characters, and without commas, which part the lists of the raw form. */
 export const LABEL_PATTERN = /^[^\p{Cc}\p{Cs},]+$/u;
-/** An event id is compared byte by byte: visible ASCII. */
-export const EVENT_ID_PATTERN = /^[\x21-\x7e]+$/;
+/** An event id and an ordering key are compared byte by byte: visible ASCII. */
+export const VISIBLE_ASCII_PATTERN = /^[\x21-\x7e]+$/;
 /** An Idempotency-Key may hold spaces inside; a header cannot carry them at its ends. */
 export const IDEMPOTENCY_KEY_PATTERN = /^[\x20-\x7e]+$/;
 
@@ -51,9 +52,19 @@ export const PublishMessage = z
       .max(publishLimits.labels)
       .optional()
       .meta({ description: 'For finding the message again. They route nothing.' }),
-    event_id: z.string().min(1).max(publishLimits.eventIdChars).regex(EVENT_ID_PATTERN).optional().meta({
+    event_id: z.string().min(1).max(publishLimits.eventIdChars).regex(VISIBLE_ASCII_PATTERN).optional().meta({
       description: "The caller's own id of what happened: publishing it again answers 200 and sends nothing.",
     }),
+    ordering_key: z
+      .string()
+      .min(1)
+      .max(publishLimits.orderingKeyChars)
+      .regex(VISIBLE_ASCII_PATTERN)
+      .optional()
+      .meta({
+        description:
+          'Endpoints with `ordering: "by_key"` get the messages of one key one after the other, in order of acceptance.',
+      }),
   })
   .meta({ id: 'PublishMessage' });
 export type PublishMessage = z.infer<typeof PublishMessage>;
