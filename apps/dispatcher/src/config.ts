@@ -6,6 +6,12 @@ export const DispatcherConfig = z.object({
   ...commonConfig,
   POSTHASTE_KEKS: keks(),
   POSTHASTE_EGRESS_ALLOW: egressAllow(),
+  SCHEDULE_GRPC: z
+    .string()
+    .default('localhost:50052')
+    .describe(
+      'host:port of the gRPC interface of retry-scheduler; asked only about endpoints that order by key',
+    ),
   DISPATCHER_LANE_IN_FLIGHT: z.coerce
     .number()
     .int()

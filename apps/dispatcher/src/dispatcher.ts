@@ -7,6 +7,7 @@ import type { DispatcherConfig } from './config.js';
 import { ConfigCache } from './config-cache/config-cache.js';
 import { Intake } from './intake/intake.js';
 import { DispatcherMetrics } from './metrics.js';
+import { owedKeys } from './ordering/owed-keys.js';
 import { Pipeline } from './pipeline.js';
 import { Settlement } from './settle/settlement.js';
 
@@ -29,6 +30,7 @@ export interface DispatcherParts {
     | 'DISPATCHER_IN_FLIGHT'
     | 'DISPATCHER_DRAIN_SECONDS'
     | 'DISPATCHER_LOG_ATTEMPTS'
+    | 'SCHEDULE_GRPC'
   >;
   log: EventLog;
   logger: Logger;
@@ -64,6 +66,7 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningSe
     policy: parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW),
     maxConnectionsPerOrigin: originInFlight,
   });
+  const owed = owedKeys(config.SCHEDULE_GRPC, log);
   const pipeline = new Pipeline({
     configCache,
     client,
@@ -72,6 +75,9 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningSe
     originInFlight,
     inFlight: config.DISPATCHER_IN_FLIGHT,
     tracing: telemetry.tracing,
+    owedKeys: owed.ofPartition,
+    onOrderUnknown: (partition, error) =>
+      logger.warn({ err: error, partition }, 'ordering.owed_keys_unknown'),
     onSettled: (event) => {
       metrics.settled(event);
       logEvent(logger, event, config.DISPATCHER_LOG_ATTEMPTS === 'on');
@@ -86,7 +92,7 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningSe
     // Kafka moves partitions at once and then takes no commit of theirs: waiting would only hold up everybody.
     handOverMs: config.POSTHASTE_LOG === 'kafka' ? 0 : HAND_OVER_MS,
     onJobs: (jobs) => pipeline.admit(jobs),
-    onLost: () => pipeline.lanes.dropLost(Date.now()),
+    onLost: (partitions) => pipeline.lose(partitions),
     onUnreadable: (record, error) => {
       metrics.putAside();
       logger.error({ ...record, err: error }, 'intake.record_unreadable');
@@ -109,6 +115,7 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningSe
       settlement.close();
       await intake.stop();
       client.close();
+      await owed.close();
       await configCache.close();
     },
   };

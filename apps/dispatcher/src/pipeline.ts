@@ -10,6 +10,7 @@ import { laneRules, type LaneVerdict, type Overflow } from './lanes/lane.js';
 import { Lanes } from './lanes/lanes.js';
 import { makeAttempt } from './send/attempt.js';
 import { cancelled, deferred } from './settle/delivery-key.js';
+import { Ordering, type OrderingOptions } from './ordering/ordering.js';
 import type { Settlement } from './settle/settlement.js';
 
 /**
@@ -31,7 +32,9 @@ export interface PipelineOptions {
   originInFlight: number;
   inFlight: number;
   tracing: boolean;
+  owedKeys: OrderingOptions<Job>['owedKeys'];
   onSettled(event: DeliveryEvent): void;
+  onOrderUnknown: OrderingOptions<Job>['onUnknown'];
   onRepeat(): void;
   onSecretsUnreadable(endpoint: string, error: unknown): void;
 }
@@ -43,6 +46,7 @@ const ACCOUNT_SHARE = 0.25;
 
 export class Pipeline {
   readonly lanes: Lanes<Job>;
+  private readonly ordering: Ordering<Job>;
   private readonly recent = new RecentAttempts(Date.now());
   /** Attempts being made, with repeats of them that end when they do. */
   private readonly underWay = new Map<string, Job[]>();
@@ -60,6 +64,12 @@ export class Pipeline {
       start: (job) => this.start(job),
       overflow: (job, overflow) => void this.defer(job, overflow),
     });
+    this.ordering = new Ordering({
+      owedKeys: options.owedKeys,
+      go: (job) => this.enterLane(job),
+      away: (job) => void this.defer(job, { reason: 'behind_key', until: Date.now() + COME_AGAIN_MS }),
+      onUnknown: options.onOrderUnknown,
+    });
     this.sweeping = setInterval(() => this.lanes.sweep(Date.now()), SWEEP_EVERY_MS);
   }
 
@@ -76,6 +86,7 @@ export class Pipeline {
   async drain(timeoutMs: number): Promise<boolean> {
     this.isStopping = true;
     clearInterval(this.sweeping);
+    this.ordering.close();
     return this.lanes.drain(timeoutMs);
   }
 
@@ -88,9 +99,28 @@ export class Pipeline {
 
   /** Not into the lane of an endpoint that is gone: the lane may be waiting for its receiver. */
   private enter(job: Job, known: KnownEndpoint, now: number): void {
-    const { goneBecause } = known;
-    if (goneBecause === null) this.lanes.enter(job, known.lane, now);
-    else void this.putAway(job, cancelled(job, goneBecause, now));
+    const { goneBecause, state } = known;
+    if (goneBecause !== null) {
+      void this.putAway(job, cancelled(job, goneBecause, now));
+      return;
+    }
+    job.isOrdered = state.ordering === 'by_key' && job.orderingKey !== '' && job.position >= 0;
+    if (job.isOrdered) this.ordering.enter(job);
+    else this.lanes.enter(job, known.lane, now);
+  }
+
+  /** A job whose turn it is among those of its key. */
+  private enterLane(job: Job): void {
+    const now = Date.now();
+    const known = this.options.configCache.find(job.endpoint, job.route.version);
+    if (known) this.lanes.enter(job, known.lane, now);
+    else void this.defer(job, configUnavailable(now));
+  }
+
+  /** Partitions are another process's now: nothing that waits of theirs is ours to start. */
+  lose(partitions: number[]): void {
+    this.ordering.lose(partitions);
+    this.lanes.dropLost(Date.now());
   }
 
   private start(job: Job): void {
@@ -101,6 +131,8 @@ export class Pipeline {
       this.options.onRepeat();
       if (repeats) repeats.push(job);
       else job.finish();
+      // How that attempt ended is not known here any more; if nothing is owed, the scheduler will say so.
+      if (job.isOrdered) this.ordering.ended(job, true, job.asOf ?? 0);
       const now = Date.now();
       this.lanes.answered(job, 'none', now);
       this.lanes.recorded(job, now);
@@ -123,16 +155,16 @@ export class Pipeline {
     const goneBecause = endpoint?.goneBecause;
     if (endpoint && goneBecause) {
       this.lanes.answered(job, 'none', Date.now());
-      return this.settle(cancelled(job, goneBecause, Date.now()), job.trace);
+      return this.settle(job, cancelled(job, goneBecause, Date.now()), job.trace);
     }
     if (!endpoint || !this.canSign(endpoint)) {
       const now = Date.now();
       this.lanes.answered(job, 'none', now);
-      return this.settle(deferred(job, configUnavailable(now), now), job.trace);
+      return this.settle(job, deferred(job, configUnavailable(now), now), job.trace);
     }
     const isSettled = this.options.tracing
       ? await this.attemptTraced(job, endpoint, answered)
-      : await this.settle(await makeAttempt(this.options.client, job, endpoint, answered), job.trace);
+      : await this.settle(job, await makeAttempt(this.options.client, job, endpoint, answered), job.trace);
     if (isSettled) this.recent.add(job.delivery, job.attempt, Date.now());
     return isSettled;
   }
@@ -156,15 +188,24 @@ export class Pipeline {
     span.setAttribute('posthaste.outcome', event.error?.class ?? 'succeeded');
     if (event.response) span.setAttribute('http.response.status_code', event.response.status);
     span.end();
-    const isSettled = await this.settle(event, trace);
+    const isSettled = await this.settle(job, event, trace);
     dispatch.end();
     return isSettled;
   }
 
-  private async settle(event: DeliveryEvent, trace: string | undefined): Promise<boolean> {
-    const isInLog = await this.options.settlement.append(event, trace);
-    if (isInLog) this.options.onSettled(event);
-    return isInLog;
+  private async settle(job: Job, event: DeliveryEvent, trace: string | undefined): Promise<boolean> {
+    const blocks = job.isOrdered && this.blocksItsKey(event);
+    if (blocks && event.ordering) event.ordering.blocks = true;
+    const offset = await this.options.settlement.append(event, trace);
+    if (offset === null) return false;
+    this.options.onSettled(event);
+    if (job.isOrdered) this.ordering.ended(job, blocks || isOwedAfter(event), offset);
+    return true;
+  }
+
+  private blocksItsKey(event: DeliveryEvent): boolean {
+    if (event.type !== 'DeliveryAttempted' || event.decision.kind !== 'exhausted') return false;
+    return this.options.configCache.find(event.endpoint, 0)?.state.onExhausted === 'block';
   }
 
   private async defer(job: Job, overflow: Overflow): Promise<void> {
@@ -174,7 +215,7 @@ export class Pipeline {
   /** Ends a job that is not sent by this process, or not now. */
   private async putAway(job: Job, event: DeliveryEvent): Promise<void> {
     job.begin();
-    if (await this.settle(event, job.trace)) job.finish();
+    if (await this.settle(job, event, job.trace)) job.finish();
   }
 
   private canSign(endpoint: KnownEndpoint): boolean {
@@ -189,6 +230,8 @@ export class Pipeline {
   }
 }
 
+/** What waits for one before it comes when that is settled; this is only the earliest it may be. */
+const COME_AGAIN_MS = 1_000;
 /** How long a delivery whose endpoint is not known is put off; spread, so that those of one burst do not come back as one. */
 const DEFER_MS = 5_000;
 const DEFER_SPREAD_MS = 1_000;
@@ -196,6 +239,14 @@ const DEFER_SPREAD_MS = 1_000;
 function configUnavailable(now: number): Overflow {
   const until = now + DEFER_MS + Math.floor(Math.random() * DEFER_SPREAD_MS);
   return { reason: 'config_unavailable', until };
+}
+
+/** Whether the delivery has another attempt to come. */
+function isOwedAfter(event: DeliveryEvent): boolean {
+  return (
+    event.type === 'DeliveryDeferred' ||
+    (event.type === 'DeliveryAttempted' && event.decision.kind === 'retry')
+  );
 }
 
 /** What failed on our own side says nothing about the receiver. */

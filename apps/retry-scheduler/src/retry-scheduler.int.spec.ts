@@ -12,8 +12,8 @@ import {
   type DueDeliveryPayload,
   HISTORY_PACKAGE,
   HISTORY_SERVICE,
-  historyLoader,
-  historyProtoPath,
+  grpcLoader,
+  protoPath,
   topics,
 } from '@posthaste/contracts';
 import { type EventLog, MemoryBroker, MemoryEventLog, openEventLog } from '@posthaste/event-log';
@@ -50,7 +50,7 @@ afterAll(async () => {
 
 /** The part of audit-log's gRPC interface that the scheduler asks, answering from `known`. */
 async function serveHistory(): Promise<string> {
-  const loaded = loadPackageDefinition(loadSync(historyProtoPath(), historyLoader));
+  const loaded = loadPackageDefinition(loadSync(protoPath('history'), grpcLoader));
   const ofPackage = HISTORY_PACKAGE.split('.').reduce<unknown>(
     (level, name) => (level as Record<string, unknown>)[name],
     loaded,

@@ -1,40 +1,28 @@
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import type { Observable } from 'rxjs';
+import { clientChannel, grpcLoader, protoPath } from './grpc.js';
 
-/**
- * The TypeScript face of `proto/history.proto`, as proto-loader gives it with `historyLoader`: snake_case fields,
- * int64 as number (milliseconds and versions stay far below 2^53), absent optionals undefined.
- */
+/** The TypeScript face of `proto/history.proto`. */
 export const HISTORY_PACKAGE = 'posthaste.history.v1';
 export const HISTORY_SERVICE = 'History';
-export const historyLoader = { keepCase: true, longs: Number, defaults: false, arrays: true } as const;
 
 /** Both sides must allow it: 100 due deliveries of 256 KB are far above gRPC's 4 MB. */
 const HISTORY_MESSAGE_BYTES = 64 * 1024 * 1024;
-
-/** Where the .proto lies: beside a bundle, or in the source tree. */
-export function historyProtoPath(): string {
-  const bundled = path.join(import.meta.dirname, 'proto/history.proto');
-  return existsSync(bundled) ? bundled : path.join(import.meta.dirname, '../proto/history.proto');
-}
 
 /** How Nest's gRPC transport speaks the interface; `url` is host:port. */
 export function historyTransport(url: string) {
   return {
     package: HISTORY_PACKAGE,
-    protoPath: historyProtoPath(),
-    loader: historyLoader,
+    protoPath: protoPath('history'),
+    loader: grpcLoader,
     url,
     maxSendMessageLength: HISTORY_MESSAGE_BYTES,
     maxReceiveMessageLength: HISTORY_MESSAGE_BYTES,
   };
 }
 
-/** The same for a caller. gRPC's default backs off to two minutes: history would stay away that long after it is back. */
+/** The same for a caller. */
 export function historyClientTransport(url: string) {
-  const channelOptions = { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1_000 };
-  return { ...historyTransport(url), channelOptions };
+  return { ...historyTransport(url), channelOptions: clientChannel };
 }
 
 export interface PageRequest {

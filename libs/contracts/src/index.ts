@@ -36,8 +36,6 @@ export {
   HISTORY_PACKAGE,
   HISTORY_SERVICE,
   historyClientTransport,
-  historyLoader,
-  historyProtoPath,
   historyTransport,
   type DueDeliveryPayload,
   type GetById,
@@ -50,6 +48,16 @@ export {
   type ListMessagesRequest,
   type PageRequest,
 } from './history.js';
+export { clientChannel, grpcLoader, protoPath } from './grpc.js';
+export {
+  SCHEDULE_SERVICE,
+  scheduleClientTransport,
+  scheduleTransport,
+  type OwedKey,
+  type OwedKeysReply,
+  type OwedKeysRequest,
+  type ScheduleClient,
+} from './schedule.js';
 export {
   VISIBLE_ASCII_PATTERN,
   EVENT_TYPE_PATTERN,

@@ -29,7 +29,7 @@ export interface IntakeOptions {
   handOverMs: number;
   onJobs(jobs: Job[]): void;
   /** Partitions were lost: whatever waits and came from them is to be forgotten. */
-  onLost(): void;
+  onLost(partitions: number[]): void;
   onUnreadable(record: PartitionRef & { offset: number }, error: unknown): void;
   onCommitFailed(error: unknown): void;
   onFatal(error: Error): void;
@@ -151,7 +151,7 @@ export class Intake {
     // Stopping has waited already.
     const waitMs = this.isStopping ? 0 : this.options.handOverMs;
     const quiet = Promise.all(leaving.map((partition) => partition.leave(waitMs)));
-    this.options.onLost();
+    this.options.onLost(leaving.map(({ partition }) => partition));
     if (waitMs > 0) await quiet;
     for (const partition of leaving) partition.lose();
     this.relax();

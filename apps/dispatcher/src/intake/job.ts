@@ -7,11 +7,14 @@ import {
   type Trigger,
 } from '@posthaste/contracts';
 import type { LaneJob } from '../lanes/lane.js';
+import type { OrderingJob } from '../ordering/ordering.js';
 import type { TakenRecord } from './owned-partition.js';
 
 /** One attempt owed: a route of a record, on its way through the process. */
-export class Job implements LaneJob {
+export class Job implements LaneJob, OrderingJob {
   readonly delivery: string;
+  /** Its endpoint orders by key, and its message has one. */
+  isOrdered = false;
   enteredAt = 0;
   startedAt = 0;
   origin = '';
@@ -23,6 +26,9 @@ export class Job implements LaneJob {
     readonly attempt: number,
     readonly trigger: Trigger,
     readonly trace: string | undefined,
+    /** Its message's place among the account's; -1: not known. */
+    readonly position: number,
+    readonly asOf: number | undefined,
     private readonly record: TakenRecord,
   ) {
     this.delivery = deliveryId(message.id, route.endpoint);
@@ -34,6 +40,14 @@ export class Job implements LaneJob {
 
   get account(): string {
     return this.message.account;
+  }
+
+  get orderingKey(): string {
+    return this.message.orderingKey ?? '';
+  }
+
+  get partition(): number {
+    return this.record.partitionNumber;
   }
 
   get bytes(): number {
@@ -65,7 +79,12 @@ export function jobsOf(
   trace: string | undefined,
   record: TakenRecord,
 ): Job[] {
-  const attempt = 'attempt' in meta ? meta.attempt : 1;
-  const trigger = 'trigger' in meta ? meta.trigger : 'publish';
-  return meta.routes.map((route) => new Job(meta, payload, route, attempt, trigger, trace, record));
+  const isDue = 'attempt' in meta;
+  const attempt = isDue ? meta.attempt : 1;
+  const trigger = isDue ? meta.trigger : 'publish';
+  const position = isDue ? (meta.ordering?.position ?? -1) : record.offset;
+  const asOf = isDue ? meta.ordering?.asOf : undefined;
+  return meta.routes.map(
+    (route) => new Job(meta, payload, route, attempt, trigger, trace, position, asOf, record),
+  );
 }

@@ -147,7 +147,7 @@ export class OwnedPartition implements PartitionRef {
 export class TakenRecord {
   constructor(
     private readonly partition: OwnedPartition,
-    private readonly offset: number,
+    readonly offset: number,
     private readonly bytes: number,
     private routesLeft: number,
   ) {
@@ -157,6 +157,10 @@ export class TakenRecord {
   /** What of it is not started is not ours to start. */
   get isLost(): boolean {
     return this.partition.isLeaving;
+  }
+
+  get partitionNumber(): number {
+    return this.partition.partition;
   }
 
   get isPartitionShared(): boolean {

@@ -13,10 +13,12 @@ type DeliveryKey = Pick<
   | 'acceptedAt'
   | 'attempt'
   | 'trigger'
+  | 'ordering'
 >;
 
 /** What every event of a delivery begins with. */
-export function deliveryKeyOf({ delivery, message, endpoint, attempt, trigger }: Job): DeliveryKey {
+export function deliveryKeyOf(job: Job): DeliveryKey {
+  const { delivery, message, endpoint, attempt, trigger } = job;
   return {
     delivery,
     message: message.id,
@@ -27,6 +29,7 @@ export function deliveryKeyOf({ delivery, message, endpoint, attempt, trigger }:
     acceptedAt: message.at,
     attempt,
     trigger,
+    ...(job.isOrdered ? { ordering: { key: job.orderingKey, position: job.position } } : {}),
   };
 }
 

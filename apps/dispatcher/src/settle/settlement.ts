@@ -18,16 +18,16 @@ export class Settlement {
     private readonly onRetry: (error: unknown) => void,
   ) {}
 
-  /** False: the process is ending and the event is not known to be in the log. */
-  async append(event: DeliveryEvent, trace: string | undefined): Promise<boolean> {
+  /** The event's offset. Null: the process is ending and the event is not known to be in the log. */
+  async append(event: DeliveryEvent, trace: string | undefined): Promise<number | null> {
     const record = { topic: topics.deliveries, ...topics.deliveries.encode(event), trace };
     for (let waitMs = RETRY_MIN_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
       try {
-        await this.producer.append([record]);
-        return true;
+        const [position] = await this.producer.append([record]);
+        return position?.offset ?? null;
       } catch (error) {
         this.onRetry(error);
-        if (this.isClosed || (error instanceof EventLogError && !error.retryable)) return false;
+        if (this.isClosed || (error instanceof EventLogError && !error.retryable)) return null;
       }
       await new Promise((resolve) => setTimeout(resolve, waitMs));
     }

@@ -1,7 +1,7 @@
 import { type sendUnaryData, Server, ServerCredentials, type ServerUnaryCall, status } from '@grpc/grpc-js';
 import { loadPackageDefinition, type ServiceClientConstructor } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { HISTORY_PACKAGE, HISTORY_SERVICE, historyLoader, historyProtoPath } from '@posthaste/contracts';
+import { HISTORY_PACKAGE, HISTORY_SERVICE, grpcLoader, protoPath } from '@posthaste/contracts';
 
 type Reply = (request: Record<string, unknown>) => object;
 
@@ -56,7 +56,7 @@ export class ScriptedHistory {
 }
 
 function historyService(): ServiceClientConstructor {
-  const definition = loadPackageDefinition(loadSync(historyProtoPath(), historyLoader));
+  const definition = loadPackageDefinition(loadSync(protoPath('history'), grpcLoader));
   const found = `${HISTORY_PACKAGE}.${HISTORY_SERVICE}`
     .split('.')
     .reduce<unknown>((at, name) => (at as Record<string, unknown>)[name], definition);
