@@ -65,6 +65,9 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: Accounts, useValue: accountsOf },
     { provide: Endpoints, useValue: endpointsOf },
     { provide: EventTypes, useValue: new EventTypes(database, changes, cursors) },
-    { provide: History, useValue: new History(surroundings.history, accountsOf, endpointsOf, cursors) },
+    {
+      provide: History,
+      useValue: new History(surroundings.history, accountsOf, endpointsOf, cursors, changes),
+    },
   ];
 }

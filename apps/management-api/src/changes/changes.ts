@@ -1,4 +1,4 @@
-import { type AuditEntry, type ConfigState, newId, topics } from '@posthaste/contracts';
+import { type AuditEntry, type ConfigState, newId, type Topic, topics } from '@posthaste/contracts';
 import { Problem } from '@posthaste/runtime';
 import type { DataSource, EntityManager, EntityTarget } from 'typeorm';
 import type { Author } from '../access/principal.js';
@@ -125,7 +125,13 @@ export class Draft {
       ],
     );
     const published = kind.published(row);
-    if (published) this.send({ topic: topics.config.name, ...encoded(topics.config.encode(published)) });
+    if (published) this.tell(topics.config, published);
+  }
+
+  /** Appends an item to a topic, in order, once the change is committed. */
+  tell<T>(topic: Topic<T>, item: T): void {
+    const { key, value } = topic.encode(item);
+    this.outbox.push({ topic: topic.name, key, value: value.toString() });
   }
 
   /** Records who did what, without a new version: for a secret that was read. Answers the entry's id. */
@@ -150,7 +156,7 @@ export class Draft {
       'insert into config.audit_entry (id, tenant, entry, at) values ($1, $2, $3, $4)',
       [entry.id, tenant, JSON.stringify(entry), this.at],
     );
-    this.send({ topic: topics.audit.name, ...encoded(topics.audit.encode(entry)) });
+    this.tell(topics.audit, entry);
     return entry.id;
   }
 
@@ -171,10 +177,6 @@ export class Draft {
     await this.manager.query(`select pg_notify('config_outbox', '')`);
   }
 
-  private send(row: OutboxRow): void {
-    this.outbox.push(row);
-  }
-
   private async update<E extends Versioned>(kind: EntityKind<E>, row: E): Promise<void> {
     const { affected } = await this.manager.update(
       kind.target,
@@ -184,8 +186,4 @@ export class Draft {
     // The row lock makes this impossible, unless a caller forgot to take it.
     if (affected !== 1) throw new Problem('precondition_failed', 'It was changed at the same moment.');
   }
-}
-
-function encoded({ key, value }: { key: string; value: Buffer }): { key: string; value: string } {
-  return { key, value: value.toString() };
 }

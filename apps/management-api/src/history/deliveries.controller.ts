@@ -1,6 +1,6 @@
-import { Controller, Get, Inject, Param, Query } from '@nestjs/common';
+import { Controller, Get, Inject, Param, Post, Query } from '@nestjs/common';
 import { AttemptList, DeliveriesQuery, Delivery, DeliveryList, PageQuery } from '@posthaste/contracts';
-import { type Reach, Within } from '../access/principal.js';
+import { type Author, By, type Reach, Within } from '../access/principal.js';
 import { Operation, type OperationDoc } from '../http/operation.js';
 import { History } from './history.js';
 
@@ -34,6 +34,22 @@ export class DeliveriesController {
   @Operation({ ...common, id: 'getDelivery', summary: 'Read a delivery', answers: Delivery })
   async get(@Within() reach: Reach, @Param('id') id: string) {
     return this.history.getDelivery(reach, id);
+  }
+
+  @Post('deliveries/:id/cancel')
+  @Operation({
+    ...common,
+    id: 'cancelDelivery',
+    summary: 'Send nothing more for a delivery',
+    description:
+      'Answers with the delivery as it was; it is `cancelled` a moment later. What is on its way may still arrive. ' +
+      'An exhausted delivery keeps its status, and no longer blocks those behind it in its ordering key.',
+    status: 202,
+    answers: Delivery,
+    problems: [409, 503],
+  })
+  async cancel(@By() author: Author, @Within() reach: Reach, @Param('id') id: string) {
+    return this.history.cancel(author, reach, id);
   }
 
   @Get('deliveries/:id/attempts')

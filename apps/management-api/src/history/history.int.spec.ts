@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { type HistoryDelivery, type HistoryMessage, newId } from '@posthaste/contracts';
+import {
+  type DeliveryEvent,
+  type HistoryDelivery,
+  type HistoryMessage,
+  newId,
+  topics,
+} from '@posthaste/contracts';
 import type { RestClient, TenantClient } from '@posthaste/test-kit';
 import { waitFor } from '@posthaste/test-kit';
 import { refusalOf } from '../proving/refusal-of.js';
@@ -123,6 +129,42 @@ describe('a read', () => {
     expect(headers.get('x-content-type-options')).toBe('nosniff');
     history.replies['GetPayload'] = () => ({});
     expect((await tenant.rest.get(`/v1/messages/${row.id}/payload`)).status).toBe(404);
+  });
+});
+
+describe('a cancellation', () => {
+  it('is an event in the log and an audit entry, once its delivery may be cancelled', async () => {
+    const row = { ...deliveryRow(), status: 'retrying', attempts: 3 };
+    history.replies['GetDelivery'] = () => ({ delivery: row });
+    const { status, json } = await tenant.rest.post(`/v1/deliveries/${row.id}/cancel`);
+    expect([status, json]).toMatchObject([202, { id: row.id, status: 'retrying' }]);
+    const told: DeliveryEvent[] = [];
+    const following = await bed.log.reader.follow(topics.deliveries, (record) => {
+      told.push(topics.deliveries.decode(record));
+    });
+    await waitFor(() => told.length > 0);
+    await following.close();
+    expect(told).toMatchObject([
+      { type: 'DeliveryCancelled', delivery: row.id, account, endpoint, attempt: 4, reason: 'requested' },
+    ]);
+    const { rows } = await bed.database.query<{ entry: unknown }>(
+      `select entry from config.audit_entry where entry->>'action' = 'delivery.cancelled'`,
+    );
+    expect(rows).toMatchObject([{ entry: { entity: { kind: 'delivery', id: row.id } } }]);
+  });
+
+  it.each(['delivered', 'cancelled'])('of a delivery that is %s is refused', async (status) => {
+    const row = { ...deliveryRow(), status };
+    history.replies['GetDelivery'] = () => ({ delivery: row });
+    const answer = await tenant.rest.post(`/v1/deliveries/${row.id}/cancel`);
+    expect(refusalOf(answer)).toEqual([409, 'conflict', ':id settled']);
+  });
+
+  it("of another account's delivery is refused as if it were not there", async () => {
+    const row = deliveryRow();
+    history.replies['GetDelivery'] = () => ({ delivery: row });
+    const answer = await accountClient.post(`/v1/deliveries/${row.id}/cancel`);
+    expect(refusalOf(answer)).toEqual([404, 'not_found', ':id absent']);
   });
 });
 

@@ -11,11 +11,13 @@ import {
   type PageQuery,
   type PageRequest,
 } from '@posthaste/contracts';
-import type { Reach } from '../access/principal.js';
+import type { Author, Reach } from '../access/principal.js';
 import type { Accounts } from '../accounts/accounts.js';
+import type { Changes } from '../changes/changes.js';
 import { type Cursors, type ListOf, type Page, pageOf, type SortKey } from '../http/cursors.js';
 import type { Endpoints } from '../endpoints/endpoints.js';
 import { absent, fieldProblem } from '../http/refusals.js';
+import { cancelDelivery } from './cancel-delivery.js';
 import type { HistoryReader } from './history-reader.js';
 import { attemptView, deliveryView, messageView } from './views.js';
 
@@ -29,6 +31,7 @@ export class History {
     private readonly accounts: Accounts,
     private readonly endpoints: Endpoints,
     private readonly cursors: Cursors,
+    private readonly changes: Changes,
   ) {}
 
   async listMessages(reach: Reach, accountRef: string, query: MessagesQuery): Promise<Page<Message>> {
@@ -73,6 +76,13 @@ export class History {
 
   async getDelivery(reach: Reach, id: string): Promise<Delivery> {
     return deliveryView(await this.delivery(reach, id));
+  }
+
+  /** Answers the delivery as it was: history follows a moment later. */
+  async cancel(author: Author, reach: Reach, id: string): Promise<Delivery> {
+    const row = await this.delivery(reach, id);
+    await cancelDelivery(this.changes, author, row);
+    return deliveryView(row);
   }
 
   async listAttempts(reach: Reach, id: string, { limit, cursor }: PageQuery): Promise<Page<Attempt>> {
