@@ -78,8 +78,13 @@ export function attempted(
   };
 }
 
-export function deferred(message: AcceptedMessage, attempt: number, until: number): DeliveryDeferred {
-  return { type: 'DeliveryDeferred', ...keyOf(message, attempt), at, until, reason: 'lane_full' };
+export function deferred(
+  message: AcceptedMessage,
+  attempt: number,
+  until: number,
+  reason: DeliveryDeferred['reason'] = 'lane_full',
+): DeliveryDeferred {
+  return { type: 'DeliveryDeferred', ...keyOf(message, attempt), at, until, reason };
 }
 
 export function cancelled(message: AcceptedMessage, attempt: number): DeliveryCancelled {
