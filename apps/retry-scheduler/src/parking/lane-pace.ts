@@ -20,6 +20,7 @@ import type { LaneReason } from './lane-answer.js';
  * Open -> held -> open. A held lane is handed nothing until a time:
  * - by its breaker, until it may be probed; any success of the endpoint ends it.
  * - by its rate limit, until it may send again; nothing ends it sooner.
+ * - by history, until it may know the deliveries that are next; nothing ends it sooner.
  * - by bounces, when even one delivery was too much; any finished attempt of the endpoint ends it, for it left a place.
  * What was never released from here, a fresh publish that a lane turned away, begins a hold and never prolongs one:
  * a steady stream of them would keep what is parked from ever having its turn.
@@ -36,21 +37,28 @@ export const paceLimits = {
 };
 
 interface Hold {
-  by: 'breaker' | 'rate' | 'bounces';
+  by: 'breaker' | 'rate' | 'history' | 'bounces';
   untilMs: number;
+}
+
+interface Release {
+  atMs: number;
+  /** Counts the lane's releases, from 1. */
+  turn: number;
 }
 
 export class LanePace {
   private window: number = paceLimits.first;
   /** Below it the window doubles, above it creeps. */
   private creepsFrom: number = paceLimits.most;
-  /** Released and not answered, with the time; the oldest first. */
-  private readonly outstanding = new Map<string, number>();
+  /** Released and not answered; the oldest first. */
+  private readonly outstanding = new Map<string, Release>();
   private hold: Hold | null = null;
-  /** When the window was last used to the full. */
-  private fullAtMs = -Infinity;
-  /** When it was last cut: what was released before belongs to the round that was answered by the cut. */
-  private cutAtMs = -Infinity;
+  private releases = 0;
+  /** The release that last filled the window: those up to it proved what a full window does. */
+  private filledBy = 0;
+  /** The last release before the last cut: those up to it are of the round that the cut answered. */
+  private cutAfter = 0;
 
   /** How many deliveries may be released now. */
   room(nowMs: number): number {
@@ -65,7 +73,7 @@ export class LanePace {
     const hold = this.holdAt(nowMs);
     if (hold) return hold.untilMs;
     const [oldest] = this.outstanding.values();
-    return oldest === undefined ? Infinity : oldest + paceLimits.answerWithinMs;
+    return oldest === undefined ? Infinity : oldest.atMs + paceLimits.answerWithinMs;
   }
 
   /** Nothing of the lane is on its way, and nothing holds it. */
@@ -76,8 +84,8 @@ export class LanePace {
 
   release(delivery: string, nowMs: number): void {
     this.outstanding.delete(delivery);
-    this.outstanding.set(delivery, nowMs);
-    if (this.outstanding.size >= Math.floor(this.window)) this.fullAtMs = nowMs;
+    this.outstanding.set(delivery, { atMs: nowMs, turn: ++this.releases });
+    if (this.outstanding.size >= Math.floor(this.window)) this.filledBy = this.releases;
   }
 
   /** It was not released after all: no answer will come. */
@@ -85,12 +93,16 @@ export class LanePace {
     this.outstanding.delete(delivery);
   }
 
+  pause(untilMs: number, nowMs: number): void {
+    this.holdUntil({ by: 'history', untilMs }, true, nowMs);
+  }
+
   succeeded(delivery: string): void {
-    if (this.hold?.by !== 'rate') this.hold = null;
-    const releasedAtMs = this.outstanding.get(delivery);
-    if (releasedAtMs === undefined) return;
+    if (this.hold?.by === 'breaker' || this.hold?.by === 'bounces') this.hold = null;
+    const release = this.outstanding.get(delivery);
+    if (!release) return;
     this.outstanding.delete(delivery);
-    if (this.fullAtMs < releasedAtMs) return;
+    if (release.turn > this.filledBy) return;
     const step = this.window < this.creepsFrom ? 1 : 1 / this.window;
     this.window = Math.min(this.window + step, paceLimits.most);
   }
@@ -106,16 +118,16 @@ export class LanePace {
 
   /** The lane turned it away until `untilMs`. True when it was released from here. */
   bounced(delivery: string, reason: LaneReason, untilMs: number, nowMs: number): boolean {
-    const releasedAtMs = this.outstanding.get(delivery);
-    const isOurs = releasedAtMs !== undefined;
+    const release = this.outstanding.get(delivery);
+    const isOurs = release !== undefined;
     this.outstanding.delete(delivery);
-    const wasLeast = this.window < 2;
-    if (isOurs) this.cut(releasedAtMs, nowMs);
+    const wasLeast = isOurs && release.turn > this.cutAfter && this.window < 2;
+    if (isOurs) this.cut(release);
     switch (reason) {
       case 'breaker_open':
         this.window = 1;
         this.creepsFrom = paceLimits.most;
-        this.cutAtMs = nowMs;
+        this.cutAfter = this.releases;
         this.holdUntil({ by: 'breaker', untilMs }, isOurs, nowMs);
         break;
       case 'rate_limited':
@@ -123,7 +135,7 @@ export class LanePace {
         break;
       case 'lane_full':
       case 'lane_slow':
-        if (isOurs && wasLeast) this.holdUntil({ by: 'bounces', untilMs }, isOurs, nowMs);
+        if (wasLeast) this.holdUntil({ by: 'bounces', untilMs }, isOurs, nowMs);
         break;
       default:
         unreachable(reason);
@@ -131,9 +143,9 @@ export class LanePace {
     return isOurs;
   }
 
-  private cut(releasedAtMs: number, nowMs: number): void {
-    if (releasedAtMs <= this.cutAtMs) return;
-    this.cutAtMs = nowMs;
+  private cut({ turn }: Release): void {
+    if (turn <= this.cutAfter) return;
+    this.cutAfter = this.releases;
     this.window = Math.max(1, this.window / 2);
     this.creepsFrom = this.window;
   }
@@ -149,10 +161,10 @@ export class LanePace {
   }
 
   private expire(nowMs: number): void {
-    for (const [delivery, releasedAtMs] of this.outstanding) {
-      if (nowMs - releasedAtMs < paceLimits.answerWithinMs) return;
+    for (const [delivery, release] of this.outstanding) {
+      if (nowMs - release.atMs < paceLimits.answerWithinMs) return;
       this.outstanding.delete(delivery);
-      this.cut(releasedAtMs, nowMs);
+      this.cut(release);
     }
   }
 }

@@ -117,6 +117,13 @@ export class ParkingLot {
     for (const { endpoint, delivery } of rows) this.paces.get(endpoint)?.forget(delivery);
   }
 
+  /** Nor were these, and their lanes wait: history does not know their messages yet. */
+  pause(rows: { endpoint: string; delivery: string }[], forMs: number): void {
+    const nowMs = this.now();
+    this.forget(rows);
+    for (const { endpoint } of rows) this.paceOf(endpoint).pause(nowMs + forMs, nowMs);
+  }
+
   /** How long no lane with parked deliveries has room, unless an answer comes; 0: one has now. */
   msUntilRoom(): number {
     const nowMs = this.now();

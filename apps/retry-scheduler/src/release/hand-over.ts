@@ -18,16 +18,15 @@ export interface HandedOver {
   released: string[];
   /** Not owed any more: settled, or attempted already. */
   dropped: string[];
-  /** Not in history. */
-  postponed: string[];
-  /** Of the postponed ones those that history should have had, in a form we can read, for long. */
+  /** Not in history yet. Left as they are: the caller knows when they may be asked for again. */
+  early: string[];
+  /** Not in history, or not in a form we can read, for long: they wait for a time again. */
   missing: string[];
 }
 
 /** With the largest payloads a batch is 25 MB. */
 export const BATCH_ROWS = 100;
-const UNKNOWN_POSTPONED_MS = 1_000;
-/** History is seldom a second behind. What it still lacks then may never come: asked for less often, and reported. */
+/** History is seldom a second behind. What it still lacks after a minute may never come: asked for less often, and reported. */
 const MISSING_AFTER_MS = 60_000;
 const MISSING_POSTPONED_MS = 15_000;
 const SETTLED = new Set(['delivered', 'exhausted', 'cancelled']);
@@ -51,10 +50,9 @@ export async function handOver(
   // An id begins with its message's time.
   const longAgo = lowestId('delivery', Date.now() - MISSING_AFTER_MS);
   const missing = unknown.filter((delivery) => delivery < longAgo);
-  const late = unknown.filter((delivery) => delivery >= longAgo);
-  if (late.length > 0) await postponeDue(client, late, UNKNOWN_POSTPONED_MS);
   if (missing.length > 0) await postponeDue(client, missing, MISSING_POSTPONED_MS);
-  return { released, dropped: gone, postponed: unknown, missing };
+  const early = unknown.filter((delivery) => delivery >= longAgo);
+  return { released, dropped: gone, early, missing };
 }
 
 type DueRecord = OutgoingRecord & { delivery: string };

@@ -6,6 +6,7 @@ import { BATCH_ROWS, type HandedOver, handOver, type HandOverParts } from './han
 import { claimDue } from './sql/claim-due.js';
 import { claimParked } from './sql/claim-parked.js';
 import { parkDue, parkDueOf } from './sql/park-due.js';
+import { postponeDue } from './sql/postpone-due.js';
 
 /**
  * One batch of either kind, in one transaction: claim -> ask history -> append to `due` -> delete -> commit.
@@ -26,14 +27,18 @@ export interface ReleaseOutcome {
   kind: 'timed' | 'parked';
   released: number;
   dropped: number;
+  /** Not in history. */
   postponed: number;
   /** Due, and parked for want of room. */
   parked: number;
+  /** Of the postponed ones those that history should have had, in a form we can read, for long. */
   missing: string[];
   /** True when there may be more of the kind now. */
   more: boolean;
 }
 
+/** How long history is given to learn of a delivery that it does not know yet. */
+const HISTORY_PAUSE_MS = 1_000;
 /** A storm of one endpoint is parked by so many a turn; by batches it would hold up the others for as long as it lasts. */
 const STORM_ROWS = 5_000;
 
@@ -55,7 +60,9 @@ export async function releaseDue(parts: ReleaseParts): Promise<ReleaseOutcome> {
       );
       if (more) parked += await parkDueOf(client, [...crowded], STORM_ROWS);
     }
-    return outcomeOf('timed', await handedOver(client, admitted, parts), { parked, more });
+    const handed = await handedOver(client, admitted, parts);
+    if (handed.early.length > 0) await postponeDue(client, handed.early, HISTORY_PAUSE_MS);
+    return outcomeOf('timed', handed, { parked, more });
   };
   const outcome = await inTransaction(pool, release).catch((error: unknown) => {
     lot.forget(admitted);
@@ -81,12 +88,17 @@ export async function releaseParked(parts: ReleaseParts): Promise<ReleaseOutcome
     lot.park(claims.map((claim) => claim.endpoint));
     throw error;
   });
+  const early = new Set(handed.early);
+  lot.park(claimed.filter((row) => early.has(row.delivery)).map((row) => row.endpoint));
   return outcomeOf('parked', handed, { parked: 0, more: lot.msUntilRoom() === 0 });
 }
 
-const NOTHING: HandedOver = { released: [], dropped: [], postponed: [], missing: [] };
+const NOTHING: HandedOver = { released: [], dropped: [], early: [], missing: [] };
 
-/** Hands them over, and lets the lot know which of them never went. */
+/**
+ * Hands them over, and lets the lot know which of them never went. What history does not know yet it does not know of
+ * the lane's later deliveries either: the lane pauses, or all it has would be asked for over and over.
+ */
 async function handedOver(
   client: pg.PoolClient,
   rows: OwedAttempt[],
@@ -94,21 +106,23 @@ async function handedOver(
 ): Promise<HandedOver> {
   if (rows.length === 0) return NOTHING;
   const handed = await handOver(client, rows, parts);
-  const unsent = new Set([...handed.dropped, ...handed.postponed]);
-  if (unsent.size > 0) parts.lot.forget(rows.filter((row) => unsent.has(row.delivery)));
+  const [early, kept] = [new Set(handed.early), new Set([...handed.dropped, ...handed.missing])];
+  const of = (set: Set<string>): OwedAttempt[] => rows.filter((row) => set.has(row.delivery));
+  if (kept.size > 0) parts.lot.forget(of(kept));
+  if (early.size > 0) parts.lot.pause(of(early), HISTORY_PAUSE_MS);
   return handed;
 }
 
 function outcomeOf(
   kind: ReleaseOutcome['kind'],
-  { released, dropped, postponed, missing }: HandedOver,
+  { released, dropped, early, missing }: HandedOver,
   { parked, more }: Pick<ReleaseOutcome, 'parked' | 'more'>,
 ): ReleaseOutcome {
   return {
     kind,
     released: released.length,
     dropped: dropped.length,
-    postponed: postponed.length,
+    postponed: early.length + missing.length,
     parked,
     missing,
     more,
