@@ -2,19 +2,28 @@ import type { Meter } from '@opentelemetry/api';
 import type { EventLog, ProjectionBatch } from '@posthaste/event-log';
 import type pg from 'pg';
 import { SCHEDULER_GROUP, scheduledTopics } from './due-index/index.js';
-import type { ReleaseOutcome } from './release/index.js';
 import { indexState } from './due-index/sql/index-state.js';
+import type { ParkingLot } from './parking/parking-lot.js';
+import type { ReleaseOutcome } from './release/index.js';
 
-/** What an operator watches of the timer: is anything late, how much is parked, how fast is it handed over. */
+/** What an operator watches of the timer: is anything late, what waits for its lane, how fast is it handed over. */
 export interface SchedulerMetrics {
   applied: (batches: ProjectionBatch[]) => void;
   released: (outcome: ReleaseOutcome) => void;
+  bounced: () => void;
   unreadable: () => void;
   catchingUp: (now: boolean) => void;
   stop: () => void;
 }
 
-export function schedulerMetrics(meter: Meter, pool: pg.Pool, log: EventLog): SchedulerMetrics {
+export interface Watched {
+  meter: Meter;
+  pool: pg.Pool;
+  log: EventLog;
+  lot: Pick<ParkingLot, 'lanes'>;
+}
+
+export function schedulerMetrics({ meter, pool, log, lot }: Watched): SchedulerMetrics {
   const records = meter.createCounter('posthaste_projection_records', {
     description: 'Records applied to the due index',
   });
@@ -23,7 +32,10 @@ export function schedulerMetrics(meter: Meter, pool: pg.Pool, log: EventLog): Sc
   });
   const releases = meter.createCounter('posthaste_schedule_releases', {
     description:
-      'Due attempts by what became of them: released, dropped (settled already), postponed (not in history yet)',
+      'Attempts by kind (timed, parked) and what became of them: released, dropped (settled already), postponed (not in history yet), parked (due, and no room in the lane)',
+  });
+  const bounces = meter.createCounter('posthaste_schedule_bounces', {
+    description: 'Released deliveries that their lane turned away',
   });
   const behind = meter.createObservableGauge('posthaste_projection_catching_up', {
     description: '1 while the due index has not applied what the log held at start; nothing is released',
@@ -32,12 +44,19 @@ export function schedulerMetrics(meter: Meter, pool: pg.Pool, log: EventLog): Sc
     description: 'Records of the log not yet applied',
   });
   const overdue = meter.createObservableGauge('posthaste_schedule_overdue_seconds', {
-    description: 'How late the earliest attempt is that is still in the index',
+    description: 'How late the earliest attempt is whose time has come and that is still in the index',
   });
   const size = meter.createObservableGauge('posthaste_schedule_index_rows', {
     description: "Attempts in the index, by PostgreSQL's estimate",
   });
+  const parkedRows = meter.createObservableGauge('posthaste_schedule_parked_rows', {
+    description: "Attempts that wait for their lane, by PostgreSQL's estimate",
+  });
+  const parkedLanes = meter.createObservableGauge('posthaste_schedule_parked_lanes', {
+    description: 'Lanes that have parked attempts, as far as this process knows',
+  });
   let catchingUp = false;
+  parkedLanes.addCallback((result) => result.observe(lot.lanes));
   behind.addCallback((result) => result.observe(catchingUp ? 1 : 0));
   // Asked only when scraped; no value is better than an old one when the log or the database cannot be reached.
   const observe: Parameters<typeof meter.addBatchObservableCallback>[0] = async (result) => {
@@ -54,21 +73,24 @@ export function schedulerMetrics(meter: Meter, pool: pg.Pool, log: EventLog): Sc
     if (state === null) return;
     result.observe(overdue, state.overdueMs / 1000);
     result.observe(size, state.rows);
+    result.observe(parkedRows, state.parkedRows);
   };
-  meter.addBatchObservableCallback(observe, [lag, overdue, size]);
+  const observed = [lag, overdue, size, parkedRows];
+  meter.addBatchObservableCallback(observe, observed);
 
   return {
     applied: (batches) =>
       batches.forEach(({ topic, records: applied }) => records.add(applied.length, { topic })),
-    released: ({ released, dropped, postponed }) => {
-      if (released > 0) releases.add(released, { outcome: 'released' });
-      if (dropped > 0) releases.add(dropped, { outcome: 'dropped' });
-      if (postponed > 0) releases.add(postponed, { outcome: 'postponed' });
+    released: ({ kind, released, dropped, postponed, parked }) => {
+      for (const [outcome, count] of Object.entries({ released, dropped, postponed, parked })) {
+        if (count > 0) releases.add(count, { kind, outcome });
+      }
     },
+    bounced: () => bounces.add(1),
     unreadable: () => unreadable.add(1),
     catchingUp: (now) => {
       catchingUp = now;
     },
-    stop: () => meter.removeBatchObservableCallback(observe, [lag, overdue, size]),
+    stop: () => meter.removeBatchObservableCallback(observe, observed),
   };
 }

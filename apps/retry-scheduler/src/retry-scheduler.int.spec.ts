@@ -196,7 +196,7 @@ describe.each(logs)('retry-scheduler on the $kind log', ({ open }) => {
     const at = Date.now() + 3_600_000;
     const events = messages.flatMap((message, i): DeliveryEvent[] => [
       attempted(message, 1, { kind: 'retry', at: at + i }),
-      ...(i % 2 === 0 ? [deferred(message, 2, at + 1_000 + i)] : []),
+      ...(i % 2 === 0 ? [deferred(message, 2, at + 1_000 + i, 'window_full')] : []),
       ...(i % 5 === 0 ? [attempted(message, 2, { kind: 'delivered' })] : []),
     ]);
     await one.service.projection.whenApplied(await append(events));

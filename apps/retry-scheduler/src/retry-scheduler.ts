@@ -11,16 +11,18 @@ import { createPool, type Health, type Logger, migrate, type RunningService } fr
 import type { RetrySchedulerConfig } from './config.js';
 import {
   DUE_GATHER_MS,
-  DueIndex1790000000000,
+  dueIndexMigrations,
   dueIndexProjection,
   SCHEDULER_GROUP,
   scheduledTopics,
 } from './due-index/index.js';
 import { schedulerMetrics } from './metrics.js';
-import { EndpointShare, historyPayloads, ReleaseLoop } from './release/index.js';
+import { ParkingLot } from './parking/parking-lot.js';
+import { historyPayloads, ReleaseLoop } from './release/index.js';
 
 /**
- * retry-scheduler: a durable timer. It decides nothing; dispatchers wrote when each attempt is owed.
+ * retry-scheduler: a durable timer, and a parking lot for what waits for its lane. It decides nothing; dispatchers
+ * wrote when each attempt is owed, and their lanes' answers say how fast a lane is handed what is parked.
  *
  * Ready when its schema is migrated, its consumer has joined and the index holds all the log held at start; after a
  * minute it is ready all the same, with the gauge `posthaste_projection_catching_up` at 1. Releasing has no such limit:
@@ -42,7 +44,7 @@ export interface RunningRetryScheduler extends RunningService {
 
 export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<RunningRetryScheduler> {
   const { config, log, logger, health } = parts;
-  await migrate(config.DATABASE_URL, 'schedule', [DueIndex1790000000000]);
+  await migrate(config.DATABASE_URL, 'schedule', dueIndexMigrations);
   const pool = createPool({
     url: config.DATABASE_URL,
     name: 'retry-scheduler',
@@ -56,12 +58,16 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
       idle_in_transaction_session_timeout: '30s',
     },
   });
-  const metrics = schedulerMetrics(parts.meter, pool, log);
+  const lot = new ParkingLot({
+    onRoom: () => releases.noticeRoom(),
+    onBounce: () => metrics.bounced(),
+  });
+  const metrics = schedulerMetrics({ meter: parts.meter, pool, log, lot });
   const stopping = new AbortController();
-  const share = new EndpointShare();
   const store = dueIndexProjection(pool, {
+    onEvent: (event) => lot.notice(event),
     onOwed: (earliest) => releases.noticeDue(earliest),
-    onCompleted: (endpoint) => share.complete(endpoint, performance.now()),
+    onParked: (endpoints) => lot.park(endpoints),
     onUnreadable: (record, reason) => {
       metrics.unreadable();
       logger.error({ ...record, reason }, 'schedule.record_unreadable');
@@ -74,7 +80,7 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
     pool,
     producer: log.producer,
     payloads: history.payloads,
-    share,
+    lot,
     opened: caughtUp,
     onReleased: (outcome) => {
       metrics.released(outcome);

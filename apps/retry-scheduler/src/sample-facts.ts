@@ -13,8 +13,11 @@ const at = Date.now() - 3_600_000;
 const tenant = newId('tenant', at);
 const account = newId('account', at);
 
-export function sampleMessage(endpoint: string = newId('endpoint', at)): AcceptedMessage {
-  const id = newId('message', at);
+export function sampleMessage(
+  endpoint: string = newId('endpoint', at),
+  acceptedAt: number = at,
+): AcceptedMessage {
+  const id = newId('message', acceptedAt);
   const meta = {
     v: 1 as const,
     id,
@@ -22,7 +25,7 @@ export function sampleMessage(endpoint: string = newId('endpoint', at)): Accepte
     account,
     type: 'invoice.paid',
     contentType: 'application/json',
-    at,
+    at: acceptedAt,
     config: 4,
     routes: [
       { endpoint: newId('endpoint', at), version: 1 },
@@ -78,8 +81,13 @@ export function attempted(
   };
 }
 
-export function deferred(message: AcceptedMessage, attempt: number, until: number): DeliveryDeferred {
-  return { type: 'DeliveryDeferred', ...keyOf(message, attempt), at, until, reason: 'lane_full' };
+export function deferred(
+  message: AcceptedMessage,
+  attempt: number,
+  until: number,
+  reason: DeliveryDeferred['reason'] = 'lane_full',
+): DeliveryDeferred {
+  return { type: 'DeliveryDeferred', ...keyOf(message, attempt), at, until, reason };
 }
 
 export function cancelled(message: AcceptedMessage, attempt: number): DeliveryCancelled {

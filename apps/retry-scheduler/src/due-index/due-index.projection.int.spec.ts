@@ -8,18 +8,23 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-s
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import { seededRandom } from '@posthaste/test-kit';
 import type pg from 'pg';
-import { attempted, cancelled, deferred, deliveryOf, sampleMessage } from '../sample-facts.js';
-import { DueIndex1790000000000 } from './due-index-migration.js';
-import { dueIndexProjection } from './due-index.projection.js';
+import { attempted, cancelled, deferred, deliveryOf, endpointOf, sampleMessage } from '../sample-facts.js';
+import { dueIndexMigrations, dueIndexProjection } from './index.js';
 
 const { logger } = createLogger('due-index-spec', 'silent');
 const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-due-index-'));
 let postgres: EmbeddedPostgres;
 let pool: pg.Pool;
-const told = { owed: [] as number[], completed: [] as string[], unreadable: [] as number[] };
+const told = {
+  owed: [] as number[],
+  events: [] as string[],
+  parked: [] as string[],
+  unreadable: [] as number[],
+};
 const hooks = {
   onOwed: (at: number) => void told.owed.push(at),
-  onCompleted: (endpoint: string) => void told.completed.push(endpoint),
+  onEvent: ({ type }: DeliveryEvent) => void told.events.push(type),
+  onParked: (endpoints: Set<string>) => void told.parked.push(...endpoints),
   onUnreadable: ({ offset }: { offset: number }) => void told.unreadable.push(offset),
 };
 let projection: ReturnType<typeof dueIndexProjection>;
@@ -28,7 +33,7 @@ beforeAll(async () => {
   // The server may run as another user than the tests.
   chmodSync(dataRoot, 0o755);
   postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
-  await migrate(postgres.url, 'schedule', [DueIndex1790000000000]);
+  await migrate(postgres.url, 'schedule', dueIndexMigrations);
   pool = createPool({ url: postgres.url, name: 'spec', max: 6, logger });
   projection = dueIndexProjection(pool, hooks);
 }, 60_000);
@@ -98,13 +103,21 @@ describe('the due index', () => {
       endpoint: message.meta.routes.at(-1)?.endpoint,
     });
     const expected = [
-      { ...common(second), attempt: 2, due_at: at + 8_000, trigger: 'retry', reason: 'lane_full' },
-      { ...common(third), attempt: 2, due_at: at + 9_000, trigger: 'retry', reason: null },
-      { ...common(fourth), attempt: 3, due_at: at + 60_000, trigger: 'retry', reason: null },
+      {
+        ...common(second),
+        attempt: 2,
+        due_at: at + 8_000,
+        trigger: 'retry',
+        reason: 'lane_full',
+        parked: true,
+      },
+      { ...common(third), attempt: 2, due_at: at + 9_000, trigger: 'retry', reason: null, parked: false },
+      { ...common(fourth), attempt: 3, due_at: at + 60_000, trigger: 'retry', reason: null, parked: false },
     ].sort((a, b) => (a.delivery < b.delivery ? -1 : 1));
     expect(await state()).toEqual({ due: expected, next: story.length });
-    expect(told.owed).toEqual([at + 8_000]);
-    expect(told.completed).toHaveLength(7);
+    expect(told.owed).toEqual([at + 9_000]);
+    expect(told.parked).toEqual([endpointOf(second)]);
+    expect(told.events).toEqual(story.map((event) => event.type));
   });
 
   it('still holds the same rows for the recorded log of the first release', async () => {

@@ -5,16 +5,18 @@ import type pg from 'pg';
 import { type OwedAttempt, owedAfter } from './owed-attempt.js';
 import { deleteOwed } from './sql/delete-owed.js';
 import { loadOwed } from './sql/load-owed.js';
-import { upsertOwed } from './sql/upsert-owed.js';
+import { upsertOwed, waitsForLane } from './sql/upsert-owed.js';
 
 export const SCHEDULER_GROUP = 'retry-scheduler';
 export const scheduledTopics = [topics.deliveries];
 
 export interface DueIndexHooks {
-  /** A batch was committed; the earliest of what it brought is due at this time. */
+  /** Each event, before its rows are written; told again when its batch is tried again. */
+  onEvent: (event: DeliveryEvent) => void;
+  /** A batch was committed; the earliest of what it brought for a time is due then. */
   onOwed: (earliestDueAt: number) => void;
-  /** An attempt of the endpoint was made; told again when its batch is tried again. */
-  onCompleted: (endpoint: string) => void;
+  /** A batch was committed that parked deliveries of these endpoints. */
+  onParked: (endpoints: Set<string>) => void;
   /** Not a record of the topic. History keeps it for people; here it is passed over. */
   onUnreadable: (record: PartitionRef & { offset: number }, reason: string) => void;
 }
@@ -38,14 +40,17 @@ export function dueIndexProjection(pool: pg.Pool, hooks: DueIndexHooks): Postgre
     inTransaction: (work) => inTransaction(pool, work),
     read: async (batches) => {
       const events = batches.flatMap((batch) => readEvents(batch, hooks));
-      for (const { type, endpoint } of events) if (type === 'DeliveryAttempted') hooks.onCompleted(endpoint);
+      for (const event of events) hooks.onEvent(event);
       return events.length > 0 ? changeBy(pool, events) : undefined;
     },
     write: async (client, { gone, owed }) => {
       if (gone.length > 0) await deleteOwed(client, gone);
       if (owed.length > 0) await upsertOwed(client, owed);
       return () => {
-        if (owed.length > 0) hooks.onOwed(owed.reduce((min, row) => Math.min(min, row.dueAt), Infinity));
+        const parked = owed.filter(waitsForLane);
+        const timed = owed.filter((row) => !waitsForLane(row));
+        if (timed.length > 0) hooks.onOwed(timed.reduce((min, row) => Math.min(min, row.dueAt), Infinity));
+        if (parked.length > 0) hooks.onParked(new Set(parked.map((row) => row.endpoint)));
       };
     },
     putAside: async (_client, { record, reason, ...at }) => {

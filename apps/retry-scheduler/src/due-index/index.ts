@@ -1,4 +1,6 @@
-export { DueIndex1790000000000 } from './due-index-migration.js';
+import { DueIndex1790000000000 } from './due-index-migration.js';
+import { ParkingLot1791000000001 } from './parking-lot-migration.js';
+
 export {
   DUE_GATHER_MS,
   dueIndexProjection,
@@ -6,3 +8,6 @@ export {
   scheduledTopics,
   type DueIndexHooks,
 } from './due-index.projection.js';
+
+/** The schema `schedule`, in the order it grew. */
+export const dueIndexMigrations = [DueIndex1790000000000, ParkingLot1791000000001];

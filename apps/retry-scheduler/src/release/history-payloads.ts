@@ -1,7 +1,7 @@
 import { ClientGrpcProxy } from '@nestjs/microservices';
 import { HISTORY_SERVICE, type HistoryClient, historyClientTransport } from '@posthaste/contracts';
 import { firstValueFrom, timeout } from 'rxjs';
-import type { DuePayloads } from './release-batch.js';
+import type { DuePayloads } from './hand-over.js';
 
 /** Below the 10 s after which PostgreSQL ends a transaction that waits for us. */
 const CALL_LIMIT_MS = 5_000;

@@ -1,4 +1,3 @@
-export { EndpointShare } from './endpoint-share.js';
 export { historyPayloads } from './history-payloads.js';
 export { ReleaseLoop } from './release-loop.js';
 export type { ReleaseOutcome } from './release-batch.js';

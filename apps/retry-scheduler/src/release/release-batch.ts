@@ -1,121 +1,130 @@
-import { type DueDeliveryPayload, lowestId, MessageMeta, topics } from '@posthaste/contracts';
-import type { LogProducer, OutgoingRecord } from '@posthaste/event-log';
 import { inTransaction } from '@posthaste/runtime';
 import type pg from 'pg';
 import type { OwedAttempt } from '../due-index/owed-attempt.js';
-import { deleteOwed } from '../due-index/sql/delete-owed.js';
-import type { EndpointShare } from './endpoint-share.js';
+import type { ParkingLot } from '../parking/parking-lot.js';
+import { BATCH_ROWS, type HandedOver, handOver, type HandOverParts } from './hand-over.js';
 import { claimDue } from './sql/claim-due.js';
+import { claimParked } from './sql/claim-parked.js';
+import { parkDue, parkDueOf } from './sql/park-due.js';
 import { postponeDue } from './sql/postpone-due.js';
 
-/** What a release needs of history: payloads and the latest status, unknown deliveries left out. */
-export type DuePayloads = (deliveries: string[]) => Promise<DueDeliveryPayload[]>;
-
-export interface ReleaseParts {
+/**
+ * One batch of either kind, in one transaction: claim -> ask history -> append to `due` -> delete -> commit.
+ *
+ * Timed: attempts whose time has come. One whose lane has no room, or has others parked already, is parked in the same
+ * transaction: from then on it waits for its lane and is in nobody's way.
+ * Parked: the oldest of every lane that has room.
+ *
+ * What the lot counts as released it counts before the append, for the answer may be there before the commit. A batch
+ * that fails is uncounted; should its commit have failed after the append, its answers are those of strangers.
+ */
+export interface ReleaseParts extends HandOverParts {
   pool: pg.Pool;
-  producer: Pick<LogProducer, 'append'>;
-  payloads: DuePayloads;
-  share: EndpointShare;
+  lot: ParkingLot;
 }
 
 export interface ReleaseOutcome {
+  kind: 'timed' | 'parked';
   released: number;
-  /** Not owed any more: settled, or attempted already. */
   dropped: number;
   /** Not in history. */
   postponed: number;
+  /** Due, and parked for want of room. */
+  parked: number;
   /** Of the postponed ones those that history should have had, in a form we can read, for long. */
   missing: string[];
-  /** True when there may be more that is due now. */
+  /** True when there may be more of the kind now. */
   more: boolean;
 }
 
-/** With the largest payloads a batch is 25 MB. */
-const BATCH_ROWS = 100;
-const UNKNOWN_POSTPONED_MS = 1_000;
-/** History is seldom a second behind. What it still lacks then may never come: asked for less often, and reported. */
-const MISSING_AFTER_MS = 60_000;
-const MISSING_POSTPONED_MS = 15_000;
-const SETTLED = new Set(['delivered', 'exhausted', 'cancelled']);
+/** How long history is given to learn of a delivery that it does not know yet. */
+const HISTORY_PAUSE_MS = 1_000;
+/** A storm of one endpoint is parked by so many a turn; by batches it would hold up the others for as long as it lasts. */
+const STORM_ROWS = 5_000;
 
-/**
- * Hands one batch of due attempts to the dispatchers: claim -> ask history -> append to `due` -> delete -> commit.
- *
- * The rows are deleted only after the log has acknowledged their records. Whatever fails before the commit leaves
- * them as they were, so an attempt may be released twice and is never lost; the dispatcher drops the repeat.
- */
-export async function releaseBatch(parts: ReleaseParts): Promise<ReleaseOutcome> {
-  let outcome: ReleaseOutcome = { released: 0, dropped: 0, postponed: 0, missing: [], more: false };
-  await inTransaction(parts.pool, async (client) => {
-    const nowMs = performance.now();
-    const claimed = await claimDue(client, BATCH_ROWS, parts.share.exhausted(nowMs));
-    if (claimed.length === 0) return;
-    const admitted = claimed.filter((row) => parts.share.take(row.endpoint, nowMs));
-    const found = await parts.payloads(admitted.map((row) => row.delivery));
-    const { due, gone, unknown } = sortOut(admitted, found);
-    if (due.length > 0) await parts.producer.append(due);
-    const done = [...gone, ...due.map((record) => record.delivery)];
-    if (done.length > 0) await deleteOwed(client, done);
-    // An id begins with its message's time.
-    const longAgo = lowestId('delivery', Date.now() - MISSING_AFTER_MS);
-    const missing = unknown.filter((delivery) => delivery < longAgo);
-    const late = unknown.filter((delivery) => delivery >= longAgo);
-    if (late.length > 0) await postponeDue(client, late, UNKNOWN_POSTPONED_MS);
-    if (missing.length > 0) await postponeDue(client, missing, MISSING_POSTPONED_MS);
-    outcome = {
-      released: due.length,
-      dropped: gone.length,
-      postponed: unknown.length,
-      missing,
-      more: claimed.length === BATCH_ROWS,
-    };
+export async function releaseDue(parts: ReleaseParts): Promise<ReleaseOutcome> {
+  const { pool, lot } = parts;
+  let admitted: OwedAttempt[] = [];
+  let crowded = new Set<string>();
+  const release = async (client: pg.PoolClient): Promise<ReleaseOutcome> => {
+    const claimed = await claimDue(client, BATCH_ROWS);
+    const more = claimed.length === BATCH_ROWS;
+    admitted = claimed.filter((row) => lot.admit(row.endpoint, row.delivery));
+    const refused = claimed.filter((row) => !admitted.includes(row));
+    crowded = new Set(refused.map((row) => row.endpoint));
+    let parked = refused.length;
+    if (parked > 0) {
+      await parkDue(
+        client,
+        refused.map((row) => row.delivery),
+      );
+      if (more) parked += await parkDueOf(client, [...crowded], STORM_ROWS);
+    }
+    const handed = await handedOver(client, admitted, parts);
+    if (handed.early.length > 0) await postponeDue(client, handed.early, HISTORY_PAUSE_MS);
+    return outcomeOf('timed', handed, { parked, more });
+  };
+  const outcome = await inTransaction(pool, release).catch((error: unknown) => {
+    lot.forget(admitted);
+    throw error;
   });
+  // Not before the commit: a claim that came between would find nothing and take the lane for empty.
+  lot.park(crowded);
   return outcome;
 }
 
-type DueRecord = OutgoingRecord & { delivery: string };
-
-function sortOut(
-  rows: OwedAttempt[],
-  found: DueDeliveryPayload[],
-): { due: DueRecord[]; gone: string[]; unknown: string[] } {
-  const known = new Map(found.map((entry) => [entry.id, entry]));
-  const due: DueRecord[] = [];
-  const gone: string[] = [];
-  const unknown: string[] = [];
-  for (const row of rows) {
-    const entry = known.get(row.delivery);
-    if (!entry) unknown.push(row.delivery);
-    else if (SETTLED.has(entry.status) || (entry.attempts ?? 0) >= row.attempt) gone.push(row.delivery);
-    else {
-      const record = toRecord(row, entry);
-      if (record) due.push(record);
-      else unknown.push(row.delivery);
-    }
-  }
-  return { due, gone, unknown };
-}
-
-/** Undefined when the message's facts cannot be read: one such delivery must not hold up all the others. */
-function toRecord(row: OwedAttempt, entry: DueDeliveryPayload): DueRecord | undefined {
-  const { data: message } = MessageMeta.safeParse(readJson(entry.message_meta_json));
-  if (!message) return undefined;
-  const meta = {
-    ...message,
-    // Version 0: whatever the endpoint's configuration is when the attempt is made.
-    routes: [{ endpoint: row.endpoint, version: 0 }],
-    attempt: row.attempt,
-    trigger: row.trigger,
+export async function releaseParked(parts: ReleaseParts): Promise<ReleaseOutcome> {
+  const { pool, lot } = parts;
+  const claims = lot.takeTurn(BATCH_ROWS);
+  if (claims.length === 0) return outcomeOf('parked', NOTHING, { parked: 0, more: false });
+  let claimed: OwedAttempt[] = [];
+  const release = async (client: pg.PoolClient): Promise<HandedOver> => {
+    claimed = await claimParked(client, claims);
+    lot.claimed(claims, claimed);
+    return handedOver(client, claimed, parts);
   };
-  // An empty payload is an absent field to gRPC.
-  const payload = (entry.payload as Buffer | undefined) ?? Buffer.alloc(0);
-  return { topic: topics.due, ...topics.due.encode({ meta, payload }), delivery: row.delivery };
+  const handed = await inTransaction(pool, release).catch((error: unknown) => {
+    lot.forget(claimed);
+    lot.park(claims.map((claim) => claim.endpoint));
+    throw error;
+  });
+  const early = new Set(handed.early);
+  lot.park(claimed.filter((row) => early.has(row.delivery)).map((row) => row.endpoint));
+  return outcomeOf('parked', handed, { parked: 0, more: lot.msUntilRoom() === 0 });
 }
 
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+const NOTHING: HandedOver = { released: [], dropped: [], early: [], missing: [] };
+
+/**
+ * Hands them over, and lets the lot know which of them never went. What history does not know yet it does not know of
+ * the lane's later deliveries either: the lane pauses, or all it has would be asked for over and over.
+ */
+async function handedOver(
+  client: pg.PoolClient,
+  rows: OwedAttempt[],
+  parts: ReleaseParts,
+): Promise<HandedOver> {
+  if (rows.length === 0) return NOTHING;
+  const handed = await handOver(client, rows, parts);
+  const [early, kept] = [new Set(handed.early), new Set([...handed.dropped, ...handed.missing])];
+  const of = (set: Set<string>): OwedAttempt[] => rows.filter((row) => set.has(row.delivery));
+  if (kept.size > 0) parts.lot.forget(of(kept));
+  if (early.size > 0) parts.lot.pause(of(early), HISTORY_PAUSE_MS);
+  return handed;
+}
+
+function outcomeOf(
+  kind: ReleaseOutcome['kind'],
+  { released, dropped, early, missing }: HandedOver,
+  { parked, more }: Pick<ReleaseOutcome, 'parked' | 'more'>,
+): ReleaseOutcome {
+  return {
+    kind,
+    released: released.length,
+    dropped: dropped.length,
+    postponed: early.length + missing.length,
+    parked,
+    missing,
+    more,
+  };
 }

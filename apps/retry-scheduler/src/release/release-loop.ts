@@ -1,13 +1,15 @@
 import { Alarm } from './alarm.js';
-import { releaseBatch, type ReleaseOutcome, type ReleaseParts } from './release-batch.js';
+import { releaseDue, type ReleaseOutcome, releaseParked, type ReleaseParts } from './release-batch.js';
+import { listParkedLanes } from './sql/list-parked-lanes.js';
 import { msUntilNextDue } from './sql/next-due.js';
 
 /**
- * The timer: releases what is due, in every replica at once and without a leader.
+ * The timer: releases what is due and what is parked, by turns, in every replica at once and without a leader.
  *
- * States: closed (the index still catches up with the log) -> releasing -> asleep until the next due time -> ...;
- * after a failure it backs off. It sleeps at most a second: another replica may have brought an earlier attempt, or
- * have died holding one. A batch of the projection that brings an earlier attempt wakes it.
+ * States: closed (the index still catches up with the log) -> releasing -> asleep until the next due time, or until a
+ * parked lane may have room -> ...; after a failure it backs off. It sleeps at most a second: another replica may have
+ * brought an earlier attempt, or have died holding one. A batch of the projection that brings an earlier attempt, or an
+ * answer that makes room in a parked lane, wakes it.
  */
 export interface ReleaseLoopOptions extends ReleaseParts {
   /** Releasing begins when this resolves: an index behind the log holds attempts that were made long ago. */
@@ -20,11 +22,18 @@ export interface ReleaseLoopOptions extends ReleaseParts {
 const SAFETY_POLL_MS = 1_000;
 const BACKOFF_MIN_MS = 100;
 const BACKOFF_MAX_MS = 5_000;
+/**
+ * Looking for lanes that other replicas parked: as often as it is a small part of a core's work, a step in the index
+ * taking some 10 us.
+ */
+const LOOK_MS = { least: SAFETY_POLL_MS, most: 30_000, forEachLane: 10 };
 
 export class ReleaseLoop {
   private readonly alarm = new Alarm();
   private stopped = false;
   private running: Promise<void> | null = null;
+  /** When to look for parked lanes again, on the monotonic clock. */
+  private lookAtMs = 0;
 
   constructor(private readonly options: ReleaseLoopOptions) {}
 
@@ -35,6 +44,11 @@ export class ReleaseLoop {
   /** An attempt falls due at this wall-clock time; were our clock ahead of the database's, one look is wasted. */
   noticeDue(dueAtMs: number): void {
     this.alarm.bringForward(performance.now() + Math.max(0, dueAtMs - Date.now()));
+  }
+
+  /** A parked lane may be handed something. */
+  noticeRoom(): void {
+    this.alarm.bringForward(0);
   }
 
   /** Finishes the batch in hand. `opened` must have resolved, or resolve. */
@@ -49,7 +63,7 @@ export class ReleaseLoop {
     while (!this.stopped) {
       let sleepMs: number;
       try {
-        sleepMs = await this.releaseAllDue();
+        sleepMs = await this.releaseAll();
         backoffMs = BACKOFF_MIN_MS;
       } catch (error) {
         this.options.onFailure(error, backoffMs);
@@ -62,15 +76,29 @@ export class ReleaseLoop {
     }
   }
 
-  /** Answers how long nothing will be due. */
-  private async releaseAllDue(): Promise<number> {
+  /** Answers how long there will be nothing to release. */
+  private async releaseAll(): Promise<number> {
+    await this.lookForParkedLanes();
     let more = true;
     while (more && !this.stopped) {
-      const outcome = await releaseBatch(this.options);
-      this.options.onReleased(outcome);
-      more = outcome.more;
+      const timed = await releaseDue(this.options);
+      this.options.onReleased(timed);
+      const parked = await releaseParked(this.options);
+      this.options.onReleased(parked);
+      more = timed.more || parked.more;
     }
     const nextMs = await msUntilNextDue(this.options.pool);
-    return Math.min(nextMs ?? SAFETY_POLL_MS, SAFETY_POLL_MS);
+    return Math.min(nextMs ?? SAFETY_POLL_MS, this.options.lot.msUntilRoom(), SAFETY_POLL_MS);
+  }
+
+  /** A process learns here what was parked before it began, and what others park. */
+  private async lookForParkedLanes(): Promise<void> {
+    const nowMs = performance.now();
+    if (nowMs < this.lookAtMs) return;
+    const lanes = await listParkedLanes(this.options.pool);
+    this.options.lot.park(lanes);
+    this.options.lot.prune();
+    this.lookAtMs =
+      nowMs + Math.min(Math.max(lanes.length * LOOK_MS.forEachLane, LOOK_MS.least), LOOK_MS.most);
   }
 }

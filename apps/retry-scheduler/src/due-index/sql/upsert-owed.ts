@@ -1,15 +1,18 @@
 import type pg from 'pg';
+import { isLaneReason } from '../../parking/lane-answer.js';
 import type { OwedAttempt } from '../owed-attempt.js';
 
 /** Writes what is owed, over what was owed before. Deliveries must not repeat. */
 export async function upsertOwed(client: pg.PoolClient, rows: OwedAttempt[]): Promise<void> {
   await client.query({
     name: 'upsert-owed',
-    text: `insert into schedule.due (delivery, message, tenant, account, endpoint, attempt, due_at, trigger, reason)
+    text: `insert into schedule.due
+             (delivery, message, tenant, account, endpoint, attempt, due_at, trigger, reason, parked)
            select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
-             $8::text[], $9::text[])
+             $8::text[], $9::text[], $10::boolean[])
            on conflict (delivery) do update set
-             attempt = excluded.attempt, due_at = excluded.due_at, trigger = excluded.trigger, reason = excluded.reason`,
+             attempt = excluded.attempt, due_at = excluded.due_at, trigger = excluded.trigger,
+             reason = excluded.reason, parked = excluded.parked`,
     values: [
       rows.map((row) => row.delivery),
       rows.map((row) => row.message),
@@ -20,6 +23,12 @@ export async function upsertOwed(client: pg.PoolClient, rows: OwedAttempt[]): Pr
       rows.map((row) => row.dueAt),
       rows.map((row) => row.trigger),
       rows.map((row) => row.reason),
+      rows.map(waitsForLane),
     ],
   });
+}
+
+/** True when it is to be released as its lane has room, false when it is to be released at its time. */
+export function waitsForLane({ reason }: OwedAttempt): boolean {
+  return reason !== null && isLaneReason(reason);
 }

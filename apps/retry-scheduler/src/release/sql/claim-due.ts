@@ -9,20 +9,16 @@ import { OWED_COLUMNS } from '../../due-index/sql/load-owed.js';
 export const NOW_MS = 'floor(extract(epoch from statement_timestamp()) * 1000)::bigint';
 
 /**
- * Locks the earliest attempts that are due, leaving out what another replica holds and the endpoints that have had
- * their share. They stay locked until the transaction ends; nothing is changed yet.
+ * Locks the earliest attempts whose time has come, leaving out what another replica holds. They stay locked until the
+ * transaction ends; nothing is changed yet.
  */
-export async function claimDue(
-  client: pg.PoolClient,
-  limit: number,
-  without: string[],
-): Promise<OwedAttempt[]> {
+export async function claimDue(client: pg.PoolClient, limit: number): Promise<OwedAttempt[]> {
   const { rows } = await client.query<OwedAttempt>({
     name: 'claim-due',
     text: `select ${OWED_COLUMNS} from schedule.due
-           where due_at <= ${NOW_MS} and endpoint <> all($2::text[])
+           where not parked and due_at <= ${NOW_MS}
            order by due_at limit $1 for update skip locked`,
-    values: [limit, without],
+    values: [limit],
   });
   return rows;
 }

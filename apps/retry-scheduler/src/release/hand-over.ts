@@ -1,0 +1,103 @@
+import { type DueDeliveryPayload, lowestId, MessageMeta, topics } from '@posthaste/contracts';
+import type { LogProducer, OutgoingRecord } from '@posthaste/event-log';
+import type pg from 'pg';
+import type { OwedAttempt } from '../due-index/owed-attempt.js';
+import { deleteOwed } from '../due-index/sql/delete-owed.js';
+import { postponeDue } from './sql/postpone-due.js';
+
+/** What a release needs of history: payloads and the latest status, unknown deliveries left out. */
+export type DuePayloads = (deliveries: string[]) => Promise<DueDeliveryPayload[]>;
+
+export interface HandOverParts {
+  producer: Pick<LogProducer, 'append'>;
+  payloads: DuePayloads;
+}
+
+/** What became of claimed attempts: the ids of their deliveries. */
+export interface HandedOver {
+  released: string[];
+  /** Not owed any more: settled, or attempted already. */
+  dropped: string[];
+  /** Not in history yet. Left as they are: the caller knows when they may be asked for again. */
+  early: string[];
+  /** Not in history, or not in a form we can read, for long: they wait for a time again. */
+  missing: string[];
+}
+
+/** With the largest payloads a batch is 25 MB. */
+export const BATCH_ROWS = 100;
+/** History is seldom a second behind. What it still lacks after a minute may never come: asked for less often, and reported. */
+const MISSING_AFTER_MS = 60_000;
+const MISSING_POSTPONED_MS = 15_000;
+const SETTLED = new Set(['delivered', 'exhausted', 'cancelled']);
+
+/**
+ * Hands claimed attempts to the dispatchers: ask history -> append to `due` -> delete; the caller commits.
+ *
+ * The rows are deleted only after the log has acknowledged their records. Whatever fails before the commit leaves
+ * them as they were, so an attempt may be released twice and is never lost; the dispatcher drops the repeat.
+ */
+export async function handOver(
+  client: pg.PoolClient,
+  rows: OwedAttempt[],
+  parts: HandOverParts,
+): Promise<HandedOver> {
+  const found = await parts.payloads(rows.map((row) => row.delivery));
+  const { due, gone, unknown } = sortOut(rows, found);
+  if (due.length > 0) await parts.producer.append(due);
+  const released = due.map((record) => record.delivery);
+  if (gone.length + released.length > 0) await deleteOwed(client, [...gone, ...released]);
+  // An id begins with its message's time.
+  const longAgo = lowestId('delivery', Date.now() - MISSING_AFTER_MS);
+  const missing = unknown.filter((delivery) => delivery < longAgo);
+  if (missing.length > 0) await postponeDue(client, missing, MISSING_POSTPONED_MS);
+  const early = unknown.filter((delivery) => delivery >= longAgo);
+  return { released, dropped: gone, early, missing };
+}
+
+type DueRecord = OutgoingRecord & { delivery: string };
+
+function sortOut(
+  rows: OwedAttempt[],
+  found: DueDeliveryPayload[],
+): { due: DueRecord[]; gone: string[]; unknown: string[] } {
+  const known = new Map(found.map((entry) => [entry.id, entry]));
+  const due: DueRecord[] = [];
+  const gone: string[] = [];
+  const unknown: string[] = [];
+  for (const row of rows) {
+    const entry = known.get(row.delivery);
+    if (!entry) unknown.push(row.delivery);
+    else if (SETTLED.has(entry.status) || (entry.attempts ?? 0) >= row.attempt) gone.push(row.delivery);
+    else {
+      const record = toRecord(row, entry);
+      if (record) due.push(record);
+      else unknown.push(row.delivery);
+    }
+  }
+  return { due, gone, unknown };
+}
+
+/** Undefined when the message's facts cannot be read: one such delivery must not hold up all the others. */
+function toRecord(row: OwedAttempt, entry: DueDeliveryPayload): DueRecord | undefined {
+  const { data: message } = MessageMeta.safeParse(readJson(entry.message_meta_json));
+  if (!message) return undefined;
+  const meta = {
+    ...message,
+    // Version 0: whatever the endpoint's configuration is when the attempt is made.
+    routes: [{ endpoint: row.endpoint, version: 0 }],
+    attempt: row.attempt,
+    trigger: row.trigger,
+  };
+  // An empty payload is an absent field to gRPC.
+  const payload = (entry.payload as Buffer | undefined) ?? Buffer.alloc(0);
+  return { topic: topics.due, ...topics.due.encode({ meta, payload }), delivery: row.delivery };
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,19 @@
+import type pg from 'pg';
+import type { OwedAttempt } from '../../due-index/owed-attempt.js';
+import { OWED_COLUMNS } from '../../due-index/sql/load-owed.js';
+import type { LaneClaim } from '../../parking/parking-lot.js';
+
+/** Locks the oldest parked deliveries of each of these lanes, many lanes at once, leaving out what another replica holds. */
+export async function claimParked(client: pg.PoolClient, claims: LaneClaim[]): Promise<OwedAttempt[]> {
+  const { rows } = await client.query<OwedAttempt>({
+    name: 'claim-parked',
+    text: `select parked.* from unnest($1::text[], $2::int[]) as lane (endpoint, most)
+           cross join lateral (
+             select ${OWED_COLUMNS} from schedule.due d
+             where d.parked and d.endpoint = lane.endpoint
+             order by d.delivery limit lane.most for update skip locked
+           ) parked`,
+    values: [claims.map((claim) => claim.endpoint), claims.map((claim) => claim.limit)],
+  });
+  return rows;
+}
