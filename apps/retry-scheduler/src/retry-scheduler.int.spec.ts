@@ -111,7 +111,12 @@ describe.each(logs)('retry-scheduler on the $kind log', ({ open }) => {
     const own = await open();
     const health = new Health();
     const service = await startRetryScheduler({
-      config: { DATABASE_URL: postgres.url, HISTORY_ADDRESS: historyAddress },
+      config: {
+        GRPC_HOST: '127.0.0.1',
+        GRPC_PORT: 0,
+        DATABASE_URL: postgres.url,
+        HISTORY_ADDRESS: historyAddress,
+      },
       log: own,
       logger,
       health,

@@ -16,6 +16,7 @@ import {
   SCHEDULER_GROUP,
   scheduledTopics,
 } from './due-index/index.js';
+import { serveSchedule } from './ordering/schedule.grpc.js';
 import { schedulerMetrics } from './metrics.js';
 import { ParkingLot } from './parking/parking-lot.js';
 import { historyPayloads, ReleaseLoop } from './release/index.js';
@@ -30,7 +31,7 @@ import { historyPayloads, ReleaseLoop } from './release/index.js';
  * Not ready while log or database are away.
  */
 export interface RetrySchedulerParts {
-  config: Pick<RetrySchedulerConfig, 'DATABASE_URL' | 'HISTORY_ADDRESS'>;
+  config: Pick<RetrySchedulerConfig, 'DATABASE_URL' | 'GRPC_HOST' | 'GRPC_PORT' | 'HISTORY_ADDRESS'>;
   log: EventLog;
   logger: Logger;
   health: Health;
@@ -100,6 +101,11 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
     onApplied: metrics.applied,
   });
   releases.start();
+  const grpc = await serveSchedule(`${config.GRPC_HOST}:${config.GRPC_PORT}`, {
+    pool,
+    positions: store.positions,
+    logger,
+  });
   health.addCheck('schedule', catchUpCheck(caughtUp, metrics.catchingUp));
   health.addProbe('log', () => log.admin.endOffsets(topics.deliveries));
   health.addProbe('database', () => pool.query('select 1'));
@@ -107,6 +113,7 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
     projection,
     stop: async () => {
       stopping.abort();
+      grpc.close();
       await releases.stop();
       await projection.stop();
       history.close();

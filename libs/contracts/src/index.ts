@@ -50,9 +50,9 @@ export {
 } from './history.js';
 export { clientChannel, grpcLoader, protoPath } from './grpc.js';
 export {
+  SCHEDULE_PACKAGE,
   SCHEDULE_SERVICE,
   scheduleClientTransport,
-  scheduleTransport,
   type OwedKey,
   type OwedKeysReply,
   type OwedKeysRequest,

@@ -2,15 +2,13 @@ import type { Observable } from 'rxjs';
 import { clientChannel, grpcLoader, protoPath } from './grpc.js';
 
 /** The TypeScript face of `proto/schedule.proto`. */
+export const SCHEDULE_PACKAGE = 'posthaste.schedule.v1';
 export const SCHEDULE_SERVICE = 'Schedule';
 
-/** How Nest's gRPC transport speaks the interface; `url` is host:port. */
-export function scheduleTransport(url: string) {
-  return { package: 'posthaste.schedule.v1', protoPath: protoPath('schedule'), loader: grpcLoader, url };
-}
-
+/** How a caller speaks the interface; `url` is host:port, or a gRPC target that names several schedulers. */
 export function scheduleClientTransport(url: string) {
-  return { ...scheduleTransport(url), channelOptions: clientChannel };
+  const where = { package: SCHEDULE_PACKAGE, protoPath: protoPath('schedule'), loader: grpcLoader };
+  return { ...where, url, channelOptions: clientChannel };
 }
 
 export interface OwedKeysRequest {

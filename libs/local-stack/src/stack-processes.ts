@@ -59,8 +59,15 @@ export async function planServices(plan: ProcessPlan): Promise<PlannedProcesses>
     GRPC_HOST: '127.0.0.1',
     GRPC_PORT: String(replica === 0 ? historyPort : await plan.givePort()),
   }));
-  await add('retry-scheduler', 2, plan.replicas.retryScheduler, () => ({ HISTORY_ADDRESS }));
+  const schedulers: string[] = [];
+  await add('retry-scheduler', 2, plan.replicas.retryScheduler, async (replica) => {
+    const port = await (replica === 0 ? plan.givePort('schedule') : plan.givePort());
+    schedulers.push(`127.0.0.1:${port}`);
+    return { HISTORY_ADDRESS, GRPC_HOST: '127.0.0.1', GRPC_PORT: String(port) };
+  });
   await add('dispatcher', 1, plan.replicas.dispatcher, () => ({
+    // Any of them can answer; the first that can be reached does.
+    SCHEDULE_GRPC: `ipv4:${schedulers.join(',')}`,
     POSTHASTE_KEKS: keks,
     POSTHASTE_EGRESS_ALLOW: plan.egressAllow,
   }));

@@ -9,6 +9,7 @@ export {
   port,
   readConfig,
 } from './config.js';
+export { GrpcRefusal, serveGrpc, type GrpcService } from './grpc-server.js';
 export { createLogger, type Logger } from './logger.js';
 export { migrate, type Migrations } from './migrations.js';
 export { Health, startOpsServer } from './ops-server.js';

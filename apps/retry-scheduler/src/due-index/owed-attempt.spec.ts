@@ -6,7 +6,8 @@ import { attempted, cancelled, deferred, deliveryOf, sampleMessage } from '../sa
 import { type OwedAttempt, owedAfter } from './owed-attempt.js';
 
 const message = sampleMessage();
-const given = (...events: DeliveryEvent[]): OwedAttempt | null => events.reduce(owedAfter, null);
+const given = (...events: DeliveryEvent[]): OwedAttempt | null =>
+  events.reduce<OwedAttempt | null>((owed, event) => owedAfter(owed, event, 0), null);
 
 describe('what a delivery is owed', () => {
   it('is the next attempt at the decided time after a failure', () => {
@@ -94,7 +95,7 @@ describe('the due index beside the history of the same log', () => {
           const next = evolve(state, step);
           if (next !== state) inFlight = false;
           state = next;
-          owed = owedAfter(owed, step);
+          owed = owedAfter(owed, step, 0);
           if ('nextAttemptAt' in state && !inFlight) {
             expect(owed).toMatchObject({ attempt: attemptOwed(state), dueAt: state.nextAttemptAt });
           }

@@ -1,4 +1,4 @@
-import type { DeliveryDeferred, DeliveryEvent, Trigger } from '@posthaste/contracts';
+import type { DeliveryAttempted, DeliveryDeferred, DeliveryEvent, Trigger } from '@posthaste/contracts';
 
 /**
  * What a delivery is owed, as a fold over its events: an attempt at a time, or nothing.
@@ -22,10 +22,29 @@ export interface OwedAttempt {
   dueAt: number;
   trigger: Trigger;
   reason: DeliveryDeferred['reason'] | null;
+  /** Null: it waits for no other delivery. */
+  ordering: OwedInOrder | null;
 }
 
-/** What is owed after an event, given what was owed before (null: nothing, or not known). */
-export function owedAfter(before: OwedAttempt | null, event: DeliveryEvent): OwedAttempt | null {
+/** A delivery's place in its ordering key. Keys are told apart by their endpoint and the partition of its account. */
+export interface OwedInOrder {
+  partition: number;
+  key: string;
+  position: number;
+  /** It is exhausted: nothing is owed, and those behind it wait for somebody to cancel it. */
+  blocks: boolean;
+}
+
+/**
+ * What is owed after an event, given what was owed before (null: nothing, or not known).
+ *
+ * @param partition of `deliveries`, the one the event lies in
+ */
+export function owedAfter(
+  before: OwedAttempt | null,
+  event: DeliveryEvent,
+  partition: number,
+): OwedAttempt | null {
   const isStale = before !== null && event.attempt < before.attempt;
   switch (event.type) {
     case 'DeliveryAttempted':
@@ -34,17 +53,10 @@ export function owedAfter(before: OwedAttempt | null, event: DeliveryEvent): Owe
           return null;
         case 'exhausted':
         case 'cancelled':
-          return isStale ? before : null;
+          if (isStale) return before;
+          return event.ordering?.blocks ? afterAttempt(event, event.startedAt, partition) : null;
         case 'retry':
-          return isStale
-            ? before
-            : {
-                ...named(event),
-                attempt: event.attempt + 1,
-                dueAt: event.decision.at,
-                trigger: 'retry',
-                reason: null,
-              };
+          return isStale ? before : afterAttempt(event, event.decision.at, partition);
         default:
           return unreachable(event.decision);
       }
@@ -52,7 +64,7 @@ export function owedAfter(before: OwedAttempt | null, event: DeliveryEvent): Owe
       return isStale
         ? before
         : {
-            ...named(event),
+            ...named(event, partition),
             attempt: event.attempt,
             dueAt: event.until,
             trigger: event.trigger,
@@ -65,11 +77,17 @@ export function owedAfter(before: OwedAttempt | null, event: DeliveryEvent): Owe
   }
 }
 
+function afterAttempt(event: DeliveryAttempted, dueAt: number, partition: number): OwedAttempt {
+  return { ...named(event, partition), attempt: event.attempt + 1, dueAt, trigger: 'retry', reason: null };
+}
+
 function named(
   event: DeliveryEvent,
-): Pick<OwedAttempt, 'delivery' | 'message' | 'tenant' | 'account' | 'endpoint'> {
-  const { delivery, message, tenant, account, endpoint } = event;
-  return { delivery, message, tenant, account, endpoint };
+  partition: number,
+): Pick<OwedAttempt, 'delivery' | 'message' | 'tenant' | 'account' | 'endpoint' | 'ordering'> {
+  const { delivery, message, tenant, account, endpoint, ordering } = event;
+  const inOrder = ordering && { ...ordering, blocks: ordering.blocks ?? false, partition };
+  return { delivery, message, tenant, account, endpoint, ordering: inOrder ?? null };
 }
 
 /** A new event that nobody handles does not compile. */

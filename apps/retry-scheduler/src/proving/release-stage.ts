@@ -103,6 +103,7 @@ export class ReleaseStage {
       dueAt: Date.now() + dueInMs,
       trigger: 'retry' as const,
       reason,
+      ordering: null,
     }));
     await inTransaction(this.pool, (client) => upsertOwed(client, rows));
     for (const message of isKnown ? messages : []) {

@@ -1,7 +1,18 @@
-import { type DueDeliveryPayload, lowestId, MessageMeta, topics } from '@posthaste/contracts';
+import {
+  type DueDelivery,
+  type DueDeliveryPayload,
+  type DueMeta,
+  lowestId,
+  MessageMeta,
+  topics,
+} from '@posthaste/contracts';
 import type { LogProducer, OutgoingRecord } from '@posthaste/event-log';
 import type pg from 'pg';
 import type { OwedAttempt } from '../due-index/owed-attempt.js';
+import { keysOf } from '../due-index/due-index.projection.js';
+import { letFirstGo } from '../ordering/sql/let-first-go.js';
+import { loadPlaces } from '../ordering/sql/load-places.js';
+import { markReleased } from '../ordering/sql/mark-released.js';
 import { deleteOwed } from '../due-index/sql/delete-owed.js';
 import { postponeDue } from './sql/postpone-due.js';
 
@@ -32,7 +43,8 @@ const MISSING_POSTPONED_MS = 15_000;
 const SETTLED = new Set(['delivered', 'exhausted', 'cancelled']);
 
 /**
- * Hands claimed attempts to the dispatchers: ask history -> append to `due` -> delete; the caller commits.
+ * Hands claimed attempts to the dispatchers: ask history -> append to `due` -> delete; the caller commits. Those of an
+ * ordering key are appended in order, and marked instead of deleted.
  *
  * The rows are deleted only after the log has acknowledged their records. Whatever fails before the commit leaves
  * them as they were, so an attempt may be released twice and is never lost; the dispatcher drops the repeat.
@@ -44,9 +56,13 @@ export async function handOver(
 ): Promise<HandedOver> {
   const found = await parts.payloads(rows.map((row) => row.delivery));
   const { due, gone, unknown } = sortOut(rows, found);
-  if (due.length > 0) await parts.producer.append(due);
-  const released = due.map((record) => record.delivery);
-  if (gone.length + released.length > 0) await deleteOwed(client, [...gone, ...released]);
+  const inOrder = rows.filter((row) => row.ordering !== null);
+  const records = inOrder.length > 0 ? await inTheirOrder(client, due, inOrder) : due;
+  if (records.length > 0) await parts.producer.append(records.map(toRecord));
+  const released = due.map(({ row }) => row.delivery);
+  const over = [...gone, ...due.filter(({ row }) => row.ordering === null).map(({ row }) => row.delivery)];
+  if (over.length > 0) await deleteOwed(client, over);
+  if (inOrder.length > 0) await keepInOrder(client, inOrder, released, gone);
   // An id begins with its message's time.
   const longAgo = lowestId('delivery', Date.now() - MISSING_AFTER_MS);
   const missing = unknown.filter((delivery) => delivery < longAgo);
@@ -55,14 +71,51 @@ export async function handOver(
   return { released, dropped: gone, early, missing };
 }
 
-type DueRecord = OutgoingRecord & { delivery: string };
+interface Due extends DueDelivery {
+  row: OwedAttempt;
+}
+
+/** With what a dispatcher must know of their keys, by position. */
+async function inTheirOrder(client: pg.PoolClient, due: Due[], inOrder: OwedAttempt[]): Promise<Due[]> {
+  const places = new Map(
+    (
+      await loadPlaces(
+        client,
+        inOrder.map((row) => row.delivery),
+      )
+    ).map((place) => [place.delivery, place]),
+  );
+  for (const { row, meta } of due) {
+    const place = places.get(row.delivery);
+    // Of one that follows another on its way nothing is known to be settled before it.
+    if (row.ordering && place) {
+      meta.ordering = { position: row.ordering.position, asOf: place.isFirst ? place.asOf : 0 };
+    }
+  }
+  const positionOf = ({ row }: Due): number => row.ordering?.position ?? 0;
+  return due.toSorted((a, b) => positionOf(a) - positionOf(b));
+}
+
+/** What is handed over stays in the index, for those behind it; what is gone makes room for the next. */
+async function keepInOrder(
+  client: pg.PoolClient,
+  inOrder: OwedAttempt[],
+  released: string[],
+  gone: string[],
+): Promise<void> {
+  const [handed, over] = [new Set(released), new Set(gone)];
+  const waiting = inOrder.filter((row) => handed.has(row.delivery)).map((row) => row.delivery);
+  if (waiting.length > 0) await markReleased(client, waiting);
+  const freed = keysOf(inOrder.filter((row) => over.has(row.delivery)));
+  if (freed.length > 0) await letFirstGo(client, freed);
+}
 
 function sortOut(
   rows: OwedAttempt[],
   found: DueDeliveryPayload[],
-): { due: DueRecord[]; gone: string[]; unknown: string[] } {
+): { due: Due[]; gone: string[]; unknown: string[] } {
   const known = new Map(found.map((entry) => [entry.id, entry]));
-  const due: DueRecord[] = [];
+  const due: Due[] = [];
   const gone: string[] = [];
   const unknown: string[] = [];
   for (const row of rows) {
@@ -70,8 +123,8 @@ function sortOut(
     if (!entry) unknown.push(row.delivery);
     else if (SETTLED.has(entry.status) || (entry.attempts ?? 0) >= row.attempt) gone.push(row.delivery);
     else {
-      const record = toRecord(row, entry);
-      if (record) due.push(record);
+      const delivery = toDue(row, entry);
+      if (delivery) due.push(delivery);
       else unknown.push(row.delivery);
     }
   }
@@ -79,10 +132,10 @@ function sortOut(
 }
 
 /** Undefined when the message's facts cannot be read: one such delivery must not hold up all the others. */
-function toRecord(row: OwedAttempt, entry: DueDeliveryPayload): DueRecord | undefined {
+function toDue(row: OwedAttempt, entry: DueDeliveryPayload): Due | undefined {
   const { data: message } = MessageMeta.safeParse(readJson(entry.message_meta_json));
   if (!message) return undefined;
-  const meta = {
+  const meta: DueMeta = {
     ...message,
     // Version 0: whatever the endpoint's configuration is when the attempt is made.
     routes: [{ endpoint: row.endpoint, version: 0 }],
@@ -91,7 +144,11 @@ function toRecord(row: OwedAttempt, entry: DueDeliveryPayload): DueRecord | unde
   };
   // An empty payload is an absent field to gRPC.
   const payload = (entry.payload as Buffer | undefined) ?? Buffer.alloc(0);
-  return { topic: topics.due, ...topics.due.encode({ meta, payload }), delivery: row.delivery };
+  return { meta, payload, row };
+}
+
+function toRecord({ meta, payload }: Due): OutgoingRecord {
+  return { topic: topics.due, ...topics.due.encode({ meta, payload }) };
 }
 
 function readJson(text: string): unknown {

@@ -56,7 +56,11 @@ describe('the statements of a release', () => {
           const { scans, mostRows } = await explain(client, statement);
           expect(scans.filter((scan) => scan === 'Seq Scan')).toEqual([]);
           // What was parked a moment ago is passed over once more.
-          expect({ statement, isBounded: mostRows <= 20, mostRows }).toMatchObject({ isBounded: true });
+          expect({ statement, mostRows, isBounded: mostRows <= 20 }).toEqual({
+            statement,
+            mostRows,
+            isBounded: true,
+          });
         }
       } finally {
         client.release(true);

@@ -16,7 +16,7 @@ export async function claimDue(client: pg.PoolClient, limit: number): Promise<Ow
   const { rows } = await client.query<OwedAttempt>({
     name: 'claim-due',
     text: `select ${OWED_COLUMNS} from schedule.due
-           where not parked and due_at <= ${NOW_MS}
+           where not parked and not held and due_at <= ${NOW_MS}
            order by due_at limit $1 for update skip locked`,
     values: [limit],
   });

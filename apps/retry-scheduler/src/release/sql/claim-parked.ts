@@ -10,7 +10,7 @@ export async function claimParked(client: pg.PoolClient, claims: LaneClaim[]): P
     text: `select parked.* from unnest($1::text[], $2::int[]) as lane (endpoint, most)
            cross join lateral (
              select ${OWED_COLUMNS} from schedule.due d
-             where d.parked and d.endpoint = lane.endpoint
+             where d.parked and not d.held and d.endpoint = lane.endpoint
              order by d.delivery limit lane.most for update skip locked
            ) parked`,
     values: [claims.map((claim) => claim.endpoint), claims.map((claim) => claim.limit)],

@@ -6,7 +6,7 @@ export async function msUntilNextDue(pool: pg.Pool): Promise<number | null> {
   const { rows } = await pool.query<{ ms: number }>({
     name: 'next-due',
     text: `select due_at - ${NOW_MS} as ms from schedule.due
-           where not parked and due_at > ${NOW_MS} order by due_at limit 1`,
+           where not parked and not held and due_at > ${NOW_MS} order by due_at limit 1`,
   });
   return rows[0]?.ms ?? null;
 }
