@@ -13,6 +13,7 @@ import {
   HISTORY_PACKAGE,
   HISTORY_SERVICE,
   grpcLoader,
+  newId,
   protoPath,
   topics,
 } from '@posthaste/contracts';
@@ -165,6 +166,42 @@ describe.each(logs)('retry-scheduler on the $kind log', ({ open }) => {
     expect(Date.now()).toBeGreaterThanOrEqual(at);
     expect(released).toMatchObject([{ meta: { id: message.meta.id, attempt: 2, trigger: 'retry' } }]);
     expect(released[0]?.payload).toEqual(message.payload);
+    await waitFor(async () => (await dueRows()).length === 0);
+  });
+
+  it('hands a lane what is parked as it answers, whatever the times say, and after a restart too', async () => {
+    const first = await start();
+    const endpoint = newId('endpoint');
+    const messages = Array.from({ length: 100 }, () => sampleMessage(endpoint));
+    const waiting = sampleMessage(endpoint);
+    remember([...messages, waiting], 0);
+    const until = Date.now() + 3_600_000;
+    const answer = (): ReturnType<typeof append> => {
+      const byId = new Map(messages.map((message) => [message.meta.id, message]));
+      const answered = released.splice(0).map(({ meta }) => byId.get(meta.id));
+      return append(
+        answered
+          .filter((message) => message !== undefined)
+          .map((message) => attempted(message, 1, { kind: 'delivered' })),
+      );
+    };
+    await append([
+      ...messages.map((message) => deferred(message, 1, until)),
+      deferred(waiting, 1, until, 'behind_key'),
+    ]);
+    await waitFor(() => released.length === 20);
+    await answer();
+    await waitFor(() => released.length === 40);
+    await stop(first);
+    running.length = 0;
+    expect(await dueRows()).toHaveLength(41);
+    released.length = 0;
+    await start();
+    await waitFor(() => released.length === 20);
+    await answer();
+    await waitFor(() => released.length === 20);
+    expect(await dueRows()).toMatchObject([{ delivery: deliveryOf(waiting), parked: false }]);
+    await append([attempted(waiting, 1, { kind: 'delivered' })]);
     await waitFor(async () => (await dueRows()).length === 0);
   });
 
