@@ -27,13 +27,10 @@ function isSigningSecret(text: string): boolean {
 
 const presets = RetryPolicy.options[0].shape.preset;
 const retryRules = {
-  retry_statuses: z
-    .array(RetryStatus)
-    .max(50)
-    .optional()
-    .meta({
-      description: 'Which answers are retried: statuses, or `3xx`, `4xx`, `5xx`. Absent: all but 2xx.',
-    }),
+  retry_statuses: z.array(RetryStatus).max(50).optional().meta({
+    description:
+      'Which answers are retried: statuses, or `3xx`, `4xx`, `5xx`. Absent: all but 2xx. A failure without an answer always is, a 410 never.',
+  }),
   jitter: z
     .number()
     .min(0)
