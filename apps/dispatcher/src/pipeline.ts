@@ -1,4 +1,9 @@
-import type { DeliveryAttempted, DeliveryDeferred, DeliveryEvent } from '@posthaste/contracts';
+import type {
+  DeliveryAttempted,
+  DeliveryCancelled,
+  DeliveryDeferred,
+  DeliveryEvent,
+} from '@posthaste/contracts';
 import type { GuardedClient } from '@posthaste/egress';
 import { startSpan, traceparentOf } from '@posthaste/runtime';
 import type { ConfigCache } from './config-cache/config-cache.js';
@@ -14,7 +19,7 @@ import type { Settlement } from './settle/settlement.js';
 /**
  * The way of one job, top to bottom:
  *
- *   admit    the endpoint is known at the stamped version, or becomes so within 2 s; else deferred
+ *   admit    the endpoint is known at the stamped version, or becomes so within 2 s; else deferred. Gone: cancelled
  *   enter    its lane has room; else deferred
  *   start    it is its turn; a repeat of an attempt made before ends here
  *   deliver  cancelled if the endpoint is gone, else one attempt
@@ -60,7 +65,9 @@ export class Pipeline {
   admit(jobs: Job[]): void {
     const now = Date.now();
     for (const job of jobs) {
-      if (this.options.configCache.find(job.endpoint, job.route.version)) this.lanes.enter(job, now);
+      const known = this.options.configCache.find(job.endpoint, job.route.version);
+      if (known?.goneBecause) void this.cancel(job, known.goneBecause);
+      else if (known) this.lanes.enter(job, now);
       else void this.admitLater(job);
     }
   }
@@ -144,6 +151,12 @@ export class Pipeline {
     const isInLog = await this.options.settlement.append(event, trace);
     if (isInLog) this.options.onSettled(event);
     return isInLog;
+  }
+
+  /** Without the lane, which would put most of a great many off, only for them to come back and be cancelled. */
+  private async cancel(job: Job, reason: DeliveryCancelled['reason']): Promise<void> {
+    job.begin();
+    if (await this.settle(cancelled(job, reason, Date.now()), job.trace)) job.finish();
   }
 
   private async defer(job: Job, reason: DeliveryDeferred['reason']): Promise<void> {

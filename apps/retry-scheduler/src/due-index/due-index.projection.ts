@@ -13,7 +13,7 @@ export const scheduledTopics = [topics.deliveries];
 export interface DueIndexHooks {
   /** A batch was committed; the earliest of what it brought is due at this time. */
   onOwed: (earliestDueAt: number) => void;
-  /** An attempt of the endpoint was made; told again when its batch is tried again. */
+  /** An attempt of the endpoint was made, or given up with its delivery; told again when its batch is tried again. */
   onCompleted: (endpoint: string) => void;
   /** Not a record of the topic. History keeps it for people; here it is passed over. */
   onUnreadable: (record: PartitionRef & { offset: number }, reason: string) => void;
@@ -38,7 +38,7 @@ export function dueIndexProjection(pool: pg.Pool, hooks: DueIndexHooks): Postgre
     inTransaction: (work) => inTransaction(pool, work),
     read: async (batches) => {
       const events = batches.flatMap((batch) => readEvents(batch, hooks));
-      for (const { type, endpoint } of events) if (type === 'DeliveryAttempted') hooks.onCompleted(endpoint);
+      for (const { type, endpoint } of events) if (type !== 'DeliveryDeferred') hooks.onCompleted(endpoint);
       return events.length > 0 ? changeBy(pool, events) : undefined;
     },
     write: async (client, { gone, owed }) => {

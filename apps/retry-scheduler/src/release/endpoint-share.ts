@@ -23,7 +23,7 @@ export class EndpointShare {
 
   constructor(private readonly limits: ShareLimits = LIMITS) {}
 
-  /** An attempt of the endpoint was made, with whatever outcome. Times are of the monotonic clock. */
+  /** An attempt of the endpoint was made, with whatever outcome, or cancelled. Times are of the monotonic clock. */
   complete(endpoint: string, nowMs: number): void {
     this.roll(nowMs);
     this.completed.set(endpoint, (this.completed.get(endpoint) ?? 0) + 1);
