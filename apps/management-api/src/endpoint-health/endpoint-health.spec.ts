@@ -3,7 +3,7 @@ import { type DeliveryAttempted, newId } from '@posthaste/contracts';
 import type { AttemptOutcome } from '@posthaste/delivery';
 import fc from 'fast-check';
 import { answered, attemptAt, gone, refused } from '../proving/attempt-facts.js';
-import { readAttempt } from './attempt-fact.js';
+import { glanceAt, toAttempt } from './attempt-fact.js';
 import {
   type Consequence,
   type EndpointHealth,
@@ -30,7 +30,7 @@ function fold(events: DeliveryAttempted[], own: Partial<HealthRules> = {}, from 
   let health: EndpointHealth = from;
   const asked: (Consequence & { hours: number })[] = [];
   for (const event of events) {
-    const fact = readAttempt(Buffer.from(JSON.stringify(event)));
+    const fact = toAttempt(glanceAt(Buffer.from(JSON.stringify(event))));
     if (!fact) throw new Error('not an attempt');
     const after = healthAfter(health, fact, { ...rules, ...own });
     health = after.health;

@@ -9,7 +9,7 @@ import {
 import { inTransaction } from '@posthaste/runtime';
 import { LRUCache } from 'lru-cache';
 import type pg from 'pg';
-import { type AttemptFact, readAttempt } from './attempt-fact.js';
+import { type AttemptFact, glanceAt, toAttempt, type UncheckedEvent } from './attempt-fact.js';
 import { type EndpointHealth, FRESH_MS, healthAfter, isWell, unknownHealth } from './endpoint-health.js';
 import { type Action, insertActionsOn } from './sql/insert-actions.js';
 import { loadHealth } from './sql/load-health.js';
@@ -81,8 +81,11 @@ export class HealthProjection implements ProjectionStore {
     const facts: AttemptFact[] = [];
     for (const { value, offset } of records) {
       try {
-        const fact = readAttempt(value);
-        if (fact && !this.isMoreOfTheSame(fact)) facts.push(fact);
+        const event = glanceAt(value);
+        const fact = this.isMoreOfTheSame(event) ? null : toAttempt(event);
+        if (fact) facts.push(fact);
+        // What comes after a failure in this batch is not the same any more.
+        if (fact?.outcome === 'failed') this.well.delete(fact.endpoint);
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         this.hooks.onUnreadable({ topic, partition, offset }, reason);
@@ -92,15 +95,12 @@ export class HealthProjection implements ProjectionStore {
   }
 
   /** One more success of an endpoint that is well: nothing to look up, nothing to write. */
-  private isMoreOfTheSame({ endpoint, outcome, decision, startedAt }: AttemptFact): boolean {
-    if (outcome !== 'succeeded') {
-      // What comes after it in this batch is not the same any more.
-      this.well.delete(endpoint);
+  private isMoreOfTheSame({ type, endpoint, outcome, decision, startedAt }: UncheckedEvent): boolean {
+    if (type !== 'DeliveryAttempted' || outcome !== 'succeeded' || decision?.endpointGone === true)
       return false;
-    }
+    if (typeof endpoint !== 'string' || typeof startedAt !== 'number') return false;
     const lastSuccessAt = this.well.get(endpoint);
-    if (lastSuccessAt === undefined || startedAt - lastSuccessAt >= FRESH_MS) return false;
-    return decision.kind === 'delivered' && !decision.endpointGone;
+    return lastSuccessAt !== undefined && startedAt - lastSuccessAt < FRESH_MS;
   }
 
   /** Folds the attempts over the health of their endpoints; undefined when that leaves everything as it is. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { type DeliveryEvent, type Endpoint, topics } from '@posthaste/contracts';
+import type { AttemptOutcome } from '@posthaste/delivery';
 import { type EventLog, openEventLog, type ProjectionBatch } from '@posthaste/event-log';
 import { createLogger, createPool } from '@posthaste/runtime';
 import pg from 'pg';
@@ -112,6 +113,48 @@ async function dyingBeforeTheEnd(work: () => Promise<unknown>): Promise<void> {
     await pool.query('drop function health.die() cascade');
   }
 }
+
+describe('an endpoint that is well', () => {
+  it('costs its position alone for most of its successes, and no failure is overlooked between them', async () => {
+    const at = (minutes: number, outcome: AttemptOutcome) =>
+      attemptAt(start + minutes * 60_000, endpoint, outcome);
+    const written = async () => {
+      const { rows } = await pool.query<{ xmin: string; last: number; failing: number | null }>(
+        'select xmin::text, last_success_at as last, failing_since as failing from health.endpoint',
+      );
+      return rows[0];
+    };
+    const projection = newProjection();
+    await projection.loadPositions([{ topic: 'deliveries', partition: 0 }]);
+    let next = 0;
+    const apply = async (...events: DeliveryEvent[]) => {
+      const { records } = batch(events);
+      const moved = records.map((record) => ({ ...record, offset: next + record.offset }));
+      const one = {
+        topic: 'deliveries',
+        partition: 0,
+        from: next,
+        records: moved,
+        next: next + moved.length,
+      };
+      expect(await projection.apply([one])).toBe('applied');
+      next = one.next;
+    };
+    await apply(at(0, answered), at(1, answered));
+    const first = await written();
+    expect(first?.last).toBe(start);
+    // What is known need not be asked: there is nothing to ask now.
+    await pool.query('alter table health.endpoint rename to hidden');
+    await apply(at(2, answered), at(4, answered));
+    await pool.query('alter table health.hidden rename to endpoint');
+    expect(await written()).toEqual(first);
+
+    await apply(at(4.5, answered), at(4.6, refused), at(4.7, answered));
+    expect(await written()).toMatchObject({ last: start + 4.7 * 60_000, failing: null });
+    await apply(at(4.8, answered), at(4.9, refused));
+    expect(await written()).toMatchObject({ failing: start + 4.9 * 60_000 });
+  });
+});
 
 describe('whoever dies', () => {
   it('before the projection commits leaves nothing behind; a zombie of it changes nothing', async () => {

@@ -41,10 +41,8 @@ export async function tellOperators(pool: pg.Pool, producer: LogProducer): Promi
     const appends = tellings.flatMap((telling) =>
       audience
         .filter(({ subject }) => subject === telling.account)
-        .map(({ operator }) => {
-          const routing = routingOf.get(operator);
-          return routing ? publish(producer, telling, admissionOf(telling.tenant, routing)) : null;
-        }),
+        .flatMap(({ operator }) => routingOf.get(operator) ?? [])
+        .map((routing) => publish(producer, telling, admissionOf(telling.tenant, routing))),
     );
     const refusal = (await Promise.all(appends)).find((answer) => answer instanceof Problem);
     if (refusal) throw refusal;
