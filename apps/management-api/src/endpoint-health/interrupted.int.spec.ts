@@ -13,6 +13,7 @@ import { loggedMessages } from '../proving/logged-messages.js';
 import { startPostgres } from '../proving/test-bed.js';
 import { disableEndpoint } from './disable-endpoint.js';
 import { HealthProjection } from './health.projection.js';
+import { forgetOldHealth } from './sql/todo-actions.js';
 import { tellOperators } from './tell-operators.js';
 
 jest.setTimeout(60_000);
@@ -211,6 +212,25 @@ describe('whoever dies', () => {
     const counts = await Promise.all([1, 2].map(() => tellOperators(pool, log.producer)));
     expect(counts.reduce((sum, count) => sum + count)).toBe(2);
     expect((await actions('tell')).map(({ done }) => done)).toEqual([true, true]);
+  });
+});
+
+describe('what is remembered of health', () => {
+  it('is forgotten with the endpoint, and what was done once the log can not hold its cause any more', async () => {
+    await project(week());
+    await pool.query(`
+      insert into health.endpoint (endpoint, failures, stage_hours, is_warned) values ('ep_gone', 0, 0, false);
+      insert into health.action (cause, kind, tenant, account, endpoint, at, detail, done_at)
+      select cause, 'tell', '', '', '', 0, '{}', done_at
+        from (values ('old', now() - interval '33 days'), ('new', now() - interval '31 days'), ('open', null))
+          as made (cause, done_at)`);
+    await forgetOldHealth(pool);
+    const { rows } = await pool.query<{ endpoint: string }>('select endpoint from health.endpoint');
+    expect(rows).toEqual([{ endpoint: endpoint.id }]);
+    const kept = (await actions('tell')).map(({ cause }) => cause);
+    expect(kept).toEqual(expect.arrayContaining(['new', 'open']));
+    expect(kept).toHaveLength(4);
+    expect(await actions('disable')).toHaveLength(1);
   });
 });
 
