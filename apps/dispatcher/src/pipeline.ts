@@ -16,7 +16,7 @@ import type { Settlement } from './settle/settlement.js';
 /**
  * The way of one job, top to bottom:
  *
- *   admit    the endpoint is known at the stamped version, or becomes so within 2 s; else deferred
+ *   admit    the endpoint is known at the stamped version, or becomes so within 2 s; else deferred. Gone: cancelled
  *   enter    its lane has room; else deferred
  *   start    it is its turn; a repeat of an attempt made before ends here
  *   deliver  cancelled if the endpoint is gone, else one attempt

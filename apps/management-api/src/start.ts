@@ -11,6 +11,7 @@ import { Authenticator, guardRoutes } from './access/authenticate.js';
 import { AppModule, controllers, entities } from './app.module.js';
 import { OutboxRelay } from './changes/relay.js';
 import type { ManagementApiConfig } from './config.js';
+import { startEndpointHealth } from './endpoint-health/index.js';
 import { Cursors } from './http/cursors.js';
 import { HistoryReader } from './history/index.js';
 import { serveDocs } from './http/docs.js';
@@ -19,6 +20,7 @@ import { undocumentedRoutes } from './http/routes.js';
 import { createAdapter, prepareServer } from './http/server.js';
 import { Configuration1790000000000 } from './migrations/1790000000000-configuration.js';
 import { DeliveryEngine1791000000000 } from './migrations/1791000000000-delivery-engine.js';
+import { EndpointHealth1791000000001 } from './migrations/1791000000001-endpoint-health.js';
 import { publishOpenApi, publishPool, registerPublish } from './publish/index.js';
 
 const VERSION = '0.1.0';
@@ -36,11 +38,16 @@ export async function startManagementApi({
   logger,
   health,
   telemetry,
+  fatal,
 }: Pick<
   ServiceContext<ManagementApiConfig>,
-  'config' | 'logger' | 'health' | 'telemetry'
+  'config' | 'logger' | 'health' | 'telemetry' | 'fatal'
 >): Promise<ManagementApi> {
-  await migrate(config.DATABASE_URL, 'config', [Configuration1790000000000, DeliveryEngine1791000000000]);
+  await migrate(config.DATABASE_URL, 'config', [
+    Configuration1790000000000,
+    DeliveryEngine1791000000000,
+    EndpointHealth1791000000001,
+  ]);
   const database = await openDatabase(config);
   const log = await openConfiguredLog(config, {
     name: 'management-api',
@@ -51,6 +58,14 @@ export async function startManagementApi({
   relay.start();
   health.addCheck('relay', () => relay.failure());
   health.addProbe('log', () => log.admin.endOffsets(topics.messages));
+
+  const endpointHealth = await startEndpointHealth({
+    databaseUrl: config.DATABASE_URL,
+    database,
+    log,
+    logger,
+    fatal,
+  });
 
   const cursors = new Cursors(config.POSTHASTE_KEY_PEPPER);
   const history = new HistoryReader(config.HISTORY_GRPC);
@@ -95,6 +110,7 @@ export async function startManagementApi({
     url: `http://${address}:${port}`,
     stop: async () => {
       await app.close();
+      await endpointHealth.stop();
       await relay.stop();
       history.close();
       await publishing.end();

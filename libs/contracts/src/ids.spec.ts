@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { attemptId, deliveryId, isId, newId } from './index.js';
+import { attemptId, causedMessageId, deliveryId, isId, lowestId, newId } from './index.js';
 
 describe('ids', () => {
   it('are a prefix and 27 base62 characters', () => {
@@ -30,6 +30,15 @@ describe('ids', () => {
     expect(delivery).not.toBe(deliveryId(message, newId('endpoint')));
     expect(attemptId(delivery, 1)).not.toBe(attemptId(delivery, 2));
     expect(isId('attempt', attemptId(delivery, 1))).toBe(true);
+  });
+
+  it('of a message we publish ourselves follow from its cause and its time', () => {
+    const at = Date.parse('2026-11-21T12:00:00Z');
+    const id = causedMessageId(at, 'endpoint.disabled/ep_1');
+    expect(id).toBe(causedMessageId(at, 'endpoint.disabled/ep_1'));
+    expect(isId('message', id)).toBe(true);
+    expect(id.startsWith(lowestId('message', at))).toBe(true);
+    expect(id).not.toBe(causedMessageId(at, 'endpoint.disabled/ep_2'));
   });
 
   it('are told from other text', () => {

@@ -68,6 +68,11 @@ export function attemptId(delivery: string, number: number): string {
   return derivedId('attempt', delivery, `${delivery}/${number}`);
 }
 
+/** The id of a message we publish ourselves: the same however often its cause is worked off. */
+export function causedMessageId(causedAtMs: number, cause: string): string {
+  return derivedId('message', lowestId('message', causedAtMs), cause);
+}
+
 /** True for a well-formed id of the kind; says nothing about whether it exists. */
 export function isId(kind: IdKind, value: string): boolean {
   const prefix = idPrefixes[kind];

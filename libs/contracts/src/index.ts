@@ -1,4 +1,13 @@
-export { attemptId, deliveryId, idPrefixes, isId, lowestId, newId, type IdKind } from './ids.js';
+export {
+  attemptId,
+  causedMessageId,
+  deliveryId,
+  idPrefixes,
+  isId,
+  lowestId,
+  newId,
+  type IdKind,
+} from './ids.js';
 export { DueMeta, MessageMeta, Route, Trigger, type AcceptedMessage, type DueDelivery } from './message.js';
 export {
   ClientCertificate,
@@ -30,6 +39,7 @@ export {
   type Timings,
   type TlsFacts,
 } from './events/delivery.js';
+export { OperatorEvent } from './events/operator.js';
 export { AuditEntry } from './events/audit.js';
 export { topics, type Cleanup, type EncodedRecord, type Topic } from './topics.js';
 export {
@@ -75,8 +85,10 @@ export {
   Endpoint,
   EndpointInput,
   EndpointSecret,
+  EndpointWithHealth,
   PatchEndpoint,
   RotateSecret,
+  type EndpointHealth,
 } from './http/endpoint.js';
 export { customHeaderRule } from './http/custom-headers.js';
 export { CreateEventType, EventType, EventTypeName, PatchEventType } from './http/event-type.js';

@@ -1,13 +1,18 @@
 import type { AttemptErrorClass, Decision, RetryPolicy } from '@posthaste/contracts';
 import { retryDelaysMs } from './retry-policy.js';
 
+/** What a receiver may ask for in its answer with the header `webhook-delivery`. */
+export type ReceiverWish = 'disable' | 'abort-message';
+
 /** What came of one attempt. A failure is a value: nothing about it is exceptional. */
 export type AttemptOutcome =
-  | { kind: 'succeeded'; status: number }
+  | { kind: 'succeeded'; status: number; wish?: ReceiverWish | undefined }
   | {
       kind: 'failed';
       class: AttemptErrorClass;
+      /** Absent: there was no answer. */
       status?: number | undefined;
+      wish?: ReceiverWish | undefined;
       /** What the receiver asked for in `Retry-After`, already turned into a delay (`parseRetryAfter`). */
       retryAfterMs?: number | undefined;
     };
@@ -23,22 +28,69 @@ export interface Attempted {
   random: number;
 }
 
-/** Below this a delay is kept exact: jitter on five seconds would help nobody. */
+const GONE = 410;
+/** Below this a delay is kept exact, unless the policy says how it varies: jitter on five seconds would help nobody. */
 const JITTER_FROM_MS = 5 * 60_000;
 const JITTER_SHARE = 0.2;
 /** A receiver may stretch a delay to twice the step, or to an hour where the step is short. */
 const RETRY_AFTER_CEILING_MS = 3_600_000;
 
-/** Decides what follows an attempt: it was delivered, it is owed again at a time, or the policy has no more. */
+/**
+ * Decides what follows an attempt. In this order:
+ * - a 2xx is delivered; with `webhook-delivery: disable` it is the endpoint's last
+ * - 410, or `webhook-delivery: disable`: the endpoint wants nothing more, and this delivery ends
+ * - `webhook-delivery: abort-message`: it does not want this one
+ * - an answer the policy does not retry, or no step left: exhausted
+ * - else a retry after the policy's step, or later if the receiver asked for it with `Retry-After`
+ *
+ * It makes no difference why the attempt was made: a replay that meets a 410 has learnt the same as a first attempt.
+ */
 export function decide({ outcome, attempt, policy, now, random }: Attempted): Decision {
-  if (outcome.kind === 'succeeded') return { kind: 'delivered' };
+  if (outcome.kind === 'succeeded') {
+    return outcome.wish === 'disable' ? { kind: 'delivered', endpointGone: true } : { kind: 'delivered' };
+  }
+  if (outcome.status === GONE || outcome.wish === 'disable') {
+    return { kind: 'cancelled', reason: 'endpoint_gone' };
+  }
+  if (outcome.wish === 'abort-message') return { kind: 'cancelled', reason: 'receiver_aborted' };
   const stepMs = retryDelaysMs(policy)[attempt - 1];
-  if (stepMs === undefined) return { kind: 'exhausted' };
-  const spread = stepMs >= JITTER_FROM_MS ? stepMs * JITTER_SHARE * (2 * random - 1) : 0;
-  const asked = outcome.retryAfterMs ?? 0;
+  if (stepMs === undefined || !isRetried(policy, outcome.status)) return { kind: 'exhausted' };
+  return { kind: 'retry', at: Math.round(now + delayMs(policy, stepMs, outcome.retryAfterMs, random)) };
+}
+
+/** Whether the policy retries an answer of this status; without an answer it always does. */
+function isRetried({ retryStatuses }: RetryPolicy, status: number | undefined): boolean {
+  if (retryStatuses === undefined || status === undefined) return true;
+  return retryStatuses.some((entry) => entry === status || entry === `${Math.floor(status / 100)}xx`);
+}
+
+/**
+ * `Retry-After` counts on every answer that is not a success, whatever its status: it can only make us wait longer,
+ * and never longer than the ceiling. Jitter then only adds to it: nobody is asked again before the time they named.
+ */
+function delayMs(
+  { jitter }: RetryPolicy,
+  stepMs: number,
+  askedMs: number | undefined,
+  random: number,
+): number {
+  const share = jitter ?? (stepMs >= JITTER_FROM_MS ? JITTER_SHARE : 0);
+  const spreadMs = stepMs + stepMs * share * (2 * random - 1);
+  if (askedMs === undefined) return spreadMs;
   const ceilingMs = Math.max(2 * stepMs, RETRY_AFTER_CEILING_MS);
-  const delayMs = asked > stepMs ? Math.min(asked, ceilingMs) : stepMs + spread;
-  return { kind: 'retry', at: Math.round(now + delayMs) };
+  return Math.max(spreadMs, stepMs, Math.min(askedMs, ceilingMs));
+}
+
+/** What the header `webhook-delivery` asks for; undefined when it is absent or says nothing we know. */
+export function parseReceiverWish(header: string | string[] | undefined): ReceiverWish | undefined {
+  if (header === undefined) return undefined;
+  const words = String(header)
+    .toLowerCase()
+    .split(',')
+    .map((word) => word.trim());
+  // Who asks for both wants nothing more at all.
+  if (words.includes('disable')) return 'disable';
+  return words.includes('abort-message') ? 'abort-message' : undefined;
 }
 
 const DELTA_SECONDS = /^\d{1,10}$/;

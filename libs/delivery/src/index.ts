@@ -1,4 +1,11 @@
-export { decide, parseRetryAfter, type Attempted, type AttemptOutcome } from './decide.js';
+export {
+  decide,
+  parseReceiverWish,
+  parseRetryAfter,
+  type Attempted,
+  type AttemptOutcome,
+  type ReceiverWish,
+} from './decide.js';
 export {
   attemptOwed,
   evolve,

@@ -4,7 +4,7 @@ import {
   attemptId,
   type DeliveryAttempted,
 } from '@posthaste/contracts';
-import { type AttemptOutcome, decide, parseRetryAfter } from '@posthaste/delivery';
+import { type AttemptOutcome, decide, parseReceiverWish, parseRetryAfter } from '@posthaste/delivery';
 import type { EgressResult, GuardedClient } from '@posthaste/egress';
 import { render, type Rendered } from '@posthaste/wire';
 import type { KnownEndpoint } from '../config-cache/known-endpoint.js';
@@ -68,11 +68,13 @@ export async function makeAttempt(
 function outcomeOf(result: EgressResult, now: number): AttemptOutcome {
   if (result.kind === 'failed') return { kind: 'failed', class: result.class };
   const { status, headers } = result;
-  if (status >= 200 && status < 300) return { kind: 'succeeded', status };
+  const wish = parseReceiverWish(headers['webhook-delivery']);
+  if (status >= 200 && status < 300) return { kind: 'succeeded', status, wish };
   return {
     kind: 'failed',
     class: status >= 300 && status < 400 ? 'http_redirect' : 'http_status',
     status,
+    wish,
     retryAfterMs: parseRetryAfter(headers['retry-after'], now),
   };
 }

@@ -11,6 +11,7 @@ export class AccountRow {
   /** Also raised by every change of one of its endpoints. */
   @Column('bigint', { name: 'config_version', transformer: asNumber }) configVersion: number;
   @Column('text') name: string;
+  @Column('boolean', { name: 'receives_operator_events' }) receivesOperatorEvents: boolean;
   @Column('jsonb') metadata: Record<string, string>;
   @Column('timestamptz', { name: 'created_at' }) createdAt: Date;
   @Column('timestamptz', { name: 'updated_at' }) updatedAt: Date;
@@ -22,12 +23,13 @@ export const accountKind: EntityKind<AccountRow> = {
   target: AccountRow,
   place: ({ id, tenant }) => ({ tenant, account: id }),
   raise: (_, row) => Promise.resolve(++row.configVersion),
-  state: ({ id, version, tenant, uid, name, metadata, deletedAt }) => ({
+  state: ({ id, version, tenant, uid, name, receivesOperatorEvents, metadata, deletedAt }) => ({
     id,
     version,
     tenant,
     uid,
     name,
+    receivesOperatorEvents,
     metadata,
     deleted: deletedAt !== null,
   }),

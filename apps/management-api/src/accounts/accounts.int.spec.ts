@@ -39,6 +39,21 @@ describe('an account', () => {
     expect((await tenant.rest.put('/v1/accounts/a:1', {})).status).toBe(201);
   });
 
+  it('receives operator events only when the tenant says so; an account key may not', async () => {
+    const put = await tenant.rest.put<Account>('/v1/accounts/ops', { receives_operator_events: true });
+    expect(put.json).toMatchObject({ receives_operator_events: true, version: 1 });
+    const named = await tenant.rest.patch('/v1/accounts/ops', { name: 'Operations' });
+    expect(named.json).toMatchObject({ receives_operator_events: true, version: 2 });
+    const own = await bed.api.accountClient(tenant, 'ops');
+    expect((await own.patch('/v1/accounts/ops', { receives_operator_events: false })).status).toBe(403);
+    const back = await tenant.rest.patch('/v1/accounts/ops', { receives_operator_events: null });
+    expect(back.json).toMatchObject({ receives_operator_events: false, version: 3 });
+    expect((await tenant.rest.get('/v1/accounts/ops')).json).toEqual(back.json);
+    expect(refusalOf(await tenant.rest.put('/v1/accounts/ops', { receives_operator_events: 'yes' }))).toEqual(
+      [422, 'validation_failed', '/receives_operator_events wrong_type'],
+    );
+  });
+
   it('is created once when many put it at the same moment', async () => {
     const answers = await Promise.all(
       Array.from({ length: 8 }, () => tenant.rest.put<Account>('/v1/accounts/rush', { name: 'r' })),

@@ -87,6 +87,10 @@ export class Accounts {
       requireMatch(ifMatch, row.version);
       const merged = checked(PutAccount, {
         name: patch.name === undefined ? row.name : (patch.name ?? ''),
+        receives_operator_events:
+          patch.receives_operator_events === undefined
+            ? row.receivesOperatorEvents
+            : (patch.receives_operator_events ?? false),
         metadata: patch.metadata === null ? {} : mergePatch(row.metadata, patch.metadata ?? {}),
       });
       return update(draft, row, merged);
@@ -148,8 +152,7 @@ export function accountView(row: AccountRow): Account {
   return {
     id: row.id,
     uid: row.uid,
-    name: row.name,
-    metadata: row.metadata,
+    ...toInput(row),
     version: row.version,
     created_at: row.createdAt.toISOString(),
     updated_at: row.updatedAt.toISOString(),
@@ -169,7 +172,7 @@ async function create(draft: Draft, tenant: string, uid: string, input: PutAccou
     uid,
     version: 0,
     configVersion: 0,
-    ...input,
+    ...toColumns(input),
     createdAt: draft.at,
     updatedAt: draft.at,
     deletedAt: null,
@@ -179,8 +182,16 @@ async function create(draft: Draft, tenant: string, uid: string, input: PutAccou
 }
 
 async function update(draft: Draft, row: AccountRow, input: PutAccount): Promise<AccountRow> {
-  const changed = changedFields(row, input);
-  Object.assign(row, input);
+  const changed = changedFields(toInput(row), input);
+  Object.assign(row, toColumns(input));
   await draft.write(accountKind, row, 'account.updated', changed);
   return row;
+}
+
+function toColumns({ receives_operator_events: receivesOperatorEvents, ...rest }: PutAccount) {
+  return { ...rest, receivesOperatorEvents };
+}
+
+function toInput({ name, receivesOperatorEvents, metadata }: AccountRow): PutAccount {
+  return { name, receives_operator_events: receivesOperatorEvents, metadata };
 }

@@ -21,6 +21,7 @@ export function toColumns(input: EndpointInput): Partial<EndpointRow> {
     },
     ordering: input.ordering,
     onExhausted: input.on_exhausted,
+    autoDisable: input.auto_disable,
     headers: input.headers,
     metadata: input.metadata,
   };
@@ -41,6 +42,7 @@ export function toInput(row: EndpointRow): EndpointInput {
     rate_limit: row.rateLimit && { count: row.rateLimit.count, period_seconds: row.rateLimit.periodSeconds },
     ordering: row.ordering,
     on_exhausted: row.onExhausted,
+    auto_disable: row.autoDisable,
     headers: row.headers,
     metadata: row.metadata,
   };

@@ -39,6 +39,9 @@ export class EndpointRow {
   @Column('jsonb', { name: 'client_certificate', nullable: true })
   clientCertificate: ClientCertificate | null;
   @Column('text', { name: 'shadow_url', nullable: true }) shadowUrl: string | null;
+  @Column('boolean', { name: 'auto_disable' }) autoDisable: boolean;
+  /** Failures before it count for nothing: it was switched on again then, or got another URL. */
+  @Column('timestamptz', { name: 'health_since', nullable: true }) healthSince: Date | null;
   @Column('jsonb') metadata: Record<string, string>;
   /** Sealed, the newest first. */
   @Column('jsonb') secrets: SealedSecret[];
@@ -69,6 +72,7 @@ export const endpointKind: EntityKind<EndpointRow> = {
     uid: row.uid,
     description: row.description,
     mode: row.mode,
+    autoDisable: row.autoDisable,
     metadata: row.metadata,
     disabledReason: row.disabledReason,
   }),

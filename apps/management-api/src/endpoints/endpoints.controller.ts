@@ -3,6 +3,7 @@ import {
   CreateEndpoint,
   Endpoint,
   EndpointSecret,
+  EndpointWithHealth,
   listOf,
   PageQuery,
   PatchEndpoint,
@@ -76,11 +77,12 @@ export class EndpointsController {
     summary: 'Read an endpoint',
     access,
     status: 200,
-    answers: Endpoint,
+    answers: EndpointWithHealth,
     etag: true,
   })
   async get(@Within() reach: Reach, @Param() named: Named, @Res({ passthrough: true }) reply: FastifyReply) {
-    return withEtag(reply, await this.endpoints.get(reach, named), endpointView);
+    const { row, health } = await this.endpoints.withHealth(reach, named);
+    return withEtag(reply, row, () => ({ ...endpointView(row), health }));
   }
 
   @Patch(paths)

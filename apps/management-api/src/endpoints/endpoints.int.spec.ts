@@ -40,6 +40,7 @@ describe('an endpoint', () => {
       rate_limit: null,
       ordering: 'none',
       on_exhausted: 'skip',
+      auto_disable: true,
       headers: {},
       metadata: {},
       version: 1,
@@ -52,7 +53,8 @@ describe('an endpoint', () => {
       '/v1/accounts/e/endpoints/main',
       `/v1/accounts/${created.json.account_id}/endpoints/main`,
     ]) {
-      expect((await tenant.rest.get(path)).json).toEqual(created.json);
+      const health = { failing_since: null, last_success_at: null, last_failure_at: null };
+      expect((await tenant.rest.get(path)).json).toEqual({ ...created.json, health });
     }
     await tenant.rest.put('/v1/accounts/e2', {});
     expect((await tenant.rest.get(`/v1/accounts/e2/endpoints/${id}`)).status).toBe(404);

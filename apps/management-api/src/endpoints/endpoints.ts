@@ -1,6 +1,7 @@
 import {
   type CreateEndpoint,
   type Endpoint,
+  type EndpointHealth,
   EndpointInput,
   isId,
   newId,
@@ -16,6 +17,7 @@ import { findAccount } from '../accounts/accounts.js';
 import type { Author, Reach } from '../access/principal.js';
 import { type Changes, isTaken } from '../changes/changes.js';
 import type { Cursors, Page } from '../http/cursors.js';
+import { readHealth } from '../endpoint-health/read-health.js';
 import { requireMatch } from '../http/if-match.js';
 import { listPage } from '../http/listing.js';
 import { changedFields } from '../http/merge-patch.js';
@@ -39,6 +41,11 @@ export class Endpoints {
 
   async get(reach: Reach, ref: EndpointRef): Promise<EndpointRow> {
     return findEndpoint(this.database.manager, reach, ref);
+  }
+
+  async withHealth(reach: Reach, ref: EndpointRef): Promise<{ row: EndpointRow; health: EndpointHealth }> {
+    const row = await this.get(reach, ref);
+    return { row, health: await readHealth(this.database, row) };
   }
 
   /** The id behind a reference, which need not be of an endpoint that is still there; null for an unknown uid. */
@@ -84,6 +91,7 @@ export class Endpoints {
           oauth: null,
           clientCertificate: null,
           shadowUrl: null,
+          healthSince: null,
           secrets: [sealSecret(this.vault, dataKeys, owner, draft.at.getTime(), secret)],
           createdAt: draft.at,
           deletedAt: null,
@@ -112,6 +120,8 @@ export class Endpoints {
         const changed = changedFields(before, fields);
         Object.assign(row, toColumns(fields));
         if (changed.includes('enabled')) row.disabledReason = fields.enabled ? null : 'requested';
+        if (changed.includes('url') || (changed.includes('enabled') && row.enabled))
+          row.healthSince = draft.at;
         await draft.write(endpointKind, row, 'endpoint.updated', changed);
         return row;
       })
@@ -131,6 +141,7 @@ export class Endpoints {
       requireMatch(ifMatch, row.version);
       const changed = row.enabled === enabled ? [] : ['enabled'];
       if (changed.length > 0) row.disabledReason = enabled ? null : 'requested';
+      if (changed.length > 0 && enabled) row.healthSince = draft.at;
       row.enabled = enabled;
       await draft.write(endpointKind, row, enabled ? 'endpoint.enabled' : 'endpoint.disabled', changed);
       return row;

@@ -35,7 +35,10 @@ export async function startApi(databaseUrl: string, env: Record<string, string> 
   const { logger } = createLogger('management-api', 'silent');
   const health = new Health();
   const telemetry = startTelemetry({ service: 'management-api' });
-  const api = await startManagementApi({ config, logger, health, telemetry });
+  const fatal = (error: unknown): never => {
+    throw error;
+  };
+  const api = await startManagementApi({ config, logger, health, telemetry, fatal });
   const { url } = api;
   const as = (key?: string) => new RestClient(url, key);
   const operator = as(OPERATOR_KEY);

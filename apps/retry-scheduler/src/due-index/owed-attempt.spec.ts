@@ -57,11 +57,13 @@ describe('what a delivery is owed', () => {
 
 /** Anything at all about attempts 1 to 4: what dispatchers write, what comes twice, what zombies add late. */
 const anyEvent: fc.Arbitrary<DeliveryEvent> = fc
-  .tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 9 }), fc.integer({ min: 0, max: 9 }))
+  .tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 9 }), fc.integer({ min: 0, max: 11 }))
   .map(([attempt, time, kind]) => {
     if (kind === 0) return attempted(message, attempt, { kind: 'delivered' });
     if (kind === 1) return attempted(message, attempt, { kind: 'exhausted' });
     if (kind === 2) return cancelled(message, attempt);
+    if (kind === 10) return attempted(message, attempt, { kind: 'cancelled', reason: 'endpoint_gone' });
+    if (kind === 11) return attempted(message, attempt, { kind: 'delivered', endpointGone: true });
     if (kind <= 5) return deferred(message, attempt, time);
     return attempted(message, attempt, { kind: 'retry', at: time });
   });

@@ -7,9 +7,9 @@ export const AuditEntry = z.object({
   /** `aud_...` */
   id: z.string(),
   tenant: z.string(),
-  /** The key that asked, or `operator`. */
+  /** The key that asked, `operator`, or `system`: what we do of ourselves. */
   actor: z.string(),
-  /** The address the request came from. */
+  /** The address the request came from; empty when it was the system, whose request id is what made it act. */
   from: z.string(),
   requestId: z.string(),
   at: z.number().int(),

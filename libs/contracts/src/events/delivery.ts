@@ -96,7 +96,11 @@ export type CancelReason = z.infer<typeof CancelReason>;
 
 /** What was decided after the attempt. */
 export const Decision = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('delivered') }),
+  z.object({
+    kind: z.literal('delivered'),
+    /** The receiver took the message and asked, with `webhook-delivery: disable`, for no more. */
+    endpointGone: z.literal(true).optional(),
+  }),
   z.object({ kind: z.literal('retry'), at: z.number().int() }),
   z.object({ kind: z.literal('exhausted') }),
   z.object({ kind: z.literal('cancelled'), reason: CancelReason }),

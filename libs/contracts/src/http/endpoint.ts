@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { OnExhausted, Ordering, RetryPolicy, RetryStatus, WireProfile } from '../configuration.js';
 import { CustomHeaders } from './custom-headers.js';
 import { EventTypeName } from './event-type.js';
-import { entityFields, Metadata, MetadataPatch, Uid } from './names.js';
+import { entityFields, Instant, Metadata, MetadataPatch, Uid } from './names.js';
 import { LABEL_PATTERN, publishLimits } from './publish.js';
 
 const SECRET_BYTES = { min: 24, max: 64 };
@@ -28,7 +28,8 @@ function isSigningSecret(text: string): boolean {
 const presets = RetryPolicy.options[0].shape.preset;
 const retryRules = {
   retry_statuses: z.array(RetryStatus).max(50).optional().meta({
-    description: 'Which answers are retried: statuses, or `3xx`, `4xx`, `5xx`. Absent: all but 2xx.',
+    description:
+      'Which answers are retried: statuses, or `3xx`, `4xx`, `5xx`. Absent: all but 2xx. A failure without an answer always is, a 410 never.',
   }),
   jitter: z
     .number()
@@ -92,6 +93,10 @@ const fields = {
     description:
       'With `by_key`: whether an exhausted delivery blocks those behind it until it is settled by hand.',
   }),
+  auto_disable: z.boolean().meta({
+    description:
+      'Whether it is disabled once every attempt has failed for a week. A 410 disables it in any case.',
+  }),
   headers: CustomHeaders,
   metadata: Metadata,
 };
@@ -111,6 +116,7 @@ export const EndpointInput = z.strictObject({
   rate_limit: fields.rate_limit.nullable().default(null),
   ordering: fields.ordering.default('none'),
   on_exhausted: fields.on_exhausted.default('skip'),
+  auto_disable: fields.auto_disable.default(true),
   headers: fields.headers.default({}),
   metadata: fields.metadata.default({}),
 });
@@ -136,6 +142,7 @@ export const PatchEndpoint = z
     rate_limit: fields.rate_limit.nullable().optional(),
     ordering: fields.ordering.nullable().optional(),
     on_exhausted: fields.on_exhausted.nullable().optional(),
+    auto_disable: fields.auto_disable.nullable().optional(),
     headers: z.record(z.string(), z.string().nullable()).nullable().optional(),
     metadata: MetadataPatch.optional(),
   })
@@ -167,11 +174,27 @@ export const Endpoint = z
     rate_limit: z.object({ count: z.number().int(), period_seconds: z.number().int() }).nullable(),
     ordering: Ordering,
     on_exhausted: OnExhausted,
+    auto_disable: z.boolean(),
     headers: z.record(z.string(), z.string()),
     metadata: z.record(z.string(), z.string()),
   })
   .meta({ id: 'Endpoint' });
 export type Endpoint = z.infer<typeof Endpoint>;
+
+/** How an endpoint has been answering, some seconds behind what it did last. */
+const EndpointHealth = z.object({
+  failing_since: Instant.nullable().meta({
+    description: 'The first failure since the last success; null while it answers as it should.',
+  }),
+  last_success_at: Instant.nullable().meta({ description: 'Up to five minutes old while all is well.' }),
+  last_failure_at: Instant.nullable(),
+});
+export type EndpointHealth = z.infer<typeof EndpointHealth>;
+
+export const EndpointWithHealth = Endpoint.extend({ health: EndpointHealth }).meta({
+  id: 'EndpointWithHealth',
+});
+export type EndpointWithHealth = z.infer<typeof EndpointWithHealth>;
 
 export const EndpointSecret = z
   .object({ key: z.string().meta({ description: 'The newest signing secret, `whsec_...`.' }) })
