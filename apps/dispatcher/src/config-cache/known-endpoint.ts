@@ -26,7 +26,7 @@ export class KnownEndpoint {
     this.wireEndpoint ??= {
       headers: customHeaders(this.state.headers),
       secrets: this.state.secrets.map(({ id, sealed, expiresAt }) => ({
-        key: this.openKey(id, sealed),
+        ...this.openKey(id, sealed),
         expiresAt,
       })),
     };
