@@ -9,6 +9,7 @@ import { Accounts } from './accounts/accounts.js';
 import { Changes } from './changes/changes.js';
 import { endpoints } from './endpoints/index.js';
 import { Endpoints } from './endpoints/endpoints.js';
+import { EndpointSecrets } from './endpoints/endpoint-secrets.js';
 import { eventTypes } from './event-types/index.js';
 import { EventTypes } from './event-types/event-types.js';
 import { History, history, type HistoryReader } from './history/index.js';
@@ -64,6 +65,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: Keys, useValue: new Keys(database, changes, cursors, pepper) },
     { provide: Accounts, useValue: accountsOf },
     { provide: Endpoints, useValue: endpointsOf },
+    { provide: EndpointSecrets, useValue: new EndpointSecrets(changes, vault, surroundings.history) },
     { provide: EventTypes, useValue: new EventTypes(database, changes, cursors) },
     { provide: History, useValue: new History(surroundings.history, accountsOf, endpointsOf, cursors) },
   ];

@@ -125,6 +125,13 @@ export interface DueDeliveryPayload {
   attempts?: number | undefined;
 }
 
+/** The endpoint's latest attempt. */
+export interface LastAttemptRequest {
+  tenant: string;
+  account: string;
+  endpoint: string;
+}
+
 /** Client side; Nest's gRPC client answers with Observables. */
 export interface HistoryClient {
   getMessage(request: GetById): Observable<{ message?: HistoryMessage }>;
@@ -137,5 +144,6 @@ export interface HistoryClient {
     delivery: string;
     page: PageRequest;
   }): Observable<HistoryPage<HistoryAttempt>>;
+  getLastAttempt(request: LastAttemptRequest): Observable<{ started_at?: number }>;
   getDueDeliveries(request: { ids: string[] }): Observable<{ data: DueDeliveryPayload[] }>;
 }

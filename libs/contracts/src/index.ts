@@ -46,6 +46,7 @@ export {
   type HistoryDelivery,
   type HistoryMessage,
   type HistoryPage,
+  type LastAttemptRequest,
   type ListDeliveriesRequest,
   type ListMessagesRequest,
   type PageRequest,
@@ -69,6 +70,7 @@ export {
   EndpointSecret,
   PatchEndpoint,
   RotateSecret,
+  SecretQuery,
 } from './http/endpoint.js';
 export { customHeaderRule } from './http/custom-headers.js';
 export { CreateEventType, EventType, EventTypeName, PatchEventType } from './http/event-type.js';

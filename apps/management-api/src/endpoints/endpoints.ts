@@ -6,12 +6,11 @@ import {
   newId,
   type PageQuery,
   type PatchEndpoint,
-  type RotateSecret,
 } from '@posthaste/contracts';
 import { checkUrl, type EgressPolicy } from '@posthaste/egress';
 import { Problem } from '@posthaste/runtime';
-import { endpointSecretContext, type Vault } from '@posthaste/vault';
-import { type DataSource, type EntityManager, IsNull } from 'typeorm';
+import type { Vault } from '@posthaste/vault';
+import { type DataSource, IsNull } from 'typeorm';
 import { findAccount } from '../accounts/accounts.js';
 import type { Author, Reach } from '../access/principal.js';
 import { type Changes, isTaken } from '../changes/changes.js';
@@ -21,11 +20,10 @@ import { listPage } from '../http/listing.js';
 import { changedFields } from '../http/merge-patch.js';
 import { fieldProblem } from '../http/refusals.js';
 import { checked } from '../http/validate.js';
-import { TenantRow } from '../tenants/tenant.entity.js';
 import { applyPatch, endpointView, toColumns, toInput } from './endpoint-fields.js';
 import { endpointKind, EndpointRow } from './endpoint.entity.js';
 import { type EndpointRef, findEndpoint, findEndpointOrNull, lockEndpoint } from './find-endpoint.js';
-import { rotate, sealSecret } from './signing-secrets.js';
+import { dataKeysOf, newSecret, ownSecret } from './signing-secrets.js';
 
 /** Where accounts want their messages. Each change is a new version of the whole endpoint. */
 export class Endpoints {
@@ -74,7 +72,8 @@ export class Endpoints {
         const account = await findAccount(draft.manager, reach, accountRef, true);
         const id = newId('endpoint', draft.at.getTime());
         const dataKeys = await dataKeysOf(draft.manager, reach.tenant);
-        const owner = { tenant: reach.tenant, endpoint: id };
+        const place = { tenant: reach.tenant, endpoint: id };
+        const nowMs = draft.at.getTime();
         const row = Object.assign(new EndpointRow(), toColumns(fields), {
           id,
           tenant: reach.tenant,
@@ -84,7 +83,11 @@ export class Endpoints {
           oauth: null,
           clientCertificate: null,
           shadowUrl: null,
-          secrets: [sealSecret(this.vault, dataKeys, owner, draft.at.getTime(), secret)],
+          secrets: [
+            secret === undefined
+              ? newSecret(this.vault, dataKeys, place, nowMs, 'v1')
+              : ownSecret(this.vault, dataKeys, place, nowMs, { text: secret, pointer: '/secret' }),
+          ],
           createdAt: draft.at,
           deletedAt: null,
         });
@@ -147,37 +150,6 @@ export class Endpoints {
     });
   }
 
-  /** The newest signing secret in the clear. Reading it is audited like a change. */
-  async revealSecret(author: Author, reach: Reach, ref: EndpointRef): Promise<string> {
-    return this.changes.make(author, async (draft) => {
-      const { id, tenant, version, secrets } = await findEndpoint(draft.manager, reach, ref);
-      const [newest] = secrets;
-      if (!newest) throw new Error(`endpoint ${id} has no secret`);
-      await draft.audit(tenant, 'endpoint.secret_read', { kind: 'endpoint', id, version }, []);
-      const dataKeys = await dataKeysOf(draft.manager, tenant);
-      return this.vault.open(dataKeys, endpointSecretContext(tenant, id, newest.id), newest.sealed);
-    });
-  }
-
-  async rotateSecret(
-    author: Author,
-    reach: Reach,
-    ref: EndpointRef,
-    { key, overlap_seconds }: RotateSecret,
-    ifMatch?: string,
-  ): Promise<EndpointRow> {
-    return this.changes.make(author, async (draft) => {
-      const row = await lockEndpoint(draft, reach, ref);
-      requireMatch(ifMatch, row.version);
-      const nowMs = draft.at.getTime();
-      const dataKeys = await dataKeysOf(draft.manager, row.tenant);
-      const fresh = sealSecret(this.vault, dataKeys, { tenant: row.tenant, endpoint: row.id }, nowMs, key);
-      row.secrets = rotate(row.secrets, fresh, overlap_seconds, nowMs);
-      await draft.write(endpointKind, row, 'endpoint.secret_rotated', ['secret']);
-      return row;
-    });
-  }
-
   /** The fields with the URL in the form that is called, or a Problem naming the rule it breaks. */
   private storable(input: EndpointInput): EndpointInput {
     const verdict = checkUrl(input.url, this.egress);
@@ -191,10 +163,6 @@ export class Endpoints {
     const message = 'must not look like an id of ours';
     throw fieldProblem([{ pointer: '/uid', code: 'reserved_form', message }]);
   }
-}
-
-async function dataKeysOf(manager: EntityManager, tenant: string) {
-  return (await manager.findOneByOrFail(TenantRow, { id: tenant })).dataKeys;
 }
 
 function explainTakenUid(error: unknown): never {
