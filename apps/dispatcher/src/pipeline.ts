@@ -10,6 +10,7 @@ import { Lanes } from './lanes/lanes.js';
 import { makeAttempt } from './send/attempt.js';
 import { cancelled, deferred } from './settle/delivery-key.js';
 import type { Settlement } from './settle/settlement.js';
+import type { ShadowSends } from './uncounted/shadow-sends.js';
 
 /**
  * The way of one job, top to bottom:
@@ -26,6 +27,7 @@ export interface PipelineOptions {
   configCache: ConfigCache;
   client: GuardedClient;
   settlement: Settlement;
+  shadows: ShadowSends;
   laneInFlight: number;
   inFlight: number;
   tracing: boolean;
@@ -115,9 +117,15 @@ export class Pipeline {
     }
     const isSettled = this.options.tracing
       ? await this.attemptTraced(job, endpoint, answered)
-      : await this.settle(await makeAttempt(this.options.client, job, endpoint, answered), job.trace);
+      : await this.settle(await this.attempt(job, endpoint, answered), job.trace);
     if (isSettled) this.recent.add(job.delivery, job.attempt, Date.now());
     return isSettled;
+  }
+
+  private async attempt(job: Job, endpoint: KnownEndpoint, answered: () => void): Promise<DeliveryAttempted> {
+    const event = await makeAttempt(this.options.client, job, endpoint, answered);
+    this.options.shadows.follow(job, endpoint, event);
+    return event;
   }
 
   private async attemptTraced(job: Job, endpoint: KnownEndpoint, answered: () => void): Promise<boolean> {
@@ -131,7 +139,7 @@ export class Pipeline {
     const dispatch = startSpan('delivery.dispatch', 'consumer', job.trace, names, job.enteredAt);
     const trace = traceparentOf(dispatch) ?? job.trace;
     const span = startSpan('delivery.attempt', 'client', trace, names);
-    const event: DeliveryAttempted = await makeAttempt(this.options.client, job, endpoint, answered);
+    const event = await this.attempt(job, endpoint, answered);
     span.setAttribute('posthaste.outcome', event.error?.class ?? 'succeeded');
     if (event.response) span.setAttribute('http.response.status_code', event.response.status);
     span.end();

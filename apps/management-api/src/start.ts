@@ -20,6 +20,7 @@ import { createAdapter, prepareServer } from './http/server.js';
 import { Configuration1790000000000 } from './migrations/1790000000000-configuration.js';
 import { DeliveryEngine1791000000000 } from './migrations/1791000000000-delivery-engine.js';
 import { publishOpenApi, publishPool, registerPublish } from './publish/index.js';
+import { Dispatch } from './test-send/index.js';
 
 const VERSION = '0.1.0';
 
@@ -54,6 +55,7 @@ export async function startManagementApi({
 
   const cursors = new Cursors(config.POSTHASTE_KEY_PEPPER);
   const history = new HistoryReader(config.HISTORY_GRPC);
+  const dispatch = new Dispatch(config.DISPATCH_GRPC);
   const adapter = createAdapter();
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.within({
@@ -62,6 +64,7 @@ export async function startManagementApi({
       egress: parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW),
       cursors,
       history,
+      dispatch,
       pepper: config.POSTHASTE_KEY_PEPPER,
       logger,
     }),
@@ -97,6 +100,7 @@ export async function startManagementApi({
       await app.close();
       await relay.stop();
       history.close();
+      dispatch.close();
       await publishing.end();
       await log.close();
       await database.destroy();

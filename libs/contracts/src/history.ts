@@ -110,6 +110,7 @@ export interface HistoryAttempt {
   endpoint_version: number;
   profile: string;
   next_attempt_at?: number | undefined;
+  shadow_json?: string | undefined;
 }
 /** A repeated field that is empty arrives as [] (`arrays: true`); a false or zero scalar may be absent. */
 export interface HistoryPage<T> {

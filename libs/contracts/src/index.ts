@@ -26,12 +26,23 @@ export {
   DeliveryDeferred,
   DeliveryEvent,
   DeliveryStatus,
+  ShadowAttempted,
   attemptErrors,
   type Timings,
   type TlsFacts,
 } from './events/delivery.js';
 export { AuditEntry } from './events/audit.js';
 export { topics, type Cleanup, type EncodedRecord, type Topic } from './topics.js';
+export {
+  DISPATCH_PACKAGE,
+  DISPATCH_SERVICE,
+  dispatchClientTransport,
+  dispatchLoader,
+  dispatchProtoPath,
+  type DispatchClient,
+  type SendTestReply,
+  type SendTestRequest,
+} from './dispatch.js';
 export {
   HISTORY_PACKAGE,
   HISTORY_SERVICE,
@@ -71,6 +82,7 @@ export {
   PatchEndpoint,
   RotateSecret,
   SecretQuery,
+  SendTest,
 } from './http/endpoint.js';
 export { customHeaderRule } from './http/custom-headers.js';
 export { CreateEventType, EventType, EventTypeName, PatchEventType } from './http/event-type.js';
@@ -87,4 +99,5 @@ export {
   MessageDeliveriesQuery,
   MessageList,
   MessagesQuery,
+  type ShadowReport,
 } from './http/history.js';

@@ -10,6 +10,7 @@ import { freePorts } from './free-ports.js';
  * | 4100          | management-api: REST              | POSTHASTE_PORT            |
  * | 4101          | audit-log: gRPC (history)         | POSTHASTE_HISTORY_PORT    |
  * | 4102 .. 4105  | ops port of each service          | POSTHASTE_OPS_PORT (the first of the four) |
+ * | 4106          | dispatcher: gRPC (test sends)     | POSTHASTE_DISPATCH_PORT   |
  * | 4180          | play: the test receiver           | POSTHASTE_PLAY_PORT       |
  * | 4190          | PostgreSQL                        | POSTHASTE_POSTGRES_PORT   |
  */
@@ -18,16 +19,25 @@ export interface StackPorts {
   history: number;
   /** The first of four in a row. */
   ops: number;
+  dispatch: number;
   play: number;
   postgres: number;
 }
 
-export const defaultPorts: StackPorts = { api: 4100, history: 4101, ops: 4102, play: 4180, postgres: 4190 };
+export const defaultPorts: StackPorts = {
+  api: 4100,
+  history: 4101,
+  ops: 4102,
+  dispatch: 4106,
+  play: 4180,
+  postgres: 4190,
+};
 
 export const portVariables: Record<keyof StackPorts, string> = {
   api: 'POSTHASTE_PORT',
   history: 'POSTHASTE_HISTORY_PORT',
   ops: 'POSTHASTE_OPS_PORT',
+  dispatch: 'POSTHASTE_DISPATCH_PORT',
   play: 'POSTHASTE_PLAY_PORT',
   postgres: 'POSTHASTE_POSTGRES_PORT',
 };

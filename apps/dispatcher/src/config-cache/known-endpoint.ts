@@ -33,6 +33,17 @@ export class KnownEndpoint {
     return this.wireEndpoint;
   }
 
+  /**
+   * The endpoint for requests that do not count: its receiver is told so by a header of ours. The given state may differ
+   * in where they go. Throws as `wire()` does.
+   */
+  flagged(header: 'webhook-test' | 'webhook-shadow', state = this.state): KnownEndpoint {
+    const { headers, secrets } = this.wire();
+    const flagged = new KnownEndpoint(state, this.tenantOf, this.vault);
+    flagged.wireEndpoint = { headers: { ...headers, [header]: 'true' }, secrets };
+    return flagged;
+  }
+
   private openKey(id: string, sealed: string): NonNullable<ReturnType<typeof signingKey>> {
     const { tenant, id: endpoint } = this.state;
     const dataKeys = this.tenantOf(tenant)?.dataKeys ?? [];

@@ -15,7 +15,13 @@ type DeliveryKey = Pick<
 >;
 
 /** What every event of a delivery begins with. */
-export function deliveryKeyOf({ delivery, message, endpoint, attempt, trigger }: Job): DeliveryKey {
+export function deliveryKeyOf({
+  delivery,
+  message,
+  endpoint,
+  attempt,
+  trigger,
+}: Pick<Job, 'delivery' | 'message' | 'endpoint' | 'attempt' | 'trigger'>): DeliveryKey {
   return {
     delivery,
     message: message.id,

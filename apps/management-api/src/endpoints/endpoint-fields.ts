@@ -22,6 +22,7 @@ export function toColumns(input: EndpointInput): Partial<EndpointRow> {
     ordering: input.ordering,
     onExhausted: input.on_exhausted,
     headers: input.headers,
+    shadowUrl: input.shadow_url,
     metadata: input.metadata,
   };
 }
@@ -42,6 +43,7 @@ export function toInput(row: EndpointRow): EndpointInput {
     ordering: row.ordering,
     on_exhausted: row.onExhausted,
     headers: row.headers,
+    shadow_url: row.shadowUrl,
     metadata: row.metadata,
   };
 }

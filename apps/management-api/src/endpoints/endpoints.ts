@@ -82,7 +82,6 @@ export class Endpoints {
           disabledReason: fields.enabled ? null : 'requested',
           oauth: null,
           clientCertificate: null,
-          shadowUrl: null,
           secrets: [
             secret === undefined
               ? newSecret(this.vault, dataKeys, place, nowMs, 'v1')
@@ -111,7 +110,7 @@ export class Endpoints {
         const before = toInput(row);
         const after = checked(EndpointInput, applyPatch(before, patch));
         // A URL that was fine when it was set stays, even if the rules have become stricter since.
-        const fields = after.url === before.url ? this.named(after) : this.storable(after);
+        const fields = this.storable(after, before);
         const changed = changedFields(before, fields);
         Object.assign(row, toColumns(fields));
         if (changed.includes('enabled')) row.disabledReason = fields.enabled ? null : 'requested';
@@ -150,11 +149,23 @@ export class Endpoints {
     });
   }
 
-  /** The fields with the URL in the form that is called, or a Problem naming the rule it breaks. */
-  private storable(input: EndpointInput): EndpointInput {
-    const verdict = checkUrl(input.url, this.egress);
-    if (verdict.ok) return { ...this.named(input), url: verdict.href };
-    throw fieldProblem([{ pointer: '/url', code: verdict.rule, message: verdict.message }]);
+  /** The fields with new URLs in the form that is called, or a Problem naming the rule one breaks. */
+  private storable(input: EndpointInput, before?: EndpointInput): EndpointInput {
+    const { url, shadow_url } = input;
+    return {
+      ...this.named(input),
+      url: url === before?.url ? url : this.callable(url, '/url'),
+      shadow_url:
+        shadow_url === null || shadow_url === before?.shadow_url
+          ? shadow_url
+          : this.callable(shadow_url, '/shadow_url'),
+    };
+  }
+
+  private callable(url: string, pointer: string): string {
+    const verdict = checkUrl(url, this.egress);
+    if (verdict.ok) return verdict.href;
+    throw fieldProblem([{ pointer, code: verdict.rule, message: verdict.message }]);
   }
 
   /** A uid of the form of our ids would be looked up as one and never be found. */

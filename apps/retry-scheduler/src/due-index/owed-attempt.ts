@@ -60,6 +60,8 @@ export function owedAfter(before: OwedAttempt | null, event: DeliveryEvent): Owe
           };
     case 'DeliveryCancelled':
       return null;
+    case 'ShadowAttempted':
+      return before;
     default:
       return unreachable(event);
   }

@@ -108,6 +108,15 @@ const fields = {
       'With `by_key`: whether an exhausted delivery blocks those behind it until it is settled by hand.',
   }),
   headers: CustomHeaders,
+  shadow_url: z
+    .string()
+    .min(1)
+    .max(2_048)
+    .meta({
+      description:
+        'Where a copy of each first attempt goes too, with the same id, signature and headers and `webhook-shadow: true`. ' +
+        'Copies count for nothing and may be left out; `shadow` of the attempt says what came of one.',
+    }),
   metadata: Metadata,
 };
 
@@ -127,6 +136,7 @@ export const EndpointInput = z.strictObject({
   ordering: fields.ordering.default('none'),
   on_exhausted: fields.on_exhausted.default('skip'),
   headers: fields.headers.default({}),
+  shadow_url: fields.shadow_url.nullable().default(null),
   metadata: fields.metadata.default({}),
 });
 export type EndpointInput = z.infer<typeof EndpointInput>;
@@ -152,6 +162,7 @@ export const PatchEndpoint = z
     ordering: fields.ordering.nullable().optional(),
     on_exhausted: fields.on_exhausted.nullable().optional(),
     headers: z.record(z.string(), z.string().nullable()).nullable().optional(),
+    shadow_url: fields.shadow_url.nullable().optional(),
     metadata: MetadataPatch.optional(),
   })
   .meta({
@@ -183,6 +194,7 @@ export const Endpoint = z
     ordering: Ordering,
     on_exhausted: OnExhausted,
     headers: z.record(z.string(), z.string()),
+    shadow_url: z.string().nullable(),
     metadata: z.record(z.string(), z.string()),
   })
   .meta({ id: 'Endpoint' });
@@ -243,3 +255,15 @@ export const RotateSecret = z
   })
   .meta({ id: 'RotateSecret' });
 export type RotateSecret = z.infer<typeof RotateSecret>;
+
+export const SendTest = z
+  .strictObject({
+    event_type: EventTypeName.optional().meta({
+      description: 'When absent, the first the endpoint asks for, or `test`.',
+    }),
+    payload: z.unknown().optional().meta({
+      description: "Any JSON. When absent, the event type's example from the catalogue, or a small sample.",
+    }),
+  })
+  .meta({ id: 'SendTest' });
+export type SendTest = z.infer<typeof SendTest>;
