@@ -41,6 +41,7 @@ describe('an endpoint', () => {
       ordering: 'none',
       on_exhausted: 'skip',
       headers: {},
+      shadow_url: null,
       metadata: {},
       version: 1,
     });
@@ -145,6 +146,27 @@ describe('an endpoint', () => {
     const enabled = await tenant.rest.post(`/v1/endpoints/${made.id}/enable`);
     expect(enabled.json).toMatchObject({ enabled: true, disabled_reason: null, version: 3 });
     expect((await tenant.rest.post<Endpoint>(`/v1/endpoints/${made.id}/enable`)).json.version).toBe(3);
+  });
+
+  it('may have a shadow URL, under the same rules as its own', async () => {
+    const shadow_url = 'https://shadow.example/copies';
+    const { json } = await tenant.rest.post<Endpoint>('/v1/accounts/e/endpoints', { url, shadow_url });
+    expect(json).toMatchObject({ url, shadow_url });
+    const path = `/v1/endpoints/${json.id}`;
+    const moved = await tenant.rest.patch(path, { shadow_url: 'https://SHADOW.example' });
+    expect(moved.json).toMatchObject({ shadow_url: 'https://shadow.example/', version: 2 });
+    expect(refusalOf(await tenant.rest.patch(path, { shadow_url: 'https://10.0.0.1/' }))).toEqual([
+      422,
+      'validation_failed',
+      '/shadow_url private_address',
+    ]);
+    expect((await tenant.rest.patch(path, { shadow_url: null })).json).toMatchObject({ shadow_url: null });
+    const refused = { url, shadow_url: 'ftp://shadow.example' };
+    expect(refusalOf(await tenant.rest.post('/v1/accounts/e/endpoints', refused))).toEqual([
+      422,
+      'validation_failed',
+      '/shadow_url scheme',
+    ]);
   });
 
   it('may use plain http and a private address only where the policy allows it', async () => {
