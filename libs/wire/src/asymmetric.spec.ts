@@ -1,16 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
+import * as noble from '@noble/ed25519';
 import fc from 'fast-check';
 import { Webhook as StandardWebhook } from 'standardwebhooks';
 import { Webhook as SvixWebhook } from 'svix';
 import { newSigningSecret, publicKeyOf, render, signingKey, versionOf } from './index.js';
 
-/** The second opinion; it signs and verifies with code of its own, and comes as ES modules only. */
-let noble: typeof import('@noble/ed25519');
-
-beforeAll(async () => {
-  noble = await import('@noble/ed25519');
-});
+// The second opinion is @noble/ed25519, which signs and verifies with code of its own.
 
 const whsk = 'whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==';
 const whpk = 'whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=';

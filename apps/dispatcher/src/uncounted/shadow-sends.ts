@@ -15,6 +15,7 @@ import { Places } from './places.js';
  * first attempt is repeated after a crash may have a second copy.
  */
 const MOST_PER_ENDPOINT = 4;
+const MOST_PER_ACCOUNT = 16;
 const MOST = 100;
 
 export interface ShadowSendsOptions {
@@ -36,7 +37,11 @@ export class ShadowSends {
   ): void {
     const { shadowUrl } = endpoint.state;
     if (shadowUrl === null || job.attempt !== 1) return;
-    const release = this.places.take({ [job.endpoint]: MOST_PER_ENDPOINT, all: MOST });
+    const release = this.places.take({
+      [job.endpoint]: MOST_PER_ENDPOINT,
+      [job.message.account]: MOST_PER_ACCOUNT,
+      all: MOST,
+    });
     if (release === null) {
       this.options.onLeftOut();
       return;

@@ -41,7 +41,7 @@ beforeAll(async () => {
     posthaste: { dispatch: { v1: Record<string, ServiceClientConstructor> } };
   };
   const Dispatch = definition.posthaste.dispatch.v1[DISPATCH_SERVICE] as ServiceClientConstructor;
-  client = new Dispatch(`127.0.0.1:${actor.dispatcher.grpcPort}`, credentials.createInsecure()) as never;
+  client = new Dispatch(`127.0.0.1:${actor.dispatcher.grpcPort}`, credentials.createInsecure());
 });
 afterAll(async () => {
   client.close();
