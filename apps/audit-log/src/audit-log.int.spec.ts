@@ -22,7 +22,7 @@ import { waitFor } from '@posthaste/test-kit';
 import pg from 'pg';
 import { firstValueFrom, type Observable } from 'rxjs';
 import { type RunningAuditLog, startAuditLog } from './audit-log.js';
-import { attempted, sampleMessage } from './history/sample-facts.js';
+import { attempted, sampleMessage, shadowOf } from './history/sample-facts.js';
 import { deleteExpired } from './history/sql/delete-expired.js';
 
 const { logger } = createLogger('audit-log-spec', 'silent');
@@ -152,6 +152,38 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
     expect(content_type).toBe('application/json');
   });
 
+  it('tells when an endpoint was last called, as far as its own tenant and account may know', async () => {
+    const [called, other] = endpoints as [string, string];
+    const of = (endpoint: string, more = {}) =>
+      ask(history.getLastAttempt({ tenant, account, endpoint, ...more }));
+    expect(await of(called)).toEqual({ started_at: first.meta.at + 300 });
+    expect(await of(other)).toEqual({});
+    expect(await of(called, { tenant: newId('tenant') })).toEqual({});
+    expect(await of(called, { account: newId('account') })).toEqual({});
+  });
+
+  it('shows the copy of an attempt beside it, and counts it for nothing', async () => {
+    const sample = { tenant, account: newId('account'), endpoint: endpoints[0] ?? '', at };
+    const message = sampleMessage(sample);
+    const delivery = deliveryId(message.meta.id, sample.endpoint);
+    const real = attempted(message, 1, { kind: 'delivered' });
+    const copy = shadowOf(real);
+    // The copy first, and again: neither makes a delivery or an attempt.
+    await service.projection.whenApplied(await append([], [copy]));
+    expect(await ask(history.getDelivery({ tenant, id: delivery }))).toEqual({});
+    await service.projection.whenApplied(await append([message], [real, copy]));
+    const { delivery: row } = await ask(history.getDelivery({ tenant, id: delivery }));
+    expect(row).toMatchObject({ status: 'delivered', attempts: 1, last_status_code: 200 });
+    const page = { limit: 10 };
+    const { data } = await ask(history.listAttempts({ tenant, delivery, page }));
+    expect(data).toHaveLength(1);
+    expect(JSON.parse(data[0]?.shadow_json ?? '')).toEqual(copy);
+    const earlier = await ask(
+      history.listAttempts({ tenant, delivery: deliveryId(first.meta.id, sample.endpoint), page }),
+    );
+    expect(earlier.data.map(({ shadow_json }) => shadow_json)).toEqual([undefined, undefined, undefined]);
+  });
+
   it('pages messages newest first, without gaps or repeats, and stops', async () => {
     const seen: string[] = [];
     let more = true;
@@ -239,8 +271,8 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
     const old = sampleMessage({ tenant, account, endpoint: endpoints[0] ?? '', at: at - 40 * 86_400_000 });
     const event = attempted(old, 1, { kind: 'delivered' });
     const before = await allRows();
-    await service.projection.whenApplied(await append([old], [event]));
-    expect(await deleteExpired(database, Date.now() - 30 * 86_400_000)).toBe(3);
+    await service.projection.whenApplied(await append([old], [event, shadowOf(event)]));
+    expect(await deleteExpired(database, Date.now() - 30 * 86_400_000)).toBe(4);
     expect(await deleteExpired(database, Date.now() - 30 * 86_400_000)).toBe(0);
     expect({ ...(await allRows()), position: [] }).toEqual({ ...before, position: [] });
   });
@@ -269,7 +301,7 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
 
   async function allRows(): Promise<Record<string, string[]>> {
     const dump: Record<string, string[]> = {};
-    for (const table of ['position', 'message', 'delivery', 'attempt', 'quarantine']) {
+    for (const table of ['position', 'message', 'delivery', 'attempt', 'shadow_attempt', 'quarantine']) {
       const { rows } = await database.query<{ row: string }>(
         `select md5(t::text) as row from history.${table} t order by 1`,
       );

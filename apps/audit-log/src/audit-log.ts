@@ -15,6 +15,7 @@ import { AppModule } from './app.module.js';
 import type { AuditLogConfig } from './config.js';
 import {
   History1790000000000,
+  HistoryShadows1791000000002,
   HISTORY_GATHER_MS,
   HISTORY_GROUP,
   historyProjection,
@@ -49,7 +50,7 @@ export interface RunningAuditLog extends RunningService {
 
 export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditLog> {
   const { config, log, logger, health } = parts;
-  await migrate(config.DATABASE_URL, 'history', [History1790000000000]);
+  await migrate(config.DATABASE_URL, 'history', [History1790000000000, HistoryShadows1791000000002]);
   const writes = createPool({
     url: config.DATABASE_URL,
     name: 'history-projection',

@@ -1,4 +1,4 @@
-import { commonConfig, egressAllow, keks } from '@posthaste/runtime';
+import { commonConfig, egressAllow, keks, port } from '@posthaste/runtime';
 import { z } from 'zod';
 
 /** What dispatcher reads from its environment; nothing else in it looks there. */
@@ -12,6 +12,8 @@ export const DispatcherConfig = z.object({
     .describe(
       'host:port of the gRPC interface of retry-scheduler; asked only about endpoints that order by key',
     ),
+  GRPC_HOST: z.string().default('127.0.0.1').describe('Address the gRPC interface listens on'),
+  GRPC_PORT: port().describe('Port the gRPC interface listens on; management-api sends tests through it'),
   DISPATCHER_LANE_IN_FLIGHT: z.coerce
     .number()
     .int()

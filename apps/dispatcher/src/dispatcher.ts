@@ -10,6 +10,9 @@ import { DispatcherMetrics } from './metrics.js';
 import { owedKeys } from './ordering/owed-keys.js';
 import { Pipeline } from './pipeline.js';
 import { Settlement } from './settle/settlement.js';
+import { serveDispatch } from './uncounted/dispatch.grpc.js';
+import { ShadowSends } from './uncounted/shadow-sends.js';
+import { TestSends } from './uncounted/test-sends.js';
 
 /**
  * dispatcher: takes accepted messages and due deliveries from the log, sends them, and writes down what happened. It
@@ -31,6 +34,8 @@ export interface DispatcherParts {
     | 'DISPATCHER_DRAIN_SECONDS'
     | 'DISPATCHER_LOG_ATTEMPTS'
     | 'SCHEDULE_GRPC'
+    | 'GRPC_HOST'
+    | 'GRPC_PORT'
   >;
   log: EventLog;
   logger: Logger;
@@ -42,7 +47,11 @@ export interface DispatcherParts {
 export const DISPATCHER_GROUP = 'dispatcher';
 const HAND_OVER_MS = 1_000;
 
-export async function startDispatcher(parts: DispatcherParts): Promise<RunningService> {
+export interface RunningDispatcher extends RunningService {
+  grpcPort: number;
+}
+
+export async function startDispatcher(parts: DispatcherParts): Promise<RunningDispatcher> {
   const { config, log, logger, health, telemetry } = parts;
   const metrics = new DispatcherMetrics(telemetry.meter);
   let readiness: string | null = 'reading the configuration';
@@ -67,10 +76,21 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningSe
     maxConnectionsPerOrigin: originInFlight,
   });
   const owed = owedKeys(config.SCHEDULE_GRPC, log);
+  const onSecretsUnreadable = (endpoint: string, error: unknown): void =>
+    logger.error({ err: error, endpoint }, 'endpoint.secrets_unreadable');
+  const shadows = new ShadowSends({
+    client,
+    onAttempted: (event, trace) => {
+      metrics.settled(event);
+      void settlement.append(event, trace);
+    },
+    onLeftOut: () => metrics.shadowLeftOut(),
+  });
   const pipeline = new Pipeline({
     configCache,
     client,
     settlement,
+    shadows,
     laneInFlight: config.DISPATCHER_LANE_IN_FLIGHT,
     originInFlight,
     inFlight: config.DISPATCHER_IN_FLIGHT,
@@ -83,8 +103,7 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningSe
       logEvent(logger, event, config.DISPATCHER_LOG_ATTEMPTS === 'on');
     },
     onRepeat: () => metrics.repeated(),
-    onSecretsUnreadable: (endpoint, error) =>
-      logger.error({ err: error, endpoint }, 'endpoint.secrets_unreadable'),
+    onSecretsUnreadable,
   });
   const intake = new Intake({
     log,
@@ -103,15 +122,22 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningSe
   metrics.observe(pipeline.lanes, intake, configCache);
 
   await configCache.start();
+  const grpc = await serveDispatch(
+    `${config.GRPC_HOST}:${config.GRPC_PORT}`,
+    new TestSends({ configCache, client, onSecretsUnreadable }),
+    logger,
+  );
   readiness = 'joining the group';
   await intake.start();
   readiness = null;
   return {
+    grpcPort: grpc.port,
     stop: async () => {
       readiness = 'stopping';
       intake.pause();
       const drained = await pipeline.drain(config.DISPATCHER_DRAIN_SECONDS * 1_000);
       if (!drained) logger.warn({ inFlight: pipeline.lanes.inFlight }, 'dispatcher.left_unfinished');
+      grpc.close();
       settlement.close();
       await intake.stop();
       client.close();
@@ -146,5 +172,9 @@ function logEvent(logger: Logger, event: DeliveryEvent, logsAttempts: boolean): 
       return;
     case 'DeliveryCancelled':
       logger.info({ ...key, reason: event.reason }, 'delivery.cancelled');
+      return;
+    case 'ShadowAttempted':
+      // Shown in the history beside the real one, and nowhere else.
+      return;
   }
 }

@@ -13,6 +13,8 @@ export class DispatcherMetrics {
   private readonly outcomes = new Map<string, number>();
   private readonly deferrals = new Map<string, number>();
   private readonly cancellations = new Map<string, number>();
+  private readonly shadows = new Map<string, number>();
+  private shadowsLeftOut = 0;
   private repeats = 0;
   private unreadable = 0;
   private appendRetries = 0;
@@ -26,6 +28,17 @@ export class DispatcherMetrics {
     );
     this.counter('posthaste_deferrals', 'Deliveries put off, by reason', 'reason', this.deferrals);
     this.counter('posthaste_cancellations', 'Deliveries cancelled, by reason', 'reason', this.cancellations);
+    this.counter(
+      'posthaste_shadow_attempts',
+      'Copies sent to shadow URLs, by outcome',
+      'outcome',
+      this.shadows,
+    );
+    this.total(
+      'posthaste_shadow_attempts_left_out',
+      'Copies not sent because too many were under way',
+      () => this.shadowsLeftOut,
+    );
     this.total(
       'posthaste_repeats_dropped',
       'Attempts handed out again and not made again',
@@ -51,7 +64,13 @@ export class DispatcherMetrics {
         return increment(this.deferrals, event.reason);
       case 'DeliveryCancelled':
         return increment(this.cancellations, event.reason);
+      case 'ShadowAttempted':
+        return increment(this.shadows, event.error?.class ?? 'succeeded');
     }
+  }
+
+  shadowLeftOut(): void {
+    this.shadowsLeftOut++;
   }
 
   repeated(): void {

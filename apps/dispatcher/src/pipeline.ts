@@ -12,6 +12,7 @@ import { makeAttempt } from './send/attempt.js';
 import { cancelled, deferred } from './settle/delivery-key.js';
 import { Ordering, type OrderingOptions } from './ordering/ordering.js';
 import type { Settlement } from './settle/settlement.js';
+import type { ShadowSends } from './uncounted/shadow-sends.js';
 
 /**
  * The way of one job, top to bottom:
@@ -28,6 +29,7 @@ export interface PipelineOptions {
   configCache: ConfigCache;
   client: GuardedClient;
   settlement: Settlement;
+  shadows: ShadowSends;
   laneInFlight: number;
   originInFlight: number;
   inFlight: number;
@@ -164,9 +166,19 @@ export class Pipeline {
     }
     const isSettled = this.options.tracing
       ? await this.attemptTraced(job, endpoint, answered)
-      : await this.settle(job, await makeAttempt(this.options.client, job, endpoint, answered), job.trace);
+      : await this.settle(job, await this.attempt(job, endpoint, answered), job.trace);
     if (isSettled) this.recent.add(job.delivery, job.attempt, Date.now());
     return isSettled;
+  }
+
+  private async attempt(
+    job: Job,
+    endpoint: KnownEndpoint,
+    answered: (outcome: AttemptOutcome) => void,
+  ): Promise<DeliveryAttempted> {
+    const event = await makeAttempt(this.options.client, job, endpoint, answered);
+    this.options.shadows.follow(job, endpoint, event);
+    return event;
   }
 
   private async attemptTraced(
@@ -184,7 +196,7 @@ export class Pipeline {
     const dispatch = startSpan('delivery.dispatch', 'consumer', job.trace, names, job.enteredAt);
     const trace = traceparentOf(dispatch) ?? job.trace;
     const span = startSpan('delivery.attempt', 'client', trace, names);
-    const event: DeliveryAttempted = await makeAttempt(this.options.client, job, endpoint, answered);
+    const event = await this.attempt(job, endpoint, answered);
     span.setAttribute('posthaste.outcome', event.error?.class ?? 'succeeded');
     if (event.response) span.setAttribute('http.response.status_code', event.response.status);
     span.end();

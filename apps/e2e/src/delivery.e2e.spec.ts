@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { verifyAsync } from '@noble/ed25519';
 import type { Stack } from '@posthaste/local-stack';
-import { Receiver, type SeenDelivery, seedTenant, type TenantClient, waitFor } from '@posthaste/test-kit';
+import {
+  Receiver,
+  type SeenAttempt,
+  type SeenDelivery,
+  seedTenant,
+  type TenantClient,
+  waitFor,
+} from '@posthaste/test-kit';
 import { Webhook } from 'standardwebhooks';
 import { tracesInLog } from './histories.js';
 import { itOn, logsToTest } from './test-stack.js';
@@ -154,6 +162,72 @@ describe.each(logsToTest())('a message on its way, log: $log', ({ start, openLog
     const cancelled = await deliveryWhen('gone', 'cancelled');
     expect(cancelled.attempts).toBe(1);
     expect(receiver.at('/gone')).toHaveLength(1);
+  });
+
+  it('may be a test: sent at once to a disabled endpoint, answered with the attempt, and not counted', async () => {
+    await tenant.putAccount('tried');
+    receiver.plan({ path: '/tried', answers: [{ status: 410, body: 'not here' }] });
+    const { id } = await tenant.createEndpoint('tried', { url: receiver.url('/tried'), enabled: false });
+    await tenant.updateEndpoint(id, { timeout_seconds: 10 });
+    const body = { event_type: 'order.placed', payload: { n: 1 } };
+    const attempt = await tenant.rest.ask<SeenAttempt>('POST', `/v1/endpoints/${id}/test`, { body });
+    const [request] = receiver.at('/tried');
+    expect(attempt).toMatchObject({
+      ...{ number: 1, trigger: 'test', outcome: 'failed', error: { class: 'http_status' } },
+      request: { url: receiver.url('/tried'), headers: { 'webhook-id': request?.webhookId } },
+      response: { status: 410, body: 'not here' },
+    });
+    expect(request?.headers['webhook-test']).toBe('true');
+    const headers = request?.headers as Record<string, string>;
+    expect(new Webhook(await tenant.secretOf(id)).verify(String(request?.body), headers)).toEqual({ n: 1 });
+    // It would be there: what is published afterwards is.
+    await tenant.updateEndpoint(id, { enabled: true, url: receiver.url('/tried-again') });
+    const { id: message } = await tenant.publish('tried', 'order.placed', {});
+    const delivered = await deliveryWhen('tried', 'delivered');
+    expect(delivered.message_id).toBe(message);
+    expect(receiver.at('/tried')).toHaveLength(1);
+  });
+
+  it('is copied to a shadow URL, signed with v1 and v1a, and both outcomes are shown side by side', async () => {
+    await tenant.putAccount('copied');
+    receiver.plan({ path: '/copy', answers: [500] });
+    const { id } = await tenant.createEndpoint('copied', {
+      url: receiver.url('/original'),
+      shadow_url: receiver.url('/copy'),
+    });
+    const v1 = await tenant.secretOf(id);
+    await tenant.rest.ask('POST', `/v1/endpoints/${id}/secret/rotate`, { body: { version: 'v1a' } });
+    const { public_key } = await tenant.rest.ask<{ public_key: string }>('GET', `/v1/endpoints/${id}/secret`);
+    await tenant.publish('copied', 'order.placed', { n: 1 });
+    const delivery = await deliveryWhen('copied', 'delivered');
+    await waitFor(async () => (await tenant.attempts(delivery.id))[0]?.shadow ?? null, { what: 'the copy' });
+    expect(await tenant.attempts(delivery.id)).toMatchObject([
+      {
+        outcome: 'succeeded',
+        response: { status: 200 },
+        shadow: { status: 500, outcome: 'failed', url: receiver.url('/copy') },
+      },
+    ]);
+    expect(await tenant.delivery(delivery.id)).toMatchObject({ status: 'delivered', attempts: 1 });
+    const [original, copy] = [receiver.at('/original')[0], receiver.at('/copy')[0]];
+    expect(copy?.body).toEqual(original?.body);
+    expect(copy?.headers['webhook-shadow']).toBe('true');
+    for (const request of [original, copy]) {
+      const headers = request?.headers as Record<string, string>;
+      expect(new Webhook(v1).verify(String(request?.body), headers)).toEqual({ n: 1 });
+      const [newest, older] = String(headers['webhook-signature']).split(' ');
+      expect(older).toMatch(/^v1,/);
+      const signature = Buffer.from(newest?.replace(/^v1a,/, '') ?? '', 'base64');
+      const content = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${String(request?.body)}`;
+      const key = Buffer.from(public_key.slice('whpk_'.length), 'base64');
+      expect(await verifyAsync(signature, Buffer.from(content), key)).toBe(true);
+    }
+    const { secrets } = await tenant.rest.ask<{ secrets: { last_used_at: string | null }[] }>(
+      'GET',
+      `/v1/endpoints/${id}/secret`,
+    );
+    const startedAt = (await tenant.attempts(delivery.id))[0]?.started_at;
+    expect(secrets.map(({ last_used_at }) => last_used_at)).toEqual([startedAt, startedAt]);
   });
 
   it("carries no trace context while tracing is off, not even the caller's", async () => {

@@ -18,11 +18,12 @@ export interface DevFile {
 
 /** What `npm start` is told by its environment: free ports for one data folder, the same at every start. */
 export async function standaloneEnvironment(dataDir: string): Promise<Record<string, string>> {
-  const [api, history, play, postgres] = await freePorts(4);
+  const [api, history, dispatch, play, postgres] = await freePorts(5);
   return {
     POSTHASTE_DATA_DIR: dataDir,
     POSTHASTE_PORT: String(api),
     POSTHASTE_HISTORY_PORT: String(history),
+    POSTHASTE_DISPATCH_PORT: String(dispatch),
     POSTHASTE_PLAY_PORT: String(play),
     POSTHASTE_POSTGRES_PORT: String(postgres),
     POSTHASTE_OPS_PORT: String(await firstOfFourPorts()),

@@ -9,6 +9,7 @@ import { Accounts } from './accounts/accounts.js';
 import { Changes } from './changes/changes.js';
 import { endpoints } from './endpoints/index.js';
 import { Endpoints } from './endpoints/endpoints.js';
+import { EndpointSecrets } from './endpoints/endpoint-secrets.js';
 import { eventTypes } from './event-types/index.js';
 import { EventTypes } from './event-types/event-types.js';
 import { History, history, type HistoryReader } from './history/index.js';
@@ -18,6 +19,7 @@ import { ValidationPipe } from './http/validate.js';
 import { Keys } from './tenants/keys.js';
 import { tenants } from './tenants/index.js';
 import { Tenants } from './tenants/tenants.js';
+import { type Dispatch, testSend, TestSends } from './test-send/index.js';
 
 export const entities = [
   ...tenants.entities,
@@ -32,6 +34,7 @@ export const controllers = [
   ...endpoints.controllers,
   ...eventTypes.controllers,
   ...history.controllers,
+  ...testSend.controllers,
 ];
 
 /** What the module cannot make itself: it lives as long as the process. */
@@ -41,6 +44,7 @@ export interface Surroundings {
   egress: EgressPolicy;
   cursors: Cursors;
   history: HistoryReader;
+  dispatch: Dispatch;
   pepper: string;
   logger: Logger;
 }
@@ -56,6 +60,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
   const { database, vault, egress, cursors, pepper, logger } = surroundings;
   const changes = new Changes(database);
   const accountsOf = new Accounts(database, changes, cursors);
+  const eventTypesOf = new EventTypes(database, changes, cursors);
   const endpointsOf = new Endpoints(database, changes, cursors, vault, egress);
   return [
     { provide: APP_FILTER, useValue: new ProblemFilter(logger) },
@@ -64,7 +69,12 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: Keys, useValue: new Keys(database, changes, cursors, pepper) },
     { provide: Accounts, useValue: accountsOf },
     { provide: Endpoints, useValue: endpointsOf },
-    { provide: EventTypes, useValue: new EventTypes(database, changes, cursors) },
+    { provide: EndpointSecrets, useValue: new EndpointSecrets(changes, vault, surroundings.history) },
+    { provide: EventTypes, useValue: eventTypesOf },
+    {
+      provide: TestSends,
+      useValue: new TestSends(endpointsOf, eventTypesOf, surroundings.dispatch),
+    },
     {
       provide: History,
       useValue: new History(surroundings.history, accountsOf, endpointsOf, cursors, changes),

@@ -7,6 +7,11 @@ export const ManagementApiConfig = z.object({
   HTTP_HOST: z.string().default('127.0.0.1').describe('Address the API listens on'),
   HTTP_PORT: port().describe('Port the API listens on'),
   HISTORY_GRPC: z.string().describe('Where audit-log serves its gRPC interface, host:port'),
+  DISPATCH_GRPC: z
+    .string()
+    .describe(
+      'Where dispatchers serve their gRPC interface, for test sends: host:port, or a gRPC target such as dns:///dispatcher:4106',
+    ),
   POSTHASTE_OPERATOR_KEY: z
     .string()
     .min(24)

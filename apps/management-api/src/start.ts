@@ -22,6 +22,7 @@ import { Configuration1790000000000 } from './migrations/1790000000000-configura
 import { DeliveryEngine1791000000000 } from './migrations/1791000000000-delivery-engine.js';
 import { EndpointHealth1791000000001 } from './migrations/1791000000001-endpoint-health.js';
 import { publishOpenApi, publishPool, registerPublish } from './publish/index.js';
+import { Dispatch } from './test-send/index.js';
 
 const VERSION = '0.1.0';
 
@@ -69,6 +70,7 @@ export async function startManagementApi({
 
   const cursors = new Cursors(config.POSTHASTE_KEY_PEPPER);
   const history = new HistoryReader(config.HISTORY_GRPC);
+  const dispatch = new Dispatch(config.DISPATCH_GRPC);
   const adapter = createAdapter();
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.within({
@@ -77,6 +79,7 @@ export async function startManagementApi({
       egress: parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW),
       cursors,
       history,
+      dispatch,
       pepper: config.POSTHASTE_KEY_PEPPER,
       logger,
     }),
@@ -113,6 +116,7 @@ export async function startManagementApi({
       await endpointHealth.stop();
       await relay.stop();
       history.close();
+      dispatch.close();
       await publishing.end();
       await log.close();
       await database.destroy();

@@ -12,6 +12,7 @@ export const StandaloneConfig = z
     POSTHASTE_HISTORY_PORT: port(defaultPorts.history).describe("Port of audit-log's gRPC interface"),
     POSTHASTE_OPS_PORT: port(defaultPorts.ops).describe("First of the services' four ops ports"),
     POSTHASTE_SCHEDULE_PORT: port(defaultPorts.schedule).describe("Port of retry-scheduler's gRPC interface"),
+    POSTHASTE_DISPATCH_PORT: port(defaultPorts.dispatch).describe("Port of the dispatcher's gRPC interface"),
     POSTHASTE_PLAY_PORT: port(defaultPorts.play).describe('Port of play, the test receiver'),
     POSTHASTE_POSTGRES_PORT: port(defaultPorts.postgres).describe('Port of the embedded PostgreSQL'),
     DATABASE_URL: z
@@ -76,6 +77,7 @@ export function standaloneOptions(
       history: config.POSTHASTE_HISTORY_PORT,
       ops: config.POSTHASTE_OPS_PORT,
       schedule: config.POSTHASTE_SCHEDULE_PORT,
+      dispatch: config.POSTHASTE_DISPATCH_PORT,
       play: config.POSTHASTE_PLAY_PORT,
       postgres: config.POSTHASTE_POSTGRES_PORT,
     },

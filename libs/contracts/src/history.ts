@@ -98,6 +98,7 @@ export interface HistoryAttempt {
   endpoint_version: number;
   profile: string;
   next_attempt_at?: number | undefined;
+  shadow_json?: string | undefined;
 }
 /** A repeated field that is empty arrives as [] (`arrays: true`); a false or zero scalar may be absent. */
 export interface HistoryPage<T> {
@@ -113,6 +114,13 @@ export interface DueDeliveryPayload {
   attempts?: number | undefined;
 }
 
+/** The endpoint's latest attempt. */
+export interface LastAttemptRequest {
+  tenant: string;
+  account: string;
+  endpoint: string;
+}
+
 /** Client side; Nest's gRPC client answers with Observables. */
 export interface HistoryClient {
   getMessage(request: GetById): Observable<{ message?: HistoryMessage }>;
@@ -125,5 +133,6 @@ export interface HistoryClient {
     delivery: string;
     page: PageRequest;
   }): Observable<HistoryPage<HistoryAttempt>>;
+  getLastAttempt(request: LastAttemptRequest): Observable<{ started_at?: number }>;
   getDueDeliveries(request: { ids: string[] }): Observable<{ data: DueDeliveryPayload[] }>;
 }

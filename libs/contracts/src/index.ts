@@ -35,6 +35,7 @@ export {
   DeliveryDeferred,
   DeliveryEvent,
   DeliveryStatus,
+  ShadowAttempted,
   attemptErrors,
   type Timings,
   type TlsFacts,
@@ -42,6 +43,14 @@ export {
 export { OperatorEvent } from './events/operator.js';
 export { AuditEntry } from './events/audit.js';
 export { topics, type Cleanup, type EncodedRecord, type Topic } from './topics.js';
+export {
+  DISPATCH_PACKAGE,
+  DISPATCH_SERVICE,
+  dispatchClientTransport,
+  type DispatchClient,
+  type SendTestReply,
+  type SendTestRequest,
+} from './dispatch.js';
 export {
   HISTORY_PACKAGE,
   HISTORY_SERVICE,
@@ -54,6 +63,7 @@ export {
   type HistoryDelivery,
   type HistoryMessage,
   type HistoryPage,
+  type LastAttemptRequest,
   type ListDeliveriesRequest,
   type ListMessagesRequest,
   type PageRequest,
@@ -89,6 +99,8 @@ export {
   PatchEndpoint,
   RotateSecret,
   type EndpointHealth,
+  SecretQuery,
+  SendTest,
 } from './http/endpoint.js';
 export { customHeaderRule } from './http/custom-headers.js';
 export { CreateEventType, EventType, EventTypeName, PatchEventType } from './http/event-type.js';
@@ -105,4 +117,5 @@ export {
   MessageDeliveriesQuery,
   MessageList,
   MessagesQuery,
+  type ShadowReport,
 } from './http/history.js';

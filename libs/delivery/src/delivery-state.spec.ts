@@ -142,6 +142,16 @@ describe('whatever is appended, in whatever order', () => {
     );
   });
 
+  it('a copy sent to a shadow URL counts for nothing', () => {
+    fc.assert(
+      fc.property(history, fc.constantFrom('succeeded' as const, 'failed' as const), (events, outcome) => {
+        const before = fold(...events);
+        const copy = { startedAt: 1, url: '', outcome, timings: { totalMs: 1 } };
+        expect(evolve(before, { ...key, type: 'ShadowAttempted', attempt: 1, ...copy })).toBe(before);
+      }),
+    );
+  });
+
   it('a reported success is never lost, and attempts never go down', () => {
     fc.assert(
       fc.property(history, (events) => {

@@ -70,6 +70,8 @@ export function evolve(state: DeliveryState, event: DeliveryEvent): DeliveryStat
       return deferred(state, event);
     case 'DeliveryCancelled':
       return cancelled(state, event);
+    case 'ShadowAttempted':
+      return state;
     default:
       return unreachable(event);
   }

@@ -11,6 +11,7 @@ import { freePorts } from './free-ports.js';
  * | 4101          | audit-log: gRPC (history)         | POSTHASTE_HISTORY_PORT    |
  * | 4102 .. 4105  | ops port of each service          | POSTHASTE_OPS_PORT (the first of the four) |
  * | 4107          | retry-scheduler: gRPC (ordering)  | POSTHASTE_SCHEDULE_PORT   |
+ * | 4106          | dispatcher: gRPC (test sends)     | POSTHASTE_DISPATCH_PORT   |
  * | 4180          | play: the test receiver           | POSTHASTE_PLAY_PORT       |
  * | 4190          | PostgreSQL                        | POSTHASTE_POSTGRES_PORT   |
  */
@@ -20,6 +21,7 @@ export interface StackPorts {
   /** The first of four in a row. */
   ops: number;
   schedule: number;
+  dispatch: number;
   play: number;
   postgres: number;
 }
@@ -29,6 +31,7 @@ export const defaultPorts: StackPorts = {
   history: 4101,
   ops: 4102,
   schedule: 4107,
+  dispatch: 4106,
   play: 4180,
   postgres: 4190,
 };
@@ -38,6 +41,7 @@ export const portVariables: Record<keyof StackPorts, string> = {
   history: 'POSTHASTE_HISTORY_PORT',
   ops: 'POSTHASTE_OPS_PORT',
   schedule: 'POSTHASTE_SCHEDULE_PORT',
+  dispatch: 'POSTHASTE_DISPATCH_PORT',
   play: 'POSTHASTE_PLAY_PORT',
   postgres: 'POSTHASTE_POSTGRES_PORT',
 };

@@ -65,12 +65,19 @@ export async function planServices(plan: ProcessPlan): Promise<PlannedProcesses>
     schedulers.push(`127.0.0.1:${port}`);
     return { HISTORY_ADDRESS, GRPC_HOST: '127.0.0.1', GRPC_PORT: String(port) };
   });
-  await add('dispatcher', 1, plan.replicas.dispatcher, () => ({
-    // Any of them can answer; the first that can be reached does.
-    SCHEDULE_GRPC: `ipv4:${schedulers.join(',')}`,
-    POSTHASTE_KEKS: keks,
-    POSTHASTE_EGRESS_ALLOW: plan.egressAllow,
-  }));
+  const dispatchers: string[] = [];
+  await add('dispatcher', 1, plan.replicas.dispatcher, async (replica) => {
+    const port = await (replica === 0 ? plan.givePort('dispatch') : plan.givePort());
+    dispatchers.push(`127.0.0.1:${port}`);
+    return {
+      GRPC_HOST: '127.0.0.1',
+      GRPC_PORT: String(port),
+      // Any of them can answer; the first that can be reached does.
+      SCHEDULE_GRPC: `ipv4:${schedulers.join(',')}`,
+      POSTHASTE_KEKS: keks,
+      POSTHASTE_EGRESS_ALLOW: plan.egressAllow,
+    };
+  });
   await add('management-api', 0, plan.replicas.managementApi, async (replica) => {
     const port = await (replica === 0 ? plan.givePort('api') : plan.givePort());
     apiUrls.push(`http://127.0.0.1:${port}`);
@@ -78,6 +85,8 @@ export async function planServices(plan: ProcessPlan): Promise<PlannedProcesses>
       HTTP_HOST: '127.0.0.1',
       HTTP_PORT: String(port),
       HISTORY_GRPC: HISTORY_ADDRESS,
+      // Any of them can send a test; the first that can be reached does.
+      DISPATCH_GRPC: `ipv4:${dispatchers.join(',')}`,
       POSTHASTE_OPERATOR_KEY: operatorKey,
       POSTHASTE_KEY_PEPPER: pepper,
       POSTHASTE_KEKS: keks,

@@ -27,6 +27,7 @@ export interface SeenAttempt {
   request: { url: string; headers: Record<string, string | string[]> };
   response: { status: number; headers: Record<string, string | string[]>; body: string } | null;
   next_attempt_at: string | null;
+  shadow: { status: number | null; outcome: 'succeeded' | 'failed'; url: string } | null;
 }
 export interface Published {
   id: string;
@@ -40,7 +41,9 @@ export interface NewEndpoint {
   retry_policy?: { preset: string } | { schedule_seconds: number[] };
   timeout_seconds?: number;
   headers?: Record<string, string>;
+  shadow_url?: string | null;
   description?: string;
+  secret?: string;
 }
 
 /** One tenant and the calls its program makes, through REST only. */

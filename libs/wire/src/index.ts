@@ -1,4 +1,4 @@
 export { USER_AGENT, customHeaders } from './headers.js';
 export type { Rendered, WireEndpoint, WireMessage } from './profile.js';
 export { render } from './render.js';
-export { signingKey, type SigningSecret } from './signature.js';
+export { newSigningSecret, publicKeyOf, signingKey, type SigningSecret, versionOf } from './signing-key.js';

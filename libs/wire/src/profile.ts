@@ -1,4 +1,4 @@
-import type { SigningSecret } from './signature.js';
+import type { SigningSecret } from './signing-key.js';
 
 export interface WireMessage {
   id: string;

@@ -12,7 +12,7 @@ const profiles: Record<WireProfile, Profile> = { standard };
  * promised: anything about the payload, which is never parsed. A profile is one file, a pure function of its arguments.
  *
  * This is the hot path of the dispatcher: what can be prepared per endpoint is (`customHeaders`, `signingKey`), and
- * what is left per attempt is one HMAC per live secret and one object.
+ * what is left per attempt is one signature per live secret and one object.
  */
 export function render(
   profile: WireProfile,

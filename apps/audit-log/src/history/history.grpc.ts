@@ -8,6 +8,7 @@ import {
   type HistoryDelivery,
   type HistoryMessage,
   type HistoryPage,
+  type LastAttemptRequest,
   type ListDeliveriesRequest,
   type ListMessagesRequest,
   type PageRequest,
@@ -15,6 +16,7 @@ import {
 import type pg from 'pg';
 import { DatabaseAwayFilter } from './database-away.filter.js';
 import { listAttempts } from './sql/select-attempts.js';
+import { getLastAttempt } from './sql/select-last-attempt.js';
 import { getDelivery, getDueDeliveries, listDeliveries } from './sql/select-deliveries.js';
 import { getMessage, getPayload, listMessages } from './sql/select-messages.js';
 
@@ -62,6 +64,11 @@ export class HistoryController {
     page: PageRequest;
   }): Promise<HistoryPage<HistoryAttempt>> {
     return listAttempts(this.reads, request);
+  }
+
+  @GrpcMethod(HISTORY_SERVICE, 'GetLastAttempt')
+  async getLastAttempt(request: LastAttemptRequest): Promise<{ started_at: number | undefined }> {
+    return { started_at: await getLastAttempt(this.reads, request) };
   }
 
   @GrpcMethod(HISTORY_SERVICE, 'GetDueDeliveries')

@@ -1,4 +1,4 @@
-import { type DeliveryEvent, topics } from '@posthaste/contracts';
+import { type DeliveryEvent, type ShadowAttempted, topics } from '@posthaste/contracts';
 import { evolve, type DeliveryState, pendingDelivery } from '@posthaste/delivery';
 import { PostgresProjection, type ProjectionBatch } from '@posthaste/event-log';
 import { inTransaction } from '@posthaste/runtime';
@@ -7,6 +7,7 @@ import { type DeliveryRow, pendingRows, toRow, toState } from './delivery-row.js
 import { insertAttempts } from './sql/insert-attempts.js';
 import { insertMessages, type MessageRow } from './sql/insert-messages.js';
 import { insertQuarantined, type Quarantined } from './sql/insert-quarantined.js';
+import { insertShadowAttempts } from './sql/insert-shadow-attempts.js';
 import { loadDeliveryStates } from './sql/load-delivery-states.js';
 import { upsertDeliveries } from './sql/upsert-deliveries.js';
 
@@ -28,7 +29,9 @@ export const HISTORY_GATHER_MS = 200;
 
 interface Facts {
   messages: MessageRow[];
+  /** What deliveries are folded from; the copies of attempts count for nothing. */
   events: DeliveryEvent[];
+  shadows: ShadowAttempted[];
   quarantined: Quarantined[];
 }
 
@@ -50,11 +53,12 @@ export function historyProjection(
       const facts = readFacts(batches);
       return { ...facts, deliveries: await foldDeliveries(pool, facts) };
     },
-    write: async (client, { messages, events, deliveries, quarantined }) => {
+    write: async (client, { messages, events, shadows, deliveries, quarantined }) => {
       if (messages.length > 0) await insertMessages(client, messages);
       if (deliveries.length > 0) await upsertDeliveries(client, deliveries);
       const attempts = events.filter((event) => event.type === 'DeliveryAttempted');
       if (attempts.length > 0) await insertAttempts(client, attempts);
+      if (shadows.length > 0) await insertShadowAttempts(client, shadows);
       return putAside(client, quarantined);
     },
     putAside: (client, refused) => putAside(client, [refused]),
@@ -62,14 +66,16 @@ export function historyProjection(
 }
 
 function readFacts(batches: ProjectionBatch[]): Facts {
-  const facts: Facts = { messages: [], events: [], quarantined: [] };
+  const facts: Facts = { messages: [], events: [], shadows: [], quarantined: [] };
   for (const { topic, partition, records } of batches) {
     for (const record of records) {
       try {
         if (topic === topics.messages.name) {
           facts.messages.push({ ...topics.messages.decode(record), metaJson: record.meta ?? '' });
         } else {
-          facts.events.push(topics.deliveries.decode(record));
+          const event = topics.deliveries.decode(record);
+          if (event.type === 'ShadowAttempted') facts.shadows.push(event);
+          else facts.events.push(event);
         }
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);

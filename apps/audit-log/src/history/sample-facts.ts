@@ -6,6 +6,7 @@ import {
   type DeliveryCancelled,
   type DeliveryDeferred,
   newId,
+  type ShadowAttempted,
 } from '@posthaste/contracts';
 
 /** Facts for specs, with every field filled. Times are near `at`; ids follow from their parts as in the real log. */
@@ -100,4 +101,26 @@ export function deferred(message: AcceptedMessage, attempt: number, until: numbe
 export function cancelled(message: AcceptedMessage, attempt: number): DeliveryCancelled {
   const at = message.meta.at + 60;
   return { type: 'DeliveryCancelled', ...keyOf(message, attempt), at, reason: 'endpoint_disabled' };
+}
+
+/** The copy of an attempt, whose receiver refused it. */
+export function shadowOf(real: DeliveryAttempted): ShadowAttempted {
+  const { delivery, message, tenant, account, endpoint, eventType, acceptedAt, attempt, trigger } = real;
+  return {
+    type: 'ShadowAttempted',
+    v: 1,
+    ...{ delivery, message, tenant, account, endpoint, eventType, acceptedAt, attempt, trigger },
+    startedAt: real.startedAt + 20,
+    url: 'https://shadow.example/hook',
+    outcome: 'failed',
+    error: { class: 'http_status', message: 'The endpoint answered 500.' },
+    response: {
+      status: 500,
+      headers: {},
+      body: Buffer.from('a \0').toString('base64'),
+      bodyTruncated: false,
+    },
+    address: '192.0.2.8:443',
+    timings: { connectMs: 1, firstByteMs: 2, totalMs: 3 },
+  };
 }

@@ -35,11 +35,22 @@ export class KnownEndpoint {
     this.wireEndpoint ??= {
       headers: customHeaders(this.state.headers),
       secrets: this.state.secrets.map(({ id, sealed, expiresAt }) => ({
-        key: this.openKey(id, sealed),
+        ...this.openKey(id, sealed),
         expiresAt,
       })),
     };
     return this.wireEndpoint;
+  }
+
+  /**
+   * The endpoint for requests that do not count: its receiver is told so by a header of ours. The given state may differ
+   * in where they go. Throws as `wire()` does.
+   */
+  flagged(header: 'webhook-test' | 'webhook-shadow', state = this.state): KnownEndpoint {
+    const { headers, secrets } = this.wire();
+    const flagged = new KnownEndpoint(state, this.tenantOf, this.vault);
+    flagged.wireEndpoint = { headers: { ...headers, [header]: 'true' }, secrets };
+    return flagged;
   }
 
   private openKey(id: string, sealed: string): NonNullable<ReturnType<typeof signingKey>> {

@@ -46,6 +46,11 @@ export class Job implements LaneJob, OrderingJob {
     return this.message.orderingKey ?? '';
   }
 
+  /** As its events say it. */
+  get ordering(): { key: string; position: number } | undefined {
+    return this.isOrdered ? { key: this.orderingKey, position: this.position } : undefined;
+  }
+
   get partition(): number {
     return this.record.partitionNumber;
   }

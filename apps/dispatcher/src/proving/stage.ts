@@ -12,10 +12,10 @@ import {
   topics,
 } from '@posthaste/contracts';
 import type { EventLog, Position } from '@posthaste/event-log';
-import { createLogger, Health, type RunningService } from '@posthaste/runtime';
+import { createLogger, Health } from '@posthaste/runtime';
 import { waitFor } from '@posthaste/test-kit';
 import { endpointSecretContext, Vault } from '@posthaste/vault';
-import { DISPATCHER_GROUP, startDispatcher } from '../dispatcher.js';
+import { DISPATCHER_GROUP, type RunningDispatcher, startDispatcher } from '../dispatcher.js';
 import type { LogUnderTest } from './logs.js';
 import { WatchedLog } from './watched-log.js';
 
@@ -25,7 +25,7 @@ const { logger } = createLogger('dispatcher', 'silent');
 
 /** A dispatcher started by a test, and its own connection to the log. */
 export interface Actor {
-  dispatcher: RunningService;
+  dispatcher: RunningDispatcher;
   health: Health;
   log: WatchedLog;
 }
@@ -150,6 +150,8 @@ export class Stage {
         DISPATCHER_IN_FLIGHT: 1_500,
         DISPATCHER_DRAIN_SECONDS: own.drainSeconds ?? 20,
         DISPATCHER_LOG_ATTEMPTS: 'on',
+        GRPC_HOST: '127.0.0.1',
+        GRPC_PORT: 0,
       },
       ...{ log, logger, health },
       telemetry: { meter: metrics.getMeter('test'), tracing: false },

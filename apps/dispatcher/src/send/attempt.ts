@@ -9,7 +9,10 @@ import type { EgressResult, GuardedClient } from '@posthaste/egress';
 import { render, type Rendered } from '@posthaste/wire';
 import type { KnownEndpoint } from '../config-cache/known-endpoint.js';
 import type { Job } from '../intake/job.js';
-import { deliveryKeyOf } from '../settle/delivery-key.js';
+import { deliveryKeyOf, type NamedJob } from '../settle/delivery-key.js';
+
+/** What an attempt needs to know of its job. */
+export type AttemptJob = NamedJob & Pick<Job, 'payload'>;
 
 /**
  * One attempt, from rendering to the decision what follows. The endpoint is as it is now, at least as new as when the
@@ -17,12 +20,14 @@ import { deliveryKeyOf } from '../settle/delivery-key.js';
  * attempt that failed for an internal reason, retried like any other.
  *
  * @param onAnswered called with the outcome once the receiver is done with, before the result is worked on
+ * @param signedAt ms since 1970; another time than now only for a copy of an earlier request
  */
 export async function makeAttempt(
   client: GuardedClient,
-  job: Job,
+  job: AttemptJob,
   endpoint: KnownEndpoint,
   onAnswered: (outcome: AttemptOutcome) => void,
+  signedAt?: number,
 ): Promise<DeliveryAttempted> {
   const { state } = endpoint;
   const startedAt = Date.now();
@@ -31,7 +36,7 @@ export async function makeAttempt(
   try {
     const { id, contentType } = job.message;
     const message = { id, contentType, payload: job.payload };
-    rendered = render(state.profile, message, endpoint.wire(), job.attempt, startedAt);
+    rendered = render(state.profile, message, endpoint.wire(), job.attempt, signedAt ?? startedAt);
     result = await client.send({ url: state.url, ...rendered, timeoutMs: state.timeoutSeconds * 1000 });
   } catch (error) {
     const word = error instanceof Error ? error.name : 'unknown';

@@ -16,9 +16,14 @@ type DeliveryKey = Pick<
   | 'ordering'
 >;
 
+/** What of a job names its delivery. */
+export interface NamedJob extends Pick<Job, 'delivery' | 'message' | 'endpoint' | 'attempt' | 'trigger'> {
+  readonly ordering?: Job['ordering'];
+}
+
 /** What every event of a delivery begins with. */
-export function deliveryKeyOf(job: Job): DeliveryKey {
-  const { delivery, message, endpoint, attempt, trigger } = job;
+export function deliveryKeyOf(job: NamedJob): DeliveryKey {
+  const { delivery, message, endpoint, attempt, trigger, ordering } = job;
   return {
     delivery,
     message: message.id,
@@ -29,7 +34,7 @@ export function deliveryKeyOf(job: Job): DeliveryKey {
     acceptedAt: message.at,
     attempt,
     trigger,
-    ...(job.isOrdered ? { ordering: { key: job.orderingKey, position: job.position } } : {}),
+    ...(ordering === undefined ? {} : { ordering }),
   };
 }
 

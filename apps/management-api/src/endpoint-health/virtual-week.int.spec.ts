@@ -55,8 +55,7 @@ async function happen(events: DeliveryEvent[]): Promise<void> {
   );
 }
 
-const timeOf = (event: DeliveryEvent): number =>
-  event.type === 'DeliveryAttempted' ? event.startedAt : event.at;
+const timeOf = (event: DeliveryEvent): number => ('startedAt' in event ? event.startedAt : event.at);
 
 const read = async ({ id }: Endpoint): Promise<EndpointWithHealth> =>
   (await tenant.rest.get<EndpointWithHealth>(`/v1/endpoints/${id}`)).json;

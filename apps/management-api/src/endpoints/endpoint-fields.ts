@@ -23,6 +23,7 @@ export function toColumns(input: EndpointInput): Partial<EndpointRow> {
     onExhausted: input.on_exhausted,
     autoDisable: input.auto_disable,
     headers: input.headers,
+    shadowUrl: input.shadow_url,
     metadata: input.metadata,
   };
 }
@@ -44,6 +45,7 @@ export function toInput(row: EndpointRow): EndpointInput {
     on_exhausted: row.onExhausted,
     auto_disable: row.autoDisable,
     headers: row.headers,
+    shadow_url: row.shadowUrl,
     metadata: row.metadata,
   };
 }

@@ -2,16 +2,14 @@ import { Body, Controller, Delete, Get, Inject, Param, Patch, Post, Query, Res }
 import {
   CreateEndpoint,
   Endpoint,
-  EndpointSecret,
   EndpointWithHealth,
   listOf,
   PageQuery,
   PatchEndpoint,
-  RotateSecret,
 } from '@posthaste/contracts';
 import type { FastifyReply } from 'fastify';
 import { type Author, By, type Reach, Within } from '../access/principal.js';
-import { etagOf, IfMatch, withEtag } from '../http/if-match.js';
+import { IfMatch, withEtag } from '../http/if-match.js';
 import { Operation } from '../http/operation.js';
 import { endpointView } from './endpoint-fields.js';
 import { Endpoints } from './endpoints.js';
@@ -164,49 +162,5 @@ export class EndpointsController {
       await this.endpoints.setEnabled(author, reach, named, false, ifMatch),
       endpointView,
     );
-  }
-
-  @Get('endpoints/:endpoint/secret')
-  @Operation({
-    id: 'getEndpointSecret',
-    tag,
-    summary: 'Reveal the signing secret',
-    description: 'Each reading leaves an audit entry.',
-    access,
-    status: 200,
-    answers: EndpointSecret,
-  })
-  async secret(
-    @By() author: Author,
-    @Within() reach: Reach,
-    @Param() named: Named,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ) {
-    reply.header('cache-control', 'no-store');
-    return { key: await this.endpoints.revealSecret(author, reach, named) };
-  }
-
-  @Post('endpoints/:endpoint/secret/rotate')
-  @Operation({
-    id: 'rotateEndpointSecret',
-    tag,
-    summary: 'Replace the signing secret',
-    description:
-      'While old secrets last, each request carries a signature of every live one, the newest first.',
-    access,
-    status: 204,
-    etag: true,
-    optionalBody: true,
-  })
-  async rotate(
-    @By() author: Author,
-    @Within() reach: Reach,
-    @Param() named: Named,
-    @Body({ schema: RotateSecret.prefault({}) }) input: RotateSecret,
-    @IfMatch() ifMatch: string | undefined,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<void> {
-    const { version } = await this.endpoints.rotateSecret(author, reach, named, input, ifMatch);
-    reply.header('etag', etagOf(version));
   }
 }

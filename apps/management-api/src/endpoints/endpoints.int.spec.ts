@@ -42,6 +42,7 @@ describe('an endpoint', () => {
       on_exhausted: 'skip',
       auto_disable: true,
       headers: {},
+      shadow_url: null,
       metadata: {},
       version: 1,
     });
@@ -149,39 +150,26 @@ describe('an endpoint', () => {
     expect((await tenant.rest.post<Endpoint>(`/v1/endpoints/${made.id}/enable`)).json.version).toBe(3);
   });
 
-  it('keeps its own secret or gets one, shows it, and rotates it with an overlap', async () => {
-    const own = `whsec_${Buffer.alloc(24, 1).toString('base64')}`;
-    const { json: made } = await tenant.rest.post<Endpoint>('/v1/accounts/e/endpoints', { url, secret: own });
-    expect(JSON.stringify(made)).not.toContain('whsec_');
-    const path = `/v1/endpoints/${made.id}`;
-    expect((await tenant.rest.get(`${path}/secret`)).json).toEqual({ key: own });
-    const rotated = await tenant.rest.post(`${path}/secret/rotate`);
-    expect([rotated.status, rotated.headers.get('etag'), rotated.bytes.length]).toEqual([204, '"2"', 0]);
-    const { json: fresh } = await tenant.rest.get<{ key: string }>(`${path}/secret`);
-    expect(fresh.key).toMatch(/^whsec_/);
-    expect(fresh.key).not.toBe(own);
-    expect(await liveSecrets(made.id)).toEqual([null, expect.any(Number)]);
-    await tenant.rest.post(`${path}/secret/rotate`, { overlap_seconds: 0, key: own });
-    expect(await liveSecrets(made.id)).toEqual([null]);
-    expect((await tenant.rest.get(`${path}/secret`)).json).toEqual({ key: own });
-    const { rows } = await bed.database.query<{ action: string }>(
-      `select entry->>'action' as action from config.audit_entry where entry->'entity'->>'id' = $1`,
-      [made.id],
-    );
-    expect(rows.filter(({ action }) => action === 'endpoint.secret_read')).toHaveLength(3);
-    const everything = await bed.database.query<{ state: string }>(
-      'select state::text from config.entity_version',
-    );
-    expect(everything.rows.map(({ state }) => state).join()).not.toContain('whsec_');
+  it('may have a shadow URL, under the same rules as its own', async () => {
+    const shadow_url = 'https://shadow.example/copies';
+    const { json } = await tenant.rest.post<Endpoint>('/v1/accounts/e/endpoints', { url, shadow_url });
+    expect(json).toMatchObject({ url, shadow_url });
+    const path = `/v1/endpoints/${json.id}`;
+    const moved = await tenant.rest.patch(path, { shadow_url: 'https://SHADOW.example' });
+    expect(moved.json).toMatchObject({ shadow_url: 'https://shadow.example/', version: 2 });
+    expect(refusalOf(await tenant.rest.patch(path, { shadow_url: 'https://10.0.0.1/' }))).toEqual([
+      422,
+      'validation_failed',
+      '/shadow_url private_address',
+    ]);
+    expect((await tenant.rest.patch(path, { shadow_url: null })).json).toMatchObject({ shadow_url: null });
+    const refused = { url, shadow_url: 'ftp://shadow.example' };
+    expect(refusalOf(await tenant.rest.post('/v1/accounts/e/endpoints', refused))).toEqual([
+      422,
+      'validation_failed',
+      '/shadow_url scheme',
+    ]);
   });
-
-  async function liveSecrets(id: string): Promise<(number | null)[]> {
-    const { rows } = await bed.database.query<{ secrets: { expiresAt: number | null }[] }>(
-      'select secrets from config.endpoint where id = $1',
-      [id],
-    );
-    return rows[0]?.secrets.map(({ expiresAt }) => expiresAt) ?? [];
-  }
 
   it('may use plain http and a private address only where the policy allows it', async () => {
     const allowed = await tenant.rest.post('/v1/accounts/e/endpoints', { url: 'http://127.0.0.1:9999/x' });

@@ -7,12 +7,11 @@ import {
   newId,
   type PageQuery,
   type PatchEndpoint,
-  type RotateSecret,
 } from '@posthaste/contracts';
 import { checkUrl, type EgressPolicy } from '@posthaste/egress';
 import { Problem } from '@posthaste/runtime';
-import { endpointSecretContext, type Vault } from '@posthaste/vault';
-import { type DataSource, type EntityManager, IsNull } from 'typeorm';
+import type { Vault } from '@posthaste/vault';
+import { type DataSource, IsNull } from 'typeorm';
 import { findAccount } from '../accounts/accounts.js';
 import type { Author, Reach } from '../access/principal.js';
 import { type Changes, isTaken } from '../changes/changes.js';
@@ -23,11 +22,10 @@ import { listPage } from '../http/listing.js';
 import { changedFields } from '../http/merge-patch.js';
 import { fieldProblem } from '../http/refusals.js';
 import { checked } from '../http/validate.js';
-import { TenantRow } from '../tenants/tenant.entity.js';
 import { applyPatch, endpointView, toColumns, toInput } from './endpoint-fields.js';
 import { endpointKind, EndpointRow } from './endpoint.entity.js';
 import { type EndpointRef, findEndpoint, findEndpointOrNull, lockEndpoint } from './find-endpoint.js';
-import { rotate, sealSecret } from './signing-secrets.js';
+import { dataKeysOf, newSecret, ownSecret } from './signing-secrets.js';
 
 /** Where accounts want their messages. Each change is a new version of the whole endpoint. */
 export class Endpoints {
@@ -81,7 +79,8 @@ export class Endpoints {
         const account = await findAccount(draft.manager, reach, accountRef, true);
         const id = newId('endpoint', draft.at.getTime());
         const dataKeys = await dataKeysOf(draft.manager, reach.tenant);
-        const owner = { tenant: reach.tenant, endpoint: id };
+        const place = { tenant: reach.tenant, endpoint: id };
+        const nowMs = draft.at.getTime();
         const row = Object.assign(new EndpointRow(), toColumns(fields), {
           id,
           tenant: reach.tenant,
@@ -90,9 +89,12 @@ export class Endpoints {
           disabledReason: fields.enabled ? null : 'requested',
           oauth: null,
           clientCertificate: null,
-          shadowUrl: null,
           healthSince: null,
-          secrets: [sealSecret(this.vault, dataKeys, owner, draft.at.getTime(), secret)],
+          secrets: [
+            secret === undefined
+              ? newSecret(this.vault, dataKeys, place, nowMs, 'v1')
+              : ownSecret(this.vault, dataKeys, place, nowMs, { text: secret, pointer: '/secret' }),
+          ],
           createdAt: draft.at,
           deletedAt: null,
         });
@@ -116,7 +118,7 @@ export class Endpoints {
         const before = toInput(row);
         const after = checked(EndpointInput, applyPatch(before, patch));
         // A URL that was fine when it was set stays, even if the rules have become stricter since.
-        const fields = after.url === before.url ? this.named(after) : this.storable(after);
+        const fields = this.storable(after, before);
         const changed = changedFields(before, fields);
         Object.assign(row, toColumns(fields));
         if (changed.includes('enabled')) row.disabledReason = fields.enabled ? null : 'requested';
@@ -158,42 +160,23 @@ export class Endpoints {
     });
   }
 
-  /** The newest signing secret in the clear. Reading it is audited like a change. */
-  async revealSecret(author: Author, reach: Reach, ref: EndpointRef): Promise<string> {
-    return this.changes.make(author, async (draft) => {
-      const { id, tenant, version, secrets } = await findEndpoint(draft.manager, reach, ref);
-      const [newest] = secrets;
-      if (!newest) throw new Error(`endpoint ${id} has no secret`);
-      await draft.audit(tenant, 'endpoint.secret_read', { kind: 'endpoint', id, version }, []);
-      const dataKeys = await dataKeysOf(draft.manager, tenant);
-      return this.vault.open(dataKeys, endpointSecretContext(tenant, id, newest.id), newest.sealed);
-    });
+  /** The fields with new URLs in the form that is called, or a Problem naming the rule one breaks. */
+  private storable(input: EndpointInput, before?: EndpointInput): EndpointInput {
+    const { url, shadow_url } = input;
+    return {
+      ...this.named(input),
+      url: url === before?.url ? url : this.callable(url, '/url'),
+      shadow_url:
+        shadow_url === null || shadow_url === before?.shadow_url
+          ? shadow_url
+          : this.callable(shadow_url, '/shadow_url'),
+    };
   }
 
-  async rotateSecret(
-    author: Author,
-    reach: Reach,
-    ref: EndpointRef,
-    { key, overlap_seconds }: RotateSecret,
-    ifMatch?: string,
-  ): Promise<EndpointRow> {
-    return this.changes.make(author, async (draft) => {
-      const row = await lockEndpoint(draft, reach, ref);
-      requireMatch(ifMatch, row.version);
-      const nowMs = draft.at.getTime();
-      const dataKeys = await dataKeysOf(draft.manager, row.tenant);
-      const fresh = sealSecret(this.vault, dataKeys, { tenant: row.tenant, endpoint: row.id }, nowMs, key);
-      row.secrets = rotate(row.secrets, fresh, overlap_seconds, nowMs);
-      await draft.write(endpointKind, row, 'endpoint.secret_rotated', ['secret']);
-      return row;
-    });
-  }
-
-  /** The fields with the URL in the form that is called, or a Problem naming the rule it breaks. */
-  private storable(input: EndpointInput): EndpointInput {
-    const verdict = checkUrl(input.url, this.egress);
-    if (verdict.ok) return { ...this.named(input), url: verdict.href };
-    throw fieldProblem([{ pointer: '/url', code: verdict.rule, message: verdict.message }]);
+  private callable(url: string, pointer: string): string {
+    const verdict = checkUrl(url, this.egress);
+    if (verdict.ok) return verdict.href;
+    throw fieldProblem([{ pointer, code: verdict.rule, message: verdict.message }]);
   }
 
   /** A uid of the form of our ids would be looked up as one and never be found. */
@@ -202,10 +185,6 @@ export class Endpoints {
     const message = 'must not look like an id of ours';
     throw fieldProblem([{ pointer: '/uid', code: 'reserved_form', message }]);
   }
-}
-
-async function dataKeysOf(manager: EntityManager, tenant: string) {
-  return (await manager.findOneByOrFail(TenantRow, { id: tenant })).dataKeys;
 }
 
 function explainTakenUid(error: unknown): never {

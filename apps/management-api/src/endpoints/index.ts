@@ -1,4 +1,8 @@
 import { EndpointRow } from './endpoint.entity.js';
 import { EndpointsController } from './endpoints.controller.js';
+import { EndpointSecretsController } from './secrets.controller.js';
 
-export const endpoints = { controllers: [EndpointsController], entities: [EndpointRow] };
+export const endpoints = {
+  controllers: [EndpointsController, EndpointSecretsController],
+  entities: [EndpointRow],
+};

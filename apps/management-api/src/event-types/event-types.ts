@@ -29,6 +29,12 @@ export class EventTypes {
     return find(this.database.manager, reach, name);
   }
 
+  /** The example payload of an event type; undefined when it has none, or is not in the catalogue. */
+  async exampleOf({ tenant }: Reach, name: string): Promise<unknown> {
+    const row = await this.database.manager.findOneBy(EventTypeRow, { tenant, name, deletedAt: IsNull() });
+    return row?.example ?? undefined;
+  }
+
   async list({ tenant }: Reach, page: PageQuery): Promise<Page<EventType>> {
     return listPage(
       this.cursors,

@@ -38,6 +38,6 @@ export class HistoryReader {
 /** gRPC's CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED and UNAVAILABLE. Others would be a defect of ours. */
 const AWAY = new Set<unknown>([1, 4, 8, 14]);
 
-function isAway(error: unknown): boolean {
+export function isAway(error: unknown): boolean {
   return error instanceof TimeoutError || AWAY.has((error as { code?: unknown } | null)?.code);
 }

@@ -6,6 +6,8 @@ import type {
   HistoryDelivery,
   HistoryMessage,
   Message,
+  ShadowAttempted,
+  ShadowReport,
   Timings,
 } from '@posthaste/contracts';
 
@@ -67,24 +69,57 @@ export function attemptView(attempt: HistoryAttempt): Attempt {
             message: attempt.error_message ?? '',
           },
     request: { url: attempt.request_url, headers: headersOf(attempt.request_headers_json) },
-    response: responseView(attempt),
+    response:
+      attempt.response_status === undefined
+        ? null
+        : responseView(
+            attempt.response_status,
+            headersOf(attempt.response_headers_json ?? '{}'),
+            attempt.response_body ?? Buffer.alloc(0),
+            attempt.response_body_truncated ?? false,
+          ),
     address: attempt.address ?? null,
     // The log does not carry it.
     tls: null,
     endpoint_version: attempt.endpoint_version ?? 0,
     profile: attempt.profile,
     next_attempt_at: timeOrNull(attempt.next_attempt_at),
+    shadow: attempt.shadow_json === undefined ? null : shadowView(attempt.shadow_json),
   };
 }
 
-function responseView(attempt: HistoryAttempt): Attempt['response'] {
-  if (attempt.response_status === undefined) return null;
-  const body = attempt.response_body ?? Buffer.alloc(0);
-  const truncated = attempt.response_body_truncated ?? false;
+function shadowView(json: string): ShadowReport {
+  const shadow = JSON.parse(json) as ShadowAttempted;
+  const { response } = shadow;
+  return {
+    url: shadow.url,
+    started_at: timeOf(shadow.startedAt),
+    duration_ms: shadow.timings.totalMs,
+    outcome: shadow.outcome,
+    status: response?.status ?? null,
+    error: shadow.error ?? null,
+    response: response
+      ? responseView(
+          response.status,
+          response.headers,
+          Buffer.from(response.body, 'base64'),
+          response.bodyTruncated,
+        )
+      : null,
+    address: shadow.address ?? null,
+  };
+}
+
+function responseView(
+  status: number,
+  headers: NonNullable<Attempt['response']>['headers'],
+  body: Buffer,
+  truncated: boolean,
+): NonNullable<Attempt['response']> {
   const text = textOf(body, truncated);
   return {
-    status: attempt.response_status,
-    headers: headersOf(attempt.response_headers_json ?? '{}'),
+    status,
+    headers,
     body: text ?? body.toString('base64'),
     body_encoding: text === null ? 'base64' : 'utf-8',
     body_truncated: truncated,

@@ -25,6 +25,7 @@ export async function startApi(databaseUrl: string, env: Record<string, string> 
     OPS_PORT: '0',
     HTTP_PORT: '0',
     HISTORY_GRPC: '127.0.0.1:1',
+    DISPATCH_GRPC: '127.0.0.1:1',
     POSTHASTE_SCALE: 'single',
     POSTHASTE_OPERATOR_KEY: OPERATOR_KEY,
     POSTHASTE_KEY_PEPPER: PEPPER,

@@ -1,20 +1,30 @@
 import { type sendUnaryData, Server, ServerCredentials, type ServerUnaryCall, status } from '@grpc/grpc-js';
 import { loadPackageDefinition, type ServiceClientConstructor } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { HISTORY_PACKAGE, HISTORY_SERVICE, grpcLoader, protoPath } from '@posthaste/contracts';
+import {
+  DISPATCH_PACKAGE,
+  DISPATCH_SERVICE,
+  grpcLoader,
+  HISTORY_PACKAGE,
+  HISTORY_SERVICE,
+  protoPath,
+} from '@posthaste/contracts';
 
 type Reply = (request: Record<string, unknown>) => object;
 
 /**
- * The other end of the History interface, for what the real one does only on bad days, and to see exactly what it is
- * asked. A method without a reply never answers; a reply that throws is what Nest makes of it: UNKNOWN.
+ * The other end of a gRPC interface, for what the real one does only on bad days, and to see exactly what it is asked. A
+ * method without a reply never answers; a reply that throws is an error of the code it has, else UNAVAILABLE.
  */
-export class ScriptedHistory {
+class ScriptedService {
   readonly asked: { method: string; request: Record<string, unknown> }[] = [];
   private server: Server | undefined;
   private port = 0;
 
-  constructor(readonly replies: Record<string, Reply> = {}) {}
+  constructor(
+    private readonly served: { proto: string; name: string },
+    readonly replies: Record<string, Reply>,
+  ) {}
 
   get address(): string {
     return `127.0.0.1:${this.port}`;
@@ -22,7 +32,7 @@ export class ScriptedHistory {
 
   /** On the same port each time. */
   async start(): Promise<void> {
-    const { service } = historyService();
+    const { service } = serviceIn(this.served.proto, this.served.name);
     const server = new Server();
     const methods = Object.keys(service).map((method) => [
       method,
@@ -50,14 +60,27 @@ export class ScriptedHistory {
     try {
       answer(null, reply(request));
     } catch (error) {
-      answer({ code: status.UNAVAILABLE, details: String(error) });
+      const { code = status.UNAVAILABLE } = error as { code?: status };
+      answer({ code, details: String(error) });
     }
   }
 }
 
-function historyService(): ServiceClientConstructor {
-  const definition = loadPackageDefinition(loadSync(protoPath('history'), grpcLoader));
-  const found = `${HISTORY_PACKAGE}.${HISTORY_SERVICE}`
+export class ScriptedHistory extends ScriptedService {
+  constructor(replies: Record<string, Reply> = {}) {
+    super({ proto: protoPath('history'), name: `${HISTORY_PACKAGE}.${HISTORY_SERVICE}` }, replies);
+  }
+}
+
+export class ScriptedDispatch extends ScriptedService {
+  constructor(replies: Record<string, Reply> = {}) {
+    super({ proto: protoPath('dispatch'), name: `${DISPATCH_PACKAGE}.${DISPATCH_SERVICE}` }, replies);
+  }
+}
+
+function serviceIn(proto: string, fullName: string): ServiceClientConstructor {
+  const definition = loadPackageDefinition(loadSync(proto, grpcLoader));
+  const found = fullName
     .split('.')
     .reduce<unknown>((at, name) => (at as Record<string, unknown>)[name], definition);
   return found as ServiceClientConstructor;

@@ -38,6 +38,13 @@ describe('what a delivery is owed', () => {
     expect(given(failed, cancelled(message, 2))).toBeNull();
   });
 
+  it('is not changed by the copy of an attempt', () => {
+    const real = attempted(message, 1, { kind: 'retry', at: 5_000 });
+    const owed = given(real);
+    const copy: DeliveryEvent = { ...real, type: 'ShadowAttempted', url: '', outcome: 'succeeded' };
+    for (const before of [null, owed]) expect(owedAfter(before, copy, 0)).toBe(before);
+  });
+
   it('is not changed by a late report about an earlier attempt, unless that was a success', () => {
     const history = [
       attempted(message, 1, { kind: 'retry', at: 5_000 }),

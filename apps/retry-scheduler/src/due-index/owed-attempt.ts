@@ -72,6 +72,8 @@ export function owedAfter(
           };
     case 'DeliveryCancelled':
       return null;
+    case 'ShadowAttempted':
+      return before;
     default:
       return unreachable(event);
   }

@@ -13,8 +13,11 @@ export type LaneAnswer =
   /** It came back for a reason that says nothing about the lane. */
   | { kind: 'returned' };
 
-export function laneAnswer(event: DeliveryEvent): LaneAnswer {
+/** Null: it says nothing about the lane. */
+export function laneAnswer(event: DeliveryEvent): LaneAnswer | null {
   switch (event.type) {
+    case 'ShadowAttempted':
+      return null;
     case 'DeliveryAttempted':
       return { kind: event.outcome };
     case 'DeliveryDeferred': {

@@ -42,6 +42,7 @@ export class ParkingLot {
   notice(event: DeliveryEvent): void {
     const { endpoint, delivery } = event;
     const answer = laneAnswer(event);
+    if (answer === null) return;
     const nowMs = this.now();
     // Most events are about first attempts of lanes that owe nothing.
     const pace = this.paces.get(endpoint);

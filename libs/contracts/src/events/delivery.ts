@@ -158,10 +158,29 @@ export const DeliveryCancelled = z.object({
 });
 export type DeliveryCancelled = z.infer<typeof DeliveryCancelled>;
 
+/**
+ * What came of the copy of an attempt that went to the endpoint's shadow URL. For people to compare: it counts for
+ * nothing, in the delivery's state or elsewhere.
+ */
+export const ShadowAttempted = z.object({
+  type: z.literal('ShadowAttempted'),
+  v: z.literal(1),
+  ...deliveryKey,
+  startedAt: z.number().int(),
+  url: z.string(),
+  outcome: z.enum(['succeeded', 'failed']),
+  error: z.object({ class: AttemptErrorClass, message: z.string() }).optional(),
+  response: AttemptResponse.optional(),
+  address: z.string().optional(),
+  timings: Timings,
+});
+export type ShadowAttempted = z.infer<typeof ShadowAttempted>;
+
 export const DeliveryEvent = z.discriminatedUnion('type', [
   DeliveryAttempted,
   DeliveryDeferred,
   DeliveryCancelled,
+  ShadowAttempted,
 ]);
 export type DeliveryEvent = z.infer<typeof DeliveryEvent>;
 

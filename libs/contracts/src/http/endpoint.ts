@@ -1,28 +1,43 @@
 import { z } from 'zod';
-import { OnExhausted, Ordering, RetryPolicy, RetryStatus, WireProfile } from '../configuration.js';
+import {
+  OnExhausted,
+  Ordering,
+  RetryPolicy,
+  RetryStatus,
+  SignatureVersion,
+  WireProfile,
+} from '../configuration.js';
 import { CustomHeaders } from './custom-headers.js';
 import { EventTypeName } from './event-type.js';
 import { entityFields, Instant, Metadata, MetadataPatch, Uid } from './names.js';
 import { LABEL_PATTERN, publishLimits } from './publish.js';
 
 const SECRET_BYTES = { min: 24, max: 64 };
+const KEY_PAIR_BYTES = { min: 64, max: 64 };
 const WEEK_SECONDS = 604_800;
 
-/** `whsec_` and base64 of 24 to 64 bytes, as Standard Webhooks has it. */
+/**
+ * As Standard Webhooks has them: `whsec_` and base64 of 24 to 64 bytes (v1), or `whsk_` and base64 of an Ed25519 seed and
+ * its public key, 64 bytes (v1a). Whether the halves of a `whsk_` belong together takes more than a look at its form.
+ */
 const SigningSecret = z
   .string()
   .max(128)
-  .refine(isSigningSecret, {
-    error: `must be whsec_ and the base64 of ${SECRET_BYTES.min} to ${SECRET_BYTES.max} bytes`,
+  .refine((text) => isBase64Of(text, 'whsec_', SECRET_BYTES) || isBase64Of(text, 'whsk_', KEY_PAIR_BYTES), {
+    error: 'must be whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of 64',
     params: { rule: 'bad_secret' },
   })
-  .meta({ description: 'A signing secret of your own; without it we make one.' });
+  .meta({
+    description:
+      'A signing secret of your own, `whsec_...` (v1) or `whsk_...` (v1a); without it we make one.',
+  });
 
-function isSigningSecret(text: string): boolean {
-  const match = /^whsec_([A-Za-z0-9+/]+)(={0,2})$/.exec(text);
+function isBase64Of(text: string, prefix: string, bytes: { min: number; max: number }): boolean {
+  if (!text.startsWith(prefix)) return false;
+  const match = /^([A-Za-z0-9+/]+)(={0,2})$/.exec(text.slice(prefix.length));
   if (!match?.[1] || (match[1].length + (match[2]?.length ?? 0)) % 4 !== 0) return false;
-  const bytes = Math.floor((match[1].length * 3) / 4);
-  return bytes >= SECRET_BYTES.min && bytes <= SECRET_BYTES.max;
+  const length = Math.floor((match[1].length * 3) / 4);
+  return length >= bytes.min && length <= bytes.max;
 }
 
 const presets = RetryPolicy.options[0].shape.preset;
@@ -98,6 +113,15 @@ const fields = {
       'Whether it is disabled once every attempt has failed for a week. A 410 disables it in any case.',
   }),
   headers: CustomHeaders,
+  shadow_url: z
+    .string()
+    .min(1)
+    .max(2_048)
+    .meta({
+      description:
+        'Where a copy of each first attempt goes too, with the same id, signature and headers and `webhook-shadow: true`. ' +
+        'Copies count for nothing and may be left out; `shadow` of the attempt says what came of one.',
+    }),
   metadata: Metadata,
 };
 
@@ -118,6 +142,7 @@ export const EndpointInput = z.strictObject({
   on_exhausted: fields.on_exhausted.default('skip'),
   auto_disable: fields.auto_disable.default(true),
   headers: fields.headers.default({}),
+  shadow_url: fields.shadow_url.nullable().default(null),
   metadata: fields.metadata.default({}),
 });
 export type EndpointInput = z.infer<typeof EndpointInput>;
@@ -144,6 +169,7 @@ export const PatchEndpoint = z
     on_exhausted: fields.on_exhausted.nullable().optional(),
     auto_disable: fields.auto_disable.nullable().optional(),
     headers: z.record(z.string(), z.string().nullable()).nullable().optional(),
+    shadow_url: fields.shadow_url.nullable().optional(),
     metadata: MetadataPatch.optional(),
   })
   .meta({
@@ -176,6 +202,7 @@ export const Endpoint = z
     on_exhausted: OnExhausted,
     auto_disable: z.boolean(),
     headers: z.record(z.string(), z.string()),
+    shadow_url: z.string().nullable(),
     metadata: z.record(z.string(), z.string()),
   })
   .meta({ id: 'Endpoint' });
@@ -196,20 +223,70 @@ export const EndpointWithHealth = Endpoint.extend({ health: EndpointHealth }).me
 });
 export type EndpointWithHealth = z.infer<typeof EndpointWithHealth>;
 
+const PublicKey = z.string().nullable().meta({
+  description:
+    'What a receiver of v1a verifies with, `whpk_...`; null for v1, whose receivers hold the secret itself.',
+});
+
+/** Signing secrets are shown by their own routes only. */
 export const EndpointSecret = z
-  .object({ key: z.string().meta({ description: 'The newest signing secret, `whsec_...`.' }) })
+  .object({
+    key: z.string().meta({ description: 'The newest signing secret, `whsec_...` or `whsk_...`.' }),
+    public_key: PublicKey,
+    secrets: z
+      .array(
+        z.object({
+          id: z.string(),
+          version: SignatureVersion,
+          created_at: z.iso.datetime({ precision: 3 }),
+          expires_at: z.iso
+            .datetime({ precision: 3 })
+            .nullable()
+            .meta({ description: 'When it stops signing; null: when it is replaced.' }),
+          last_used_at: z.iso
+            .datetime({ precision: 3 })
+            .nullable()
+            .meta({
+              description:
+                "The endpoint's last attempt since the secret was made: every request is signed with every live secret. " +
+                "Looked for among the account's latest 1,000 deliveries; null when there is none, and while history " +
+                'cannot be read.',
+            }),
+          public_key: PublicKey,
+        }),
+      )
+      .meta({ description: 'Every live secret, the newest first.' }),
+  })
   .meta({ id: 'EndpointSecret' });
+export type EndpointSecret = z.infer<typeof EndpointSecret>;
+
+export const SecretQuery = z.strictObject({
+  version: SignatureVersion.optional().meta({ description: 'The newest secret of this version as `key`.' }),
+});
+export type SecretQuery = z.infer<typeof SecretQuery>;
 
 export const RotateSecret = z
   .strictObject({
     key: SigningSecret.optional(),
-    overlap_seconds: z
-      .number()
-      .int()
-      .min(0)
-      .max(WEEK_SECONDS)
-      .default(86_400)
-      .meta({ description: 'How long the old secrets go on signing beside the new one; 0 ends them now.' }),
+    version: SignatureVersion.optional().meta({
+      description: 'What the new secret signs; v1 when absent, or what `key` is for.',
+    }),
+    overlap_seconds: z.number().int().min(0).max(WEEK_SECONDS).default(86_400).meta({
+      description:
+        'How long the old secrets of this version go on signing beside the new one; 0 ends them now.',
+    }),
   })
   .meta({ id: 'RotateSecret' });
 export type RotateSecret = z.infer<typeof RotateSecret>;
+
+export const SendTest = z
+  .strictObject({
+    event_type: EventTypeName.optional().meta({
+      description: 'When absent, the first the endpoint asks for, or `test`.',
+    }),
+    payload: z.unknown().optional().meta({
+      description: "Any JSON. When absent, the event type's example from the catalogue, or a small sample.",
+    }),
+  })
+  .meta({ id: 'SendTest' });
+export type SendTest = z.infer<typeof SendTest>;

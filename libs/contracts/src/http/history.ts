@@ -50,11 +50,32 @@ export type Delivery = z.infer<typeof Delivery>;
 
 const HeaderList = z.record(z.string(), z.union([z.string(), z.array(z.string())]));
 
+const Failure = z.object({ class: AttemptErrorClass, message: z.string() });
+const Response = z.object({
+  status: z.number().int(),
+  headers: HeaderList,
+  body: z.string().meta({ description: 'The first 16 KB.' }),
+  body_encoding: z.enum(['utf-8', 'base64']).meta({ description: 'base64 when the body is not text.' }),
+  body_truncated: z.boolean(),
+});
+
+const ShadowReport = z.object({
+  url: z.string(),
+  started_at: Time,
+  duration_ms: z.number(),
+  outcome: z.enum(['succeeded', 'failed']),
+  status: z.number().int().nullable(),
+  error: Failure.nullable(),
+  response: Response.nullable(),
+  address: z.string().nullable(),
+});
+export type ShadowReport = z.infer<typeof ShadowReport>;
+
 export const Attempt = z
   .object({
     id: z.string(),
     number: z.number().int().positive(),
-    trigger: Trigger,
+    trigger: z.enum([...Trigger.options, 'test']),
     started_at: Time,
     duration_ms: z.number(),
     timings: z.object({
@@ -63,22 +84,17 @@ export const Attempt = z
       total_ms: z.number(),
     }),
     outcome: z.enum(['succeeded', 'failed']),
-    error: z.object({ class: AttemptErrorClass, message: z.string() }).nullable(),
+    error: Failure.nullable(),
     request: z.object({ url: z.string(), headers: HeaderList }),
-    response: z
-      .object({
-        status: z.number().int(),
-        headers: HeaderList,
-        body: z.string().meta({ description: 'The first 16 KB.' }),
-        body_encoding: z.enum(['utf-8', 'base64']).meta({ description: 'base64 when the body is not text.' }),
-        body_truncated: z.boolean(),
-      })
-      .nullable(),
+    response: Response.nullable(),
     address: z.string().nullable().meta({ description: 'The resolved address the request went to.' }),
     tls: z.object({ version: z.string() }).nullable(),
     endpoint_version: z.number().int(),
     profile: z.string(),
     next_attempt_at: Time.nullable(),
+    shadow: ShadowReport.nullable().meta({
+      description: "What came of the copy sent to the endpoint's `shadow_url`; it counts for nothing.",
+    }),
   })
   .meta({ id: 'Attempt' });
 export type Attempt = z.infer<typeof Attempt>;

@@ -1,8 +1,8 @@
 import { USER_AGENT } from '../headers.js';
 import type { Profile } from '../profile.js';
-import { signatureV1 } from '../signature.js';
+import { signatures } from '../signature.js';
 
-/** Standard Webhooks 1.0.0, symmetric: `v1` signatures over `{id}.{timestamp}.{body}`, one per live secret. */
+/** Standard Webhooks 1.0.0, signatures over `{id}.{timestamp}.{body}`, one per live secret of either version. */
 export const standard: Profile = (message, endpoint, _attempt, now) => {
   const timestamp = Math.floor(now / 1000);
   return {
@@ -12,7 +12,7 @@ export const standard: Profile = (message, endpoint, _attempt, now) => {
       'user-agent': USER_AGENT,
       'webhook-id': message.id,
       'webhook-timestamp': String(timestamp),
-      'webhook-signature': signatureV1(endpoint.secrets, message.id, timestamp, message.payload, now),
+      'webhook-signature': signatures(endpoint.secrets, message.id, timestamp, message.payload, now),
     },
     body: message.payload,
   };

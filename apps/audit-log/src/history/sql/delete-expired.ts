@@ -11,6 +11,7 @@ const BATCH_ROWS = 1_000;
 export async function deleteExpired(pool: pg.Pool, before: number): Promise<number> {
   const tables = [
     { table: 'attempt', key: 'delivery', bound: lowestId('delivery', before) },
+    { table: 'shadow_attempt', key: 'delivery', bound: lowestId('delivery', before) },
     { table: 'delivery', key: 'id', bound: lowestId('delivery', before) },
     { table: 'message', key: 'id', bound: lowestId('message', before) },
   ];

@@ -23,6 +23,7 @@ interface AttemptColumns {
   endpoint_version: number;
   profile: string;
   next_attempt_at: number | null;
+  shadow: string | null;
 }
 
 export async function listAttempts(
@@ -36,7 +37,9 @@ export async function listAttempts(
   const { rows } = await pool.query<AttemptColumns>(
     `select id, delivery, number, trigger, started_at, duration_ms, outcome, error_class, error_message, request_url,
        request_headers, response_status, response_headers, response_body, response_truncated, address, timings,
-       endpoint_version, profile, next_attempt_at
+       endpoint_version, profile, next_attempt_at,
+       (select event from history.shadow_attempt as copy
+        where copy.delivery = attempt.delivery and copy.number = attempt.number) as shadow
      from history.attempt ${query.toSql('started_at', limit)}`,
     query.values,
   );
@@ -65,5 +68,6 @@ function toAttempt(row: AttemptColumns): HistoryAttempt {
     endpoint_version: row.endpoint_version,
     profile: row.profile,
     next_attempt_at: row.next_attempt_at ?? undefined,
+    shadow_json: row.shadow ?? undefined,
   };
 }

@@ -1,0 +1,127 @@
+import type { EndpointSecret, RotateSecret, SealedSecret, SecretQuery } from '@posthaste/contracts';
+import { Problem } from '@posthaste/runtime';
+import { endpointSecretContext, type Vault } from '@posthaste/vault';
+import { publicKeyOf } from '@posthaste/wire';
+import type { Author, Reach } from '../access/principal.js';
+import type { Changes } from '../changes/changes.js';
+import type { HistoryReader } from '../history/history-reader.js';
+import { requireMatch } from '../http/if-match.js';
+import { absent } from '../http/refusals.js';
+import { endpointKind, type EndpointRow } from './endpoint.entity.js';
+import { type EndpointRef, findEndpoint, lockEndpoint } from './find-endpoint.js';
+import { dataKeysOf, liveSecrets, newSecret, ownSecret, rotate, without } from './signing-secrets.js';
+
+/** A secret in the clear, beside what is kept of it. */
+interface OpenSecret extends SealedSecret {
+  text: string;
+}
+
+/** The secrets an endpoint's requests are signed with: shown, replaced, ended. All three leave an audit entry. */
+export class EndpointSecrets {
+  constructor(
+    private readonly changes: Changes,
+    private readonly vault: Vault,
+    private readonly history: HistoryReader,
+  ) {}
+
+  async reveal(
+    author: Author,
+    reach: Reach,
+    ref: EndpointRef,
+    { version }: SecretQuery,
+  ): Promise<EndpointSecret> {
+    const { row, secrets } = await this.changes.make(author, async (draft) => {
+      const row = await findEndpoint(draft.manager, reach, ref);
+      const { id, tenant } = row;
+      await draft.audit(tenant, 'endpoint.secret_read', { kind: 'endpoint', id, version: row.version }, []);
+      const dataKeys = await dataKeysOf(draft.manager, tenant);
+      const secrets = liveSecrets(row.secrets, draft.at.getTime()).map((secret): OpenSecret => {
+        const context = endpointSecretContext(tenant, id, secret.id);
+        return { ...secret, text: this.vault.open(dataKeys, context, secret.sealed) };
+      });
+      return { row, secrets };
+    });
+    const newest = secrets.find((secret) => version === undefined || secret.version === version);
+    if (!newest) throw absent(`secret of version ${version ?? 'v1'}`, '?version');
+    const lastAttemptAt = await this.lastAttemptAt(row);
+    return {
+      key: newest.text,
+      public_key: publicKeyOf(newest.text),
+      secrets: secrets.map((secret) => listed(secret, lastAttemptAt)),
+    };
+  }
+
+  async rotate(
+    author: Author,
+    reach: Reach,
+    ref: EndpointRef,
+    { key, version, overlap_seconds }: RotateSecret,
+    ifMatch?: string,
+  ): Promise<EndpointRow> {
+    return this.changes.make(author, async (draft) => {
+      const row = await lockEndpoint(draft, reach, ref);
+      requireMatch(ifMatch, row.version);
+      const nowMs = draft.at.getTime();
+      const dataKeys = await dataKeysOf(draft.manager, row.tenant);
+      const place = { tenant: row.tenant, endpoint: row.id };
+      const fresh =
+        key === undefined
+          ? newSecret(this.vault, dataKeys, place, nowMs, version ?? 'v1')
+          : ownSecret(this.vault, dataKeys, place, nowMs, { text: key, pointer: '/key', version });
+      row.secrets = rotate(row.secrets, fresh, overlap_seconds, nowMs);
+      await draft.write(endpointKind, row, 'endpoint.secret_rotated', ['secret']);
+      return row;
+    });
+  }
+
+  /** Ends one secret now. */
+  async end(
+    author: Author,
+    reach: Reach,
+    ref: EndpointRef & { secret: string },
+    ifMatch?: string,
+  ): Promise<EndpointRow> {
+    return this.changes.make(author, async (draft) => {
+      const row = await lockEndpoint(draft, reach, ref);
+      requireMatch(ifMatch, row.version);
+      const rest = without(row.secrets, ref.secret, draft.at.getTime());
+      if (rest === 'absent') throw absent('secret', ':secret');
+      if (rest === 'last') {
+        const message = 'is the only one that has no end; rotate it with overlap_seconds 0 instead';
+        throw new Problem('conflict', 'An endpoint is never left without a signing secret.', [
+          { pointer: ':secret', code: 'last_secret', message },
+        ]);
+      }
+      row.secrets = rest;
+      await draft.write(endpointKind, row, 'endpoint.secret_ended', ['secret']);
+      return row;
+    });
+  }
+
+  /** Null when there is none lately, and also when history is away: a secret must be readable without it. */
+  private async lastAttemptAt({ tenant, account, id }: EndpointRow): Promise<number | null> {
+    try {
+      const asked = { tenant, account, endpoint: id };
+      const { started_at } = await this.history.read((client) => client.getLastAttempt(asked));
+      return started_at ?? null;
+    } catch (error) {
+      if (error instanceof Problem && error.code === 'unavailable') return null;
+      throw error;
+    }
+  }
+}
+
+function listed(
+  { id, version, createdAt, expiresAt, text }: OpenSecret,
+  lastAttemptAt: number | null,
+): EndpointSecret['secrets'][number] {
+  const timeOf = (ms: number) => new Date(ms).toISOString();
+  return {
+    id,
+    version,
+    created_at: timeOf(createdAt),
+    expires_at: expiresAt === null ? null : timeOf(expiresAt),
+    last_used_at: lastAttemptAt === null || lastAttemptAt < createdAt ? null : timeOf(lastAttemptAt),
+    public_key: publicKeyOf(text),
+  };
+}

@@ -1,0 +1,42 @@
+import { type Attempt, publishLimits, type SendTest } from '@posthaste/contracts';
+import type { Reach } from '../access/principal.js';
+import type { Endpoints } from '../endpoints/endpoints.js';
+import type { EventTypes } from '../event-types/event-types.js';
+import { attemptView } from '../history/index.js';
+import { payloadTooLarge } from '../publish/publish-request.js';
+import type { Dispatch } from './dispatch.js';
+
+/** The event type of a test of an endpoint that asks for none in particular. */
+const TEST_EVENT_TYPE = 'test';
+
+/**
+ * Test messages to one endpoint, whose caller waits for the outcome. Whatever the receiver says is an answer and no
+ * problem; nothing of it is kept or counted.
+ */
+export class TestSends {
+  constructor(
+    private readonly endpoints: Endpoints,
+    private readonly eventTypes: EventTypes,
+    private readonly dispatch: Dispatch,
+  ) {}
+
+  async send(reach: Reach, endpoint: string, { event_type, payload }: SendTest): Promise<Attempt> {
+    const row = await this.endpoints.get(reach, { endpoint });
+    const type = event_type ?? row.eventTypes[0] ?? TEST_EVENT_TYPE;
+    const content = payload === undefined ? await this.payloadFor(reach, type) : payload;
+    const bytes = Buffer.from(JSON.stringify(content));
+    if (bytes.length > publishLimits.payloadBytes) throw payloadTooLarge('/payload', bytes.length);
+    const request = { tenant: row.tenant, endpoint: row.id, version: row.version, event_type: type };
+    const timeoutMs = row.timeoutSeconds * 1_000;
+    return attemptView(await this.dispatch.sendTest({ ...request, payload: bytes }, timeoutMs));
+  }
+
+  private async payloadFor(reach: Reach, type: string): Promise<unknown> {
+    return (await this.eventTypes.exampleOf(reach, type)) ?? samplePayload(type);
+  }
+}
+
+/** In the form that Standard Webhooks recommends. */
+function samplePayload(type: string): unknown {
+  return { type, timestamp: new Date().toISOString(), data: { test: true } };
+}
