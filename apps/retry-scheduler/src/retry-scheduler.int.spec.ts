@@ -203,7 +203,7 @@ describe.each(logs)('retry-scheduler on the $kind log', ({ open }) => {
     expect(await dueRows()).toMatchObject([{ delivery: deliveryOf(waiting), parked: false }]);
     await append([attempted(waiting, 1, { kind: 'delivered' })]);
     await waitFor(async () => (await dueRows()).length === 0);
-  });
+  }, 30_000);
 
   it('takes an attempt out of the index when its delivery is settled before', async () => {
     const { service } = await start();

@@ -237,7 +237,7 @@ describe('the release loop', () => {
     } finally {
       await stop();
     }
-  });
+  }, 30_000);
 
   it('is woken by answers: a lane is drained by rounds, and not by the second', async () => {
     await stage.fillIndex(10_000, 'ep_back', true);

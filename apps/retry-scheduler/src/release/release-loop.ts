@@ -22,6 +22,8 @@ export interface ReleaseLoopOptions extends ReleaseParts {
 const SAFETY_POLL_MS = 1_000;
 const BACKOFF_MIN_MS = 100;
 const BACKOFF_MAX_MS = 5_000;
+/** The probes of a thousand lanes that are down go out in a few turns a second, not in one turn each. */
+const ROOM_GATHER_MS = 100;
 /**
  * Looking for lanes that other replicas parked: as often as it is a small part of a core's work, a step in the index
  * taking some 10 us.
@@ -32,6 +34,7 @@ export class ReleaseLoop {
   private readonly alarm = new Alarm();
   private stopped = false;
   private running: Promise<void> | null = null;
+  private turnBeganAtMs = 0;
   /** When to look for parked lanes again, on the monotonic clock. */
   private lookAtMs = 0;
 
@@ -48,7 +51,7 @@ export class ReleaseLoop {
 
   /** A parked lane may be handed something. */
   noticeRoom(): void {
-    this.alarm.bringForward(0);
+    this.alarm.bringForward(this.turnBeganAtMs + ROOM_GATHER_MS);
   }
 
   /** Finishes the batch in hand. `opened` must have resolved, or resolve. */
@@ -78,9 +81,10 @@ export class ReleaseLoop {
 
   /** Answers how long there will be nothing to release. */
   private async releaseAll(): Promise<number> {
-    await this.lookForParkedLanes();
+    this.turnBeganAtMs = performance.now();
     let more = true;
     while (more && !this.stopped) {
+      await this.lookForParkedLanes();
       const timed = await releaseDue(this.options);
       this.options.onReleased(timed);
       const parked = await releaseParked(this.options);
@@ -88,7 +92,9 @@ export class ReleaseLoop {
       more = timed.more || parked.more;
     }
     const nextMs = await msUntilNextDue(this.options.pool);
-    return Math.min(nextMs ?? SAFETY_POLL_MS, this.options.lot.msUntilRoom(), SAFETY_POLL_MS);
+    const gatheredMs = this.turnBeganAtMs + ROOM_GATHER_MS - performance.now();
+    const roomMs = Math.max(this.options.lot.msUntilRoom(), gatheredMs);
+    return Math.min(nextMs ?? SAFETY_POLL_MS, roomMs, SAFETY_POLL_MS);
   }
 
   /** A process learns here what was parked before it began, and what others park. */
