@@ -100,7 +100,7 @@ export class GuardedClient {
         const { origin, pathname, search } = new URL(verdict.href);
         target = { ok: true, origin, path: pathname + search };
       } else {
-        const blocked = verdict.rule === 'private_address';
+        const blocked = verdict.rule === 'private_address' || verdict.rule === 'denied_host';
         target = { ok: false, failure: failure(blocked ? 'blocked_address' : 'invalid_url', verdict.rule) };
       }
       this.targets.set(url, target);
