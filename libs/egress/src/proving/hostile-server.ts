@@ -81,17 +81,25 @@ const behaviours: Record<string, (socket: Socket) => void> = {
   '/proto': (socket) => socket.write(ok('', '__proto__: a\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n')),
 };
 
+interface ListenAt {
+  host: string;
+  port: number;
+}
+
 /**
  * A receiver that does all a receiver should not, byte by byte, as the path of a request asks for. It keeps what it
  * was sent as it came over the wire.
  */
 export class HostileServer {
   connections = 0;
+  /** Of each connection, the address of ours it came in at. */
+  readonly reached: string[] = [];
   readonly requests: string[] = [];
   private readonly sockets = new Set<Socket>();
 
   private constructor(private readonly server: Server) {
     server.on('connection', (socket: Socket) => {
+      this.reached.push((socket.localAddress ?? '').replace('::ffff:', ''));
       this.sockets.add(socket.on('error', () => undefined).on('close', () => this.sockets.delete(socket)));
     });
   }
@@ -101,21 +109,26 @@ export class HostileServer {
   }
 
   /** As receiver.example.com, unless told otherwise. */
-  static tls(options: TlsOptions = {}, onSecured?: (socket: TLSSocket) => void): Promise<HostileServer> {
+  static tls(
+    options: TlsOptions = {},
+    onSecured?: (socket: TLSSocket) => void,
+    at?: ListenAt,
+  ): Promise<HostileServer> {
     const server = createTlsServer({ cert: receiver.certificate, key: receiver.key, ...options });
     if (onSecured) server.on('secureConnection', onSecured);
-    return HostileServer.listen(server, 'secureConnection');
+    return HostileServer.listen(server, 'secureConnection', undefined, at);
   }
 
   private static async listen(
     server: Server,
     event: 'connection' | 'secureConnection',
     onSocket?: (socket: Socket) => void,
+    { host, port }: ListenAt = { host: '127.0.0.1', port: 0 },
   ): Promise<HostileServer> {
     const hostile = new HostileServer(server);
     server.on(event, onSocket ?? ((socket: Socket) => hostile.serve(socket)));
     server.on('tlsClientError', () => undefined);
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => server.listen(port, host, resolve));
     return hostile;
   }
 
