@@ -103,10 +103,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
     }
   }
 
-  /** The deadline: what was being waited for names the failure. */
+  /** The deadline: what was being waited for most of the time names the failure, a place in line included. */
   private expire(): void {
     if (this.state === 'headers') this.respond(true);
-    else if (this.state === 'connecting') {
+    else if (this.state === 'connecting' && this.takenAt - this.startedAt < this.request.timeoutMs / 2) {
       this.fail(overdue(this.connection?.facts?.phase ?? 'connecting', 'deadline'));
     } else this.fail(new EgressError('timeout', 'deadline'));
   }

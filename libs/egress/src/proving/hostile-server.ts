@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions, type TLSSocket } from 'node:tls';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { receiver } from './certificates.js';
 
 const ok = (body = '', headers = '') =>
@@ -32,6 +33,27 @@ const beforeTheBody: Record<string, (socket: Socket) => 'reads no further'> = {
   },
 };
 
+const redirect = (status: number) => (socket: Socket) =>
+  socket.write(
+    `HTTP/1.1 ${status} Elsewhere\r\nlocation: http://127.0.0.1:${socket.localPort}/ok\r\ncontent-length: 0\r\n\r\n`,
+  );
+/** 64 MB of nothing, small on the wire. */
+const bomb = (name: string, compressed: Buffer) => (socket: Socket) => {
+  socket.write(
+    ok('', '').replace(
+      'content-length: 0',
+      `content-encoding: ${name}\r\ncontent-length: ${compressed.length}`,
+    ),
+  );
+  socket.write(compressed);
+};
+export const gzipBomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
+const brotliBomb = brotliCompressSync(Buffer.alloc(64 * 1024 * 1024), {
+  params: { [constants.BROTLI_PARAM_QUALITY]: 1 },
+});
+/** What a terminal, a browser or a database would stumble over. */
+export const oddBytes = Buffer.from('\0\xff\xfe\x1b[2J<script>alert(1)</script>', 'latin1');
+
 /** What a receiver does after a whole request has come in; chosen by the path. */
 const behaviours: Record<string, (socket: Socket) => void> = {
   '/ok': (socket) => socket.write(ok('fine')),
@@ -42,6 +64,20 @@ const behaviours: Record<string, (socket: Socket) => void> = {
   },
   '/early-hints': (socket) => drip(socket, 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(50), 5),
   '/continue': (socket) => flood(socket, 'HTTP/1.1 100 Continue\r\n\r\n'.repeat(1_000)),
+  '/bare-line-feeds': (socket) => socket.write('HTTP/1.1 200 OK\ncontent-length: 2\n\nok'),
+  '/301': redirect(301),
+  '/302': redirect(302),
+  '/303': redirect(303),
+  '/307': redirect(307),
+  '/308': redirect(308),
+  '/gzip-bomb': bomb('gzip', gzipBomb),
+  '/brotli-bomb': bomb('br', brotliBomb),
+  '/odd-bytes': (socket) => {
+    socket.write(`HTTP/1.1 500 No\r\ncontent-length: ${oddBytes.length}\r\n\r\n`);
+    socket.write(oddBytes);
+  },
+  '/retry-after-100k': (socket) => socket.write(ok('', `retry-after: ${'9'.repeat(100_000)}\r\n`)),
+  '/huge-then-close': (socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\nhalf'),
   '/slow-body': (socket) => {
     socket.write('HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nfirst');
     drip(socket, '.', 20);
@@ -71,14 +107,13 @@ const behaviours: Record<string, (socket: Socket) => void> = {
   '/upgrade': (socket) =>
     socket.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'),
   '/status-099': (socket) => socket.write('HTTP/1.1 099 Odd\r\ncontent-length: 0\r\n\r\n'),
-  '/redirect': (socket) =>
-    socket.write('HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n'),
   '/reset': (socket) => socket.resetAndDestroy(),
   '/close': (socket) => socket.end(),
   '/close-in-headers': (socket) => socket.end('HTTP/1.1 200 OK\r\nx-half: '),
   '/gzip': (socket) => socket.write(ok('not inflated', 'content-encoding: gzip\r\n')),
   '/smuggle': (socket) => socket.write(ok('first') + ok('smuggled')),
-  '/proto': (socket) => socket.write(ok('', '__proto__: a\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n')),
+  '/proto': (socket) =>
+    socket.write(ok('', '__proto__: a\r\nconstructor: b\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n')),
 };
 
 interface ListenAt {
