@@ -117,8 +117,9 @@ describe('network safety, receivers', () => {
     const client = newClient();
     const result = await post(client, plain + path);
     expect(result).toMatchObject({ kind: 'response', status: 200 });
-    const start = gzipBomb.subarray(0, 16_384);
-    if (result.kind === 'response' && path === '/gzip-bomb') expect(result.body.equals(start)).toBe(true);
+    if (result.kind === 'response' && path === '/gzip-bomb') {
+      expect(result.body.equals(gzipBomb().subarray(0, 16_384))).toBe(true);
+    }
     expect(result.kind === 'response' && result.body.length).toBeLessThanOrEqual(16_384);
     await goesOn(client);
   });

@@ -37,20 +37,15 @@ const redirect = (status: number) => (socket: Socket) =>
   socket.write(
     `HTTP/1.1 ${status} Elsewhere\r\nlocation: http://127.0.0.1:${socket.localPort}/ok\r\ncontent-length: 0\r\n\r\n`,
   );
-/** 64 MB of nothing, small on the wire. */
-const bomb = (name: string, compressed: Buffer) => (socket: Socket) => {
-  socket.write(
-    ok('', '').replace(
-      'content-length: 0',
-      `content-encoding: ${name}\r\ncontent-length: ${compressed.length}`,
-    ),
-  );
-  socket.write(compressed);
+/** 32 MB of nothing, small on the wire. */
+export const gzipBomb = () => gzipSync(Buffer.alloc(32 * 1024 * 1024));
+const brotliBomb = () => brotliCompressSync(Buffer.alloc(32 * 1024 * 1024), { params: quickly });
+const quickly = { [constants.BROTLI_PARAM_QUALITY]: 1 };
+const bomb = (name: string, make: () => Buffer) => (socket: Socket) => {
+  const bytes = make();
+  socket.write(`HTTP/1.1 200 OK\r\ncontent-encoding: ${name}\r\ncontent-length: ${bytes.length}\r\n\r\n`);
+  socket.write(bytes);
 };
-export const gzipBomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
-const brotliBomb = brotliCompressSync(Buffer.alloc(64 * 1024 * 1024), {
-  params: { [constants.BROTLI_PARAM_QUALITY]: 1 },
-});
 /** What a terminal, a browser or a database would stumble over. */
 export const oddBytes = Buffer.from('\0\xff\xfe\x1b[2J<script>alert(1)</script>', 'latin1');
 
