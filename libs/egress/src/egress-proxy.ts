@@ -66,11 +66,12 @@ function tunnel(proxy: EgressProxy, address: string, port: number, signal: Abort
     asked.on('error', (error: Error & { code?: string }) => {
       reject(new EgressError('proxy', error.code ?? error.name));
     });
-    asked.on('connect', ({ statusCode = 0 }, socket, head) => {
+    asked.on('connect', ({ statusCode = 0 }, socket: Socket, head) => {
       socket.on('error', () => undefined);
       // Nobody has been asked anything yet: bytes that came along are not the receiver's answer.
       if (statusCode >= 200 && statusCode < 300 && head.length === 0) {
-        resolve(socket.setNoDelay(true) as Socket);
+        socket.setNoDelay(true);
+        resolve(socket);
         return;
       }
       socket.destroy();

@@ -235,6 +235,22 @@ describe('the guarded client', () => {
     expect(results.map(({ timings }) => 'tlsMs' in timings)).toEqual([true, false, true, true, false, false]);
   });
 
+  it('takes up a TLS session again, with the same facts, and not as somebody else', async () => {
+    const resumed: boolean[] = [];
+    const secured = await closedServer({ requestCert: true, rejectUnauthorized: false }, (socket) =>
+      resumed.push(socket.isSessionReused()),
+    );
+    const client = newClient({ lookup: async () => ['127.0.0.1'], ca: receiver.certificate });
+    const certificate = { id: 'a', chain: shopA.certificate, key: shopA.key };
+    for (const shown of [undefined, undefined, certificate, certificate]) {
+      const url = `https://receiver.example.com:${secured.port}/ok-then-close`;
+      const result = await client.send({ url, headers: {}, timeoutMs: 5_000, certificate: shown });
+      expect(result.tls).toEqual({ version: 'TLSv1.3', certificate: 'receiver.example.com' });
+      await secured.whenDisconnected();
+    }
+    expect(resumed).toEqual([false, true, false, true]);
+  });
+
   it('says that a server did not accept the certificate, or that there was none', async () => {
     const closed = await closedServer({ requestCert: true, ca: [shopB.certificate] });
     const url = `https://receiver.example.com:${closed.port}/ok`;

@@ -29,34 +29,40 @@ export function tlsUpgrade(options: {
   ca?: string | undefined;
   certificate?: ClientCertificate | undefined;
 }): Upgrade {
-  const sessions = new LRUCache<string, Buffer>({ max: MAX_SESSIONS });
+  const sessions = new LRUCache<string, { session: Buffer; certificate: string }>({ max: MAX_SESSIONS });
   let secureContext: SecureContext | undefined;
   return async (socket, host, port, signal) => {
     secureContext ??= contextOf(options);
     const server = `${host}:${port}`;
-    const session = sessions.get(server);
+    const held = sessions.get(server);
     const secured = connectTls({
       socket,
       host,
       secureContext,
       ALPNProtocols: ['http/1.1'],
       ...(isIP(host) === 0 ? { servername: host } : {}),
-      ...(session ? { session } : {}),
+      ...(held ? { session: held.session } : {}),
     });
-    secured.on('session', (fresh) => sessions.set(server, fresh));
-    await new Promise<void>((resolve, reject) => {
+    // A session taken up again shows no certificate: it stands for the one it was agreed with.
+    const certificate = () => (held && secured.isSessionReused() ? held.certificate : nameOf(secured));
+    secured.on('session', (session) => sessions.set(server, { session, certificate: certificate() }));
+    const agreed = new Promise<void>((resolve, reject) => {
       signal.addEventListener('abort', () => {
         secured.destroy();
         reject(signal.reason as Error);
       });
       secured.once('secureConnect', resolve);
       // For as long as the socket lives: whoever takes it over listens a little later.
-      secured.on('error', (error) => {
-        sessions.delete(server);
+      secured.on('error', (error: Error & { code?: string }) => {
         reject(hungUp(error) ? new EgressError('tls_handshake', 'ECONNRESET') : error);
       });
     });
-    return { socket: secured, tls: factsOf(secured) };
+    // A session the server does not want any more would fail the next handshake, too.
+    await agreed.catch((error: unknown) => {
+      sessions.delete(server);
+      throw error;
+    });
+    return { socket: secured, tls: { version: secured.getProtocol() ?? '', certificate: certificate() } };
   };
 }
 
@@ -78,13 +84,10 @@ function hungUp({ code }: Error & { code?: string }): boolean {
   return code === 'ECONNRESET' || code === 'EPIPE';
 }
 
-function factsOf(socket: TLSSocket): TlsFacts {
+/** The certificate's common name; without one, as most public ones are now, the first name it is valid for. */
+function nameOf(socket: TLSSocket): string {
   const { subject, subjectaltname = '' } = socket.getPeerCertificate();
-  // A certificate may have no common name, or several; most public ones have only the names they are valid for.
   const [common] = [(subject as Partial<typeof subject> | undefined)?.CN ?? []].flat();
   const name = common ?? /DNS:([^,]*)/.exec(subjectaltname)?.[1] ?? '';
-  return {
-    version: socket.getProtocol() ?? '',
-    certificate: name.slice(0, MAX_NAME_CHARS).replaceAll('\0', ''),
-  };
+  return name.slice(0, MAX_NAME_CHARS).replaceAll('\0', '');
 }
