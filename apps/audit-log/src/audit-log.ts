@@ -14,6 +14,7 @@ import type pg from 'pg';
 import { AppModule } from './app.module.js';
 import type { AuditLogConfig } from './config.js';
 import {
+  AttemptTls1791000000000,
   History1790000000000,
   HistoryShadows1791000000002,
   HISTORY_GATHER_MS,
@@ -50,7 +51,11 @@ export interface RunningAuditLog extends RunningService {
 
 export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditLog> {
   const { config, log, logger, health } = parts;
-  await migrate(config.DATABASE_URL, 'history', [History1790000000000, HistoryShadows1791000000002]);
+  await migrate(config.DATABASE_URL, 'history', [
+    History1790000000000,
+    AttemptTls1791000000000,
+    HistoryShadows1791000000002,
+  ]);
   const writes = createPool({
     url: config.DATABASE_URL,
     name: 'history-projection',

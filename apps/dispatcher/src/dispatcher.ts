@@ -1,5 +1,5 @@
 import { type DeliveryEvent, topics } from '@posthaste/contracts';
-import { GuardedClient, parseEgressPolicy } from '@posthaste/egress';
+import { GuardedClient, parseEgressPolicy, parseEgressProxy } from '@posthaste/egress';
 import type { EventLog } from '@posthaste/event-log';
 import type { Health, Logger, RunningService, Telemetry } from '@posthaste/runtime';
 import { parseKeks, Vault } from '@posthaste/vault';
@@ -28,6 +28,8 @@ export interface DispatcherParts {
     | 'POSTHASTE_LOG'
     | 'POSTHASTE_KEKS'
     | 'POSTHASTE_EGRESS_ALLOW'
+    | 'POSTHASTE_EGRESS_DENY'
+    | 'POSTHASTE_EGRESS_PROXY'
     | 'DISPATCHER_LANE_IN_FLIGHT'
     | 'DISPATCHER_ORIGIN_IN_FLIGHT'
     | 'DISPATCHER_IN_FLIGHT'
@@ -71,8 +73,14 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningDi
     logger.warn({ err: error }, 'delivery.append_retried');
   });
   const originInFlight = config.DISPATCHER_ORIGIN_IN_FLIGHT;
+  const {
+    POSTHASTE_EGRESS_ALLOW: allow,
+    POSTHASTE_EGRESS_DENY: deny,
+    POSTHASTE_EGRESS_PROXY: proxy,
+  } = config;
   const client = new GuardedClient({
-    policy: parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW),
+    policy: parseEgressPolicy(allow, deny),
+    ...(proxy === undefined ? {} : { proxy: parseEgressProxy(proxy) }),
     maxConnectionsPerOrigin: originInFlight,
   });
   const owed = owedKeys(config.SCHEDULE_GRPC, log);

@@ -1,12 +1,14 @@
 import type { EndpointState, TenantState } from '@posthaste/contracts';
 import { endpointSecretContext, type Vault } from '@posthaste/vault';
 import type { LaneSettings } from '../lanes/lane.js';
+import { type Secrets, secretsOf } from '../send/secrets.js';
 import { customHeaders, signingKey, type WireEndpoint } from '@posthaste/wire';
 
 /** An endpoint as last heard of, with what rendering for it needs prepared on first use. */
 export class KnownEndpoint {
   private wireEndpoint: WireEndpoint | undefined;
   private laneSettings: LaneSettings | undefined;
+  private openedSecrets: Secrets | undefined;
 
   constructor(
     readonly state: EndpointState,
@@ -53,11 +55,24 @@ export class KnownEndpoint {
     return flagged;
   }
 
+  /** What of it must not be stored. Throws like `wire`. */
+  secrets(): Secrets {
+    this.openedSecrets ??= secretsOf(
+      this.wire().headers,
+      this.state.secrets.map(({ id, sealed }) => this.openSecret(id, sealed)),
+    );
+    return this.openedSecrets;
+  }
+
   private openKey(id: string, sealed: string): NonNullable<ReturnType<typeof signingKey>> {
+    const key = signingKey(this.openSecret(id, sealed));
+    if (key === null) throw new Error(`secret ${id} of endpoint ${this.state.id} is not a signing secret`);
+    return key;
+  }
+
+  private openSecret(id: string, sealed: string): string {
     const { tenant, id: endpoint } = this.state;
     const dataKeys = this.tenantOf(tenant)?.dataKeys ?? [];
-    const key = signingKey(this.vault.open(dataKeys, endpointSecretContext(tenant, endpoint, id), sealed));
-    if (key === null) throw new Error(`secret ${id} of endpoint ${endpoint} is not a signing secret`);
-    return key;
+    return this.vault.open(dataKeys, endpointSecretContext(tenant, endpoint, id), sealed);
   }
 }

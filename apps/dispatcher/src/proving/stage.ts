@@ -144,6 +144,7 @@ export class Stage {
         POSTHASTE_LOG: this.under.waitsForHandOver ? 'postgres' : 'kafka',
         POSTHASTE_KEKS: `${kek.id}:${kek.key.toString('base64')}`,
         POSTHASTE_EGRESS_ALLOW: '127.0.0.0/8',
+        POSTHASTE_EGRESS_DENY: '',
         DISPATCHER_LANE_IN_FLIGHT: own.lane ?? 16,
         SCHEDULE_GRPC: '127.0.0.1:1',
         DISPATCHER_ORIGIN_IN_FLIGHT: 128,

@@ -10,9 +10,12 @@ import { render, type Rendered } from '@posthaste/wire';
 import type { KnownEndpoint } from '../config-cache/known-endpoint.js';
 import type { Job } from '../intake/job.js';
 import { deliveryKeyOf, type NamedJob } from '../settle/delivery-key.js';
+import { scrub, type Secrets, secretsOf, shownHeaders } from './secrets.js';
 
 /** What an attempt needs to know of its job. */
 export type AttemptJob = NamedJob & Pick<Job, 'payload'>;
+
+const nothingSecret: Secrets = secretsOf({}, []);
 
 /**
  * One attempt, from rendering to the decision what follows. The endpoint is as it is now, at least as new as when the
@@ -31,11 +34,13 @@ export async function makeAttempt(
 ): Promise<DeliveryAttempted> {
   const { state } = endpoint;
   const startedAt = Date.now();
+  let secrets = nothingSecret;
   let rendered: Rendered = { headers: {}, body: job.payload };
   let result: EgressResult;
   try {
     const { id, contentType } = job.message;
     const message = { id, contentType, payload: job.payload };
+    secrets = endpoint.secrets();
     rendered = render(state.profile, message, endpoint.wire(), job.attempt, signedAt ?? startedAt);
     result = await client.send({ url: state.url, ...rendered, timeoutMs: state.timeoutSeconds * 1000 });
   } catch (error) {
@@ -56,9 +61,10 @@ export async function makeAttempt(
     profile: state.profile,
     outcome: outcome.kind,
     ...(outcome.kind === 'failed' ? { error: errorOf(outcome.class, result) } : {}),
-    request: { url: state.url, headers: rendered.headers },
-    ...(result.kind === 'response' ? { response: responseOf(result) } : {}),
+    request: { url: state.url, headers: shownHeaders(rendered.headers, secrets) },
+    ...(result.kind === 'response' ? { response: responseOf(scrub(result, secrets)) } : {}),
     ...(result.address === undefined ? {} : { address: result.address }),
+    ...(result.tls === undefined ? {} : { tls: result.tls }),
     timings: result.timings,
     decision: decide({
       outcome,

@@ -65,6 +65,7 @@ function replyOf(attempt: DeliveryAttempted): HistoryAttempt {
     response_body_truncated: response?.bodyTruncated,
     address: attempt.address,
     timings_json: JSON.stringify(attempt.timings),
+    tls_json: attempt.tls && JSON.stringify(attempt.tls),
     endpoint_version: attempt.endpointVersion,
     profile: attempt.profile,
   };

@@ -1,24 +1,7 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
-
-// Self-signed for receiver.example.com, until 2126. It protects nothing but this test.
-export const certificate = `-----BEGIN CERTIFICATE-----
-MIIBtTCCAVygAwIBAgIUGjhFxPBTE084YMQiGkHL1Rl088EwCgYIKoZIzj0EAwIw
-HzEdMBsGA1UEAwwUcmVjZWl2ZXIuZXhhbXBsZS5jb20wIBcNMjYxMTIxMDcyODIx
-WhgPMjEyNjEwMjgwNzI4MjFaMB8xHTAbBgNVBAMMFHJlY2VpdmVyLmV4YW1wbGUu
-Y29tMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE0/2WK+kcRdX2ojrqa0BooWZ1
-Zb8CEqo8tX0sg7AQ8neBnAUIPgsNQIvyJImYUGqQzwhEA5ASjWwNGiZiurztIqN0
-MHIwHQYDVR0OBBYEFNC04XFdRNQA3AN11GcbfM6Xf7cwMB8GA1UdIwQYMBaAFNC0
-4XFdRNQA3AN11GcbfM6Xf7cwMA8GA1UdEwEB/wQFMAMBAf8wHwYDVR0RBBgwFoIU
-cmVjZWl2ZXIuZXhhbXBsZS5jb20wCgYIKoZIzj0EAwIDRwAwRAIgDalsm7qO2ZVp
-hQWfYl9RhW18Z4nxoaalJNOhm1+v4rwCIClVQS7kvSmr5jfYY8uGhBBG/hVCWzBF
-1lnZvKjrTUXi
------END CERTIFICATE-----`;
-const privateKey = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgFXLirXblbDHXhe/i
-9wGm+SyvEjD9JTewi/skCQnkTZOhRANCAATT/ZYr6RxF1faiOuprQGihZnVlvwIS
-qjy1fSyDsBDyd4GcBQg+Cw1Ai/IkiZhQapDPCEQDkBKNbA0aJmK6vO0i
------END PRIVATE KEY-----`;
+import { createServer as createTlsServer, type TlsOptions, type TLSSocket } from 'node:tls';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+import { receiver } from './certificates.js';
 
 const ok = (body = '', headers = '') =>
   `HTTP/1.1 200 OK\r\n${headers}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
@@ -50,6 +33,22 @@ const beforeTheBody: Record<string, (socket: Socket) => 'reads no further'> = {
   },
 };
 
+const redirect = (status: number) => (socket: Socket) =>
+  socket.write(
+    `HTTP/1.1 ${status} Elsewhere\r\nlocation: http://127.0.0.1:${socket.localPort}/ok\r\ncontent-length: 0\r\n\r\n`,
+  );
+/** 32 MB of nothing, small on the wire. */
+export const gzipBomb = () => gzipSync(Buffer.alloc(32 * 1024 * 1024));
+const brotliBomb = () => brotliCompressSync(Buffer.alloc(32 * 1024 * 1024), { params: quickly });
+const quickly = { [constants.BROTLI_PARAM_QUALITY]: 1 };
+const bomb = (name: string, make: () => Buffer) => (socket: Socket) => {
+  const bytes = make();
+  socket.write(`HTTP/1.1 200 OK\r\ncontent-encoding: ${name}\r\ncontent-length: ${bytes.length}\r\n\r\n`);
+  socket.write(bytes);
+};
+/** What a terminal, a browser or a database would stumble over. */
+export const oddBytes = Buffer.from('\0\xff\xfe\x1b[2J<script>alert(1)</script>', 'latin1');
+
 /** What a receiver does after a whole request has come in; chosen by the path. */
 const behaviours: Record<string, (socket: Socket) => void> = {
   '/ok': (socket) => socket.write(ok('fine')),
@@ -60,6 +59,20 @@ const behaviours: Record<string, (socket: Socket) => void> = {
   },
   '/early-hints': (socket) => drip(socket, 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(50), 5),
   '/continue': (socket) => flood(socket, 'HTTP/1.1 100 Continue\r\n\r\n'.repeat(1_000)),
+  '/bare-line-feeds': (socket) => socket.write('HTTP/1.1 200 OK\ncontent-length: 2\n\nok'),
+  '/301': redirect(301),
+  '/302': redirect(302),
+  '/303': redirect(303),
+  '/307': redirect(307),
+  '/308': redirect(308),
+  '/gzip-bomb': bomb('gzip', gzipBomb),
+  '/brotli-bomb': bomb('br', brotliBomb),
+  '/odd-bytes': (socket) => {
+    socket.write(`HTTP/1.1 500 No\r\ncontent-length: ${oddBytes.length}\r\n\r\n`);
+    socket.write(oddBytes);
+  },
+  '/retry-after-100k': (socket) => socket.write(ok('', `retry-after: ${'9'.repeat(100_000)}\r\n`)),
+  '/huge-then-close': (socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\nhalf'),
   '/slow-body': (socket) => {
     socket.write('HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nfirst');
     drip(socket, '.', 20);
@@ -89,15 +102,19 @@ const behaviours: Record<string, (socket: Socket) => void> = {
   '/upgrade': (socket) =>
     socket.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'),
   '/status-099': (socket) => socket.write('HTTP/1.1 099 Odd\r\ncontent-length: 0\r\n\r\n'),
-  '/redirect': (socket) =>
-    socket.write('HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n'),
   '/reset': (socket) => socket.resetAndDestroy(),
   '/close': (socket) => socket.end(),
   '/close-in-headers': (socket) => socket.end('HTTP/1.1 200 OK\r\nx-half: '),
   '/gzip': (socket) => socket.write(ok('not inflated', 'content-encoding: gzip\r\n')),
   '/smuggle': (socket) => socket.write(ok('first') + ok('smuggled')),
-  '/proto': (socket) => socket.write(ok('', '__proto__: a\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n')),
+  '/proto': (socket) =>
+    socket.write(ok('', '__proto__: a\r\nconstructor: b\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n')),
 };
+
+interface ListenAt {
+  host: string;
+  port: number;
+}
 
 /**
  * A receiver that does all a receiver should not, byte by byte, as the path of a request asks for. It keeps what it
@@ -105,11 +122,14 @@ const behaviours: Record<string, (socket: Socket) => void> = {
  */
 export class HostileServer {
   connections = 0;
+  /** Of each connection, the address of ours it came in at. */
+  readonly reached: string[] = [];
   readonly requests: string[] = [];
   private readonly sockets = new Set<Socket>();
 
   private constructor(private readonly server: Server) {
     server.on('connection', (socket: Socket) => {
+      this.reached.push((socket.localAddress ?? '').replace('::ffff:', ''));
       this.sockets.add(socket.on('error', () => undefined).on('close', () => this.sockets.delete(socket)));
     });
   }
@@ -118,21 +138,27 @@ export class HostileServer {
     return HostileServer.listen(createServer(), 'connection', onSocket);
   }
 
-  /** With the certificate above. */
-  static tls(options: TlsOptions = {}): Promise<HostileServer> {
-    const server = createTlsServer({ cert: certificate, key: privateKey, ...options });
-    return HostileServer.listen(server, 'secureConnection');
+  /** As receiver.example.com, unless told otherwise. */
+  static tls(
+    options: TlsOptions = {},
+    onSecured?: (socket: TLSSocket) => void,
+    at?: ListenAt,
+  ): Promise<HostileServer> {
+    const server = createTlsServer({ cert: receiver.certificate, key: receiver.key, ...options });
+    if (onSecured) server.on('secureConnection', onSecured);
+    return HostileServer.listen(server, 'secureConnection', undefined, at);
   }
 
   private static async listen(
     server: Server,
     event: 'connection' | 'secureConnection',
     onSocket?: (socket: Socket) => void,
+    { host, port }: ListenAt = { host: '127.0.0.1', port: 0 },
   ): Promise<HostileServer> {
     const hostile = new HostileServer(server);
     server.on(event, onSocket ?? ((socket: Socket) => hostile.serve(socket)));
     server.on('tlsClientError', () => undefined);
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => server.listen(port, host, resolve));
     return hostile;
   }
 

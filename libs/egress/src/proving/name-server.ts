@@ -1,4 +1,5 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 /** What a name has, or how the server misbehaves when asked for it. */
@@ -8,26 +9,48 @@ const TYPES = { A: 1, CNAME: 5, AAAA: 28 };
 const RCODES = { NOERROR: 0, SERVFAIL: 2, NXDOMAIN: 3 };
 const HEADER_BYTES = 12;
 
-/** A name server on loopback (UDP): A, AAAA and CNAME, enough to lie with. Counts the questions for each name. */
+/** What a resolver takes in one packet; for more it asks again over TCP. */
+const MAX_PACKET_BYTES = 1_200;
+
+/** A name server on loopback: A, AAAA and CNAME, enough to lie with. Counts the questions for each name. */
 export class NameServer {
   readonly asked = new Map<string, number>();
   private readonly unanswered: { query: Buffer; from: RemoteInfo }[] = [];
 
   private constructor(
     private readonly socket: Socket,
+    private readonly stream: Server,
     readonly zone: Zone,
   ) {
     socket.on('message', (query, from) => {
       const answer = this.answer(query);
-      if (answer) socket.send(answer, from.port, from.address);
+      if (answer) socket.send(inOnePacket(answer), from.port, from.address);
       else this.unanswered.push({ query, from });
+    });
+    stream.on('connection', (connection) => {
+      let received = Buffer.alloc(0);
+      connection.on('error', () => undefined);
+      connection.on('data', (data) => {
+        received = Buffer.concat([received, data]);
+        while (received.length >= 2 && received.length >= 2 + received.readUInt16BE(0)) {
+          const end = 2 + received.readUInt16BE(0);
+          const answer = this.answer(received.subarray(2, end));
+          received = received.subarray(end);
+          if (!answer) continue;
+          const length = Buffer.alloc(2);
+          length.writeUInt16BE(answer.length, 0);
+          connection.write(Buffer.concat([length, answer]));
+        }
+      });
     });
   }
 
   static async start(zone: Zone): Promise<NameServer> {
-    const socket = createSocket('udp4');
-    const server = new NameServer(socket, zone);
-    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    const [socket, stream] = [createSocket('udp4'), createServer()];
+    const server = new NameServer(socket, stream, zone);
+    await new Promise<void>((resolve) => stream.listen(0, '127.0.0.1', resolve));
+    const { port } = stream.address() as AddressInfo;
+    await new Promise<void>((resolve) => socket.bind(port, '127.0.0.1', resolve));
     return server;
   }
 
@@ -42,6 +65,7 @@ export class NameServer {
       await new Promise((sent) => this.socket.send(answer, from.port, from.address, sent));
     }
     await new Promise<void>((closed) => this.socket.close(closed));
+    await new Promise((closed) => this.stream.close(closed));
   }
 
   private answer(query: Buffer): Buffer | null {
@@ -60,6 +84,15 @@ export class NameServer {
     const alias = held.alias === undefined ? [] : [{ type: TYPES.CNAME, data: encodeName(held.alias) }];
     return response(query, end + 4, RCODES.NOERROR, [...alias, ...records]);
   }
+}
+
+/** Without its records and marked as cut, if it is longer than a packet. */
+function inOnePacket(answer: Buffer): Buffer {
+  if (answer.length <= MAX_PACKET_BYTES) return answer;
+  const cut = Buffer.from(answer.subarray(0, readName(answer).end + 4));
+  cut.writeUInt16BE(answer.readUInt16BE(2) | 0x0200, 2);
+  cut.writeUInt16BE(0, 6);
+  return cut;
 }
 
 function response(

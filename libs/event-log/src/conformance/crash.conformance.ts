@@ -30,7 +30,7 @@ export function crashConformance(underTest: () => LogUnderTest): void {
         '--experimental-transform-types',
         '--disable-warning=ExperimentalWarning',
         '--import',
-        path.join(folder, 'typescript-sources.mjs'),
+        path.join(folder, '../../../../tools/typescript-sources.mjs'),
       ],
     });
     child.on('message', (message) => onMessage(message as ChildMessage));

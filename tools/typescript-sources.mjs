@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-const libraries = new URL('../../../', import.meta.url);
+const libraries = new URL('../libs/', import.meta.url);
 
 registerHooks({
   resolve(specifier, context, nextResolve) {
