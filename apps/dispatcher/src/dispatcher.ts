@@ -8,6 +8,7 @@ import { ConfigCache } from './config-cache/config-cache.js';
 import { Intake } from './intake/intake.js';
 import { DispatcherMetrics } from './metrics.js';
 import { Pipeline } from './pipeline.js';
+import { TokenCache } from './send/token-cache.js';
 import { Settlement } from './settle/settlement.js';
 
 /**
@@ -59,9 +60,15 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningSe
     logger.warn({ err: error }, 'delivery.append_retried');
   });
   const client = new GuardedClient({ policy: parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW) });
+  const tokens = new TokenCache({
+    client,
+    onScopeNarrowed: ({ oauth }, granted) =>
+      logger.warn({ tokenUrl: oauth.tokenUrl, asked: oauth.scope, granted }, 'token.scope_narrowed'),
+  });
   const pipeline = new Pipeline({
     configCache,
     client,
+    tokens,
     settlement,
     laneInFlight: config.DISPATCHER_LANE_IN_FLIGHT,
     inFlight: config.DISPATCHER_IN_FLIGHT,

@@ -1,5 +1,4 @@
 import type { DeliveryAttempted, DeliveryDeferred, DeliveryEvent } from '@posthaste/contracts';
-import type { GuardedClient } from '@posthaste/egress';
 import { startSpan, traceparentOf } from '@posthaste/runtime';
 import type { ConfigCache } from './config-cache/config-cache.js';
 import type { KnownEndpoint } from './config-cache/known-endpoint.js';
@@ -7,7 +6,7 @@ import type { Job } from './intake/job.js';
 import { RecentAttempts } from './intake/recent-attempts.js';
 import { laneRules } from './lanes/lane.js';
 import { Lanes } from './lanes/lanes.js';
-import { makeAttempt } from './send/attempt.js';
+import { makeAttempt, type Outbound } from './send/attempt.js';
 import { cancelled, deferred } from './settle/delivery-key.js';
 import type { Settlement } from './settle/settlement.js';
 
@@ -22,9 +21,8 @@ import type { Settlement } from './settle/settlement.js';
  *
  * Deferring consumes no attempt number; the scheduler brings the job back.
  */
-export interface PipelineOptions {
+export interface PipelineOptions extends Outbound {
   configCache: ConfigCache;
-  client: GuardedClient;
   settlement: Settlement;
   laneInFlight: number;
   inFlight: number;
@@ -115,7 +113,7 @@ export class Pipeline {
     }
     const isSettled = this.options.tracing
       ? await this.attemptTraced(job, endpoint, answered)
-      : await this.settle(await makeAttempt(this.options.client, job, endpoint, answered), job.trace);
+      : await this.settle(await makeAttempt(this.options, job, endpoint, answered), job.trace);
     if (isSettled) this.recent.add(job.delivery, job.attempt, Date.now());
     return isSettled;
   }
@@ -131,7 +129,7 @@ export class Pipeline {
     const dispatch = startSpan('delivery.dispatch', 'consumer', job.trace, names, job.enteredAt);
     const trace = traceparentOf(dispatch) ?? job.trace;
     const span = startSpan('delivery.attempt', 'client', trace, names);
-    const event: DeliveryAttempted = await makeAttempt(this.options.client, job, endpoint, answered);
+    const event: DeliveryAttempted = await makeAttempt(this.options, job, endpoint, answered);
     span.setAttribute('posthaste.outcome', event.error?.class ?? 'succeeded');
     if (event.response) span.setAttribute('http.response.status_code', event.response.status);
     span.end();
@@ -155,6 +153,8 @@ export class Pipeline {
   private canSign(endpoint: KnownEndpoint): boolean {
     try {
       endpoint.wire();
+      endpoint.oauth();
+      endpoint.clientCertificate();
       return true;
     } catch (error) {
       if (!this.unreadable.has(endpoint)) this.options.onSecretsUnreadable(endpoint.state.id, error);

@@ -19,6 +19,7 @@ import { undocumentedRoutes } from './http/routes.js';
 import { createAdapter, prepareServer } from './http/server.js';
 import { Configuration1790000000000 } from './migrations/1790000000000-configuration.js';
 import { DeliveryEngine1791000000000 } from './migrations/1791000000000-delivery-engine.js';
+import { PublishedKeys1791000000002 } from './migrations/1791000000002-published-keys.js';
 import { publishOpenApi, publishPool, registerPublish } from './publish/index.js';
 
 const VERSION = '0.1.0';
@@ -40,7 +41,11 @@ export async function startManagementApi({
   ServiceContext<ManagementApiConfig>,
   'config' | 'logger' | 'health' | 'telemetry'
 >): Promise<ManagementApi> {
-  await migrate(config.DATABASE_URL, 'config', [Configuration1790000000000, DeliveryEngine1791000000000]);
+  await migrate(config.DATABASE_URL, 'config', [
+    Configuration1790000000000,
+    DeliveryEngine1791000000000,
+    PublishedKeys1791000000002,
+  ]);
   const database = await openDatabase(config);
   const log = await openConfiguredLog(config, {
     name: 'management-api',

@@ -1,12 +1,14 @@
 export { attemptId, deliveryId, idPrefixes, isId, lowestId, newId, type IdKind } from './ids.js';
 export { DueMeta, MessageMeta, Route, Trigger, type AcceptedMessage, type DueDelivery } from './message.js';
 export {
+  AssertionAlgorithm,
   ClientCertificate,
   ConfigState,
   EndpointState,
   OAuthClient,
   OnExhausted,
   Ordering,
+  PublicJwk,
   RateLimit,
   RetryPolicy,
   RetryStatus,
@@ -70,6 +72,7 @@ export {
   PatchEndpoint,
   RotateSecret,
 } from './http/endpoint.js';
+export { ClientCertificateInput, ClientCertificateView, OAuthInput, OAuthView } from './http/oauth.js';
 export { customHeaderRule } from './http/custom-headers.js';
 export { CreateEventType, EventType, EventTypeName, PatchEventType } from './http/event-type.js';
 export { UID_PATTERN, Uid } from './http/names.js';

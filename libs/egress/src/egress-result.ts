@@ -6,6 +6,17 @@ export interface EgressRequest {
   headers: Record<string, string>;
   body: Buffer;
   timeoutMs: number;
+  /** What is kept of the response's body; 16 KB when not given. */
+  keptBodyBytes?: number;
+  /** What to show when the receiver asks who we are (mTLS); `id` changes whenever the rest does. */
+  clientCertificate?: ClientIdentity;
+}
+
+/** A PEM chain and its PEM key. */
+export interface ClientIdentity {
+  chain: string;
+  key: string;
+  id: string;
 }
 
 /** What came of it; a failure is a value. */
@@ -27,4 +38,6 @@ export type EgressResult =
       message: string;
       timings: Timings;
       address?: string | undefined;
+      /** It makes no sense to try again before this has passed. */
+      retryAfterMs?: number | undefined;
     };

@@ -70,7 +70,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.state !== 'headers') return;
     this.bodyBytes += chunk.length;
-    const room = KEPT_BODY_BYTES - this.keptBytes;
+    const room = (this.request.keptBodyBytes ?? KEPT_BODY_BYTES) - this.keptBytes;
     if (room > 0) {
       const kept = chunk.subarray(0, room);
       this.keptBytes += kept.length;

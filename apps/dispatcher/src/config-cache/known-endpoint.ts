@@ -1,10 +1,13 @@
 import type { EndpointState, TenantState } from '@posthaste/contracts';
-import { endpointSecretContext, type Vault } from '@posthaste/vault';
+import { type ClientIdentity, tokenClient, type TokenClient } from '@posthaste/egress';
+import { endpointCredentialContext, endpointSecretContext, type Vault } from '@posthaste/vault';
 import { customHeaders, signingKey, type WireEndpoint } from '@posthaste/wire';
 
 /** An endpoint as last heard of, with what rendering for it needs prepared on first use. */
 export class KnownEndpoint {
   private wireEndpoint: WireEndpoint | undefined;
+  private openedOAuth: TokenClient | undefined;
+  private openedCertificate: ClientIdentity | undefined;
 
   constructor(
     readonly state: EndpointState,
@@ -31,6 +34,35 @@ export class KnownEndpoint {
       })),
     };
     return this.wireEndpoint;
+  }
+
+  /** Who asks for the tokens its receiver wants; null when it wants none. Opens the credential once, like `wire`. */
+  oauth(): TokenClient | null {
+    const { tenant, oauth } = this.state;
+    if (oauth === null) return null;
+    this.openedOAuth ??= tokenClient(tenant, oauth, this.openCredential('oauth', oauth.credential));
+    return this.openedOAuth;
+  }
+
+  /** What its receiver is shown in the TLS handshake; null for nothing. Opens the key once, like `wire`. */
+  clientCertificate(): ClientIdentity | null {
+    const certificate = this.state.clientCertificate;
+    if (certificate === null) return null;
+    this.openedCertificate ??= {
+      chain: certificate.chain,
+      key: this.openCredential('client_certificate', certificate.key),
+      id: certificate.key.id,
+    };
+    return this.openedCertificate;
+  }
+
+  private openCredential(
+    column: 'oauth' | 'client_certificate',
+    { id, sealed }: { id: string; sealed: string },
+  ): string {
+    const { tenant, id: endpoint } = this.state;
+    const dataKeys = this.tenantOf(tenant)?.dataKeys ?? [];
+    return this.vault.open(dataKeys, endpointCredentialContext(tenant, endpoint, column, id), sealed);
   }
 
   private openKey(id: string, sealed: string): NonNullable<ReturnType<typeof signingKey>> {

@@ -8,13 +8,14 @@ import {
   EndpointState,
   type MessageMeta,
   newId,
+  type OAuthClient,
   type Topic,
   topics,
 } from '@posthaste/contracts';
 import type { EventLog, Position } from '@posthaste/event-log';
 import { createLogger, Health, type RunningService } from '@posthaste/runtime';
 import { waitFor } from '@posthaste/test-kit';
-import { endpointSecretContext, Vault } from '@posthaste/vault';
+import { endpointCredentialContext, endpointSecretContext, Vault } from '@posthaste/vault';
 import { DISPATCHER_GROUP, startDispatcher } from '../dispatcher.js';
 import type { LogUnderTest } from './logs.js';
 import { WatchedLog } from './watched-log.js';
@@ -99,6 +100,22 @@ export class Stage {
     const { state, secret } = this.newEndpoint(url, fields);
     await this.configure(state);
     return { ...state, secret };
+  }
+
+  /** An endpoint whose receiver wants tokens for the credential; it is sealed here. */
+  async configureOAuthEndpoint(
+    url: string,
+    credential: string,
+    oauth: Omit<OAuthClient, 'credential'>,
+    fields: Partial<EndpointState> = {},
+  ) {
+    const { state, secret } = this.newEndpoint(url, fields);
+    const id = newId('secret');
+    const context = endpointCredentialContext(this.tenant, state.id, 'oauth', id);
+    const sealed = vault.seal(this.dataKey, context, credential);
+    const configured: EndpointState = { ...state, oauth: { ...oauth, credential: { id, sealed } } };
+    await this.configure(configured);
+    return { ...configured, secret };
   }
 
   meta(endpoints: Pick<EndpointState, 'id' | 'version'>[], account: string): MessageMeta {

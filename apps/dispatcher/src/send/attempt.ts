@@ -5,11 +5,19 @@ import {
   type DeliveryAttempted,
 } from '@posthaste/contracts';
 import { type AttemptOutcome, decide, parseRetryAfter } from '@posthaste/delivery';
-import type { EgressResult, GuardedClient } from '@posthaste/egress';
+import type { EgressRequest, EgressResult, GuardedClient } from '@posthaste/egress';
 import { render, type Rendered } from '@posthaste/wire';
 import type { KnownEndpoint } from '../config-cache/known-endpoint.js';
 import type { Job } from '../intake/job.js';
 import { deliveryKeyOf } from '../settle/delivery-key.js';
+import { AUTHORIZATION_SHOWN, sendAuthorized } from './send-authorized.js';
+import type { TokenCache } from './token-cache.js';
+
+/** What an attempt is made with. */
+export interface Outbound {
+  client: GuardedClient;
+  tokens: TokenCache;
+}
 
 /**
  * One attempt, from rendering to the decision what follows. The endpoint is as it is now, at least as new as when the
@@ -19,7 +27,7 @@ import { deliveryKeyOf } from '../settle/delivery-key.js';
  * @param onAnswered called once the receiver is done with, before the result is worked on
  */
 export async function makeAttempt(
-  client: GuardedClient,
+  outbound: Outbound,
   job: Job,
   endpoint: KnownEndpoint,
   onAnswered: () => void,
@@ -28,11 +36,19 @@ export async function makeAttempt(
   const startedAt = Date.now();
   let rendered: Rendered = { headers: {}, body: job.payload };
   let result: EgressResult;
+  let isAuthorized = false;
   try {
     const { id, contentType } = job.message;
     const message = { id, contentType, payload: job.payload };
     rendered = render(state.profile, message, endpoint.wire(), job.attempt, startedAt);
-    result = await client.send({ url: state.url, ...rendered, timeoutMs: state.timeoutSeconds * 1000 });
+    const clientCertificate = endpoint.clientCertificate();
+    const request: EgressRequest = {
+      ...{ url: state.url, ...rendered, timeoutMs: state.timeoutSeconds * 1000 },
+      ...(clientCertificate === null ? {} : { clientCertificate }),
+    };
+    const oauth = endpoint.oauth();
+    if (oauth === null) result = await outbound.client.send(request);
+    else ({ result, isAuthorized } = await sendAuthorized(outbound, oauth, request));
   } catch (error) {
     const word = error instanceof Error ? error.name : 'unknown';
     const message = `${attemptErrors.internal} (${word})`;
@@ -51,7 +67,10 @@ export async function makeAttempt(
     profile: state.profile,
     outcome: outcome.kind,
     ...(outcome.kind === 'failed' ? { error: errorOf(outcome.class, result) } : {}),
-    request: { url: state.url, headers: rendered.headers },
+    request: {
+      url: state.url,
+      headers: isAuthorized ? { ...rendered.headers, ...AUTHORIZATION_SHOWN } : rendered.headers,
+    },
     ...(result.kind === 'response' ? { response: responseOf(result) } : {}),
     ...(result.address === undefined ? {} : { address: result.address }),
     timings: result.timings,
@@ -66,7 +85,8 @@ export async function makeAttempt(
 }
 
 function outcomeOf(result: EgressResult, now: number): AttemptOutcome {
-  if (result.kind === 'failed') return { kind: 'failed', class: result.class };
+  if (result.kind === 'failed')
+    return { kind: 'failed', class: result.class, retryAfterMs: result.retryAfterMs };
   const { status, headers } = result;
   if (status >= 200 && status < 300) return { kind: 'succeeded', status };
   return {

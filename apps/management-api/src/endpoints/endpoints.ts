@@ -6,7 +6,9 @@ import {
   newId,
   type PageQuery,
   type PatchEndpoint,
+  type PublicJwk,
   type RotateSecret,
+  type WrappedKey,
 } from '@posthaste/contracts';
 import { checkUrl, type EgressPolicy } from '@posthaste/egress';
 import { Problem } from '@posthaste/runtime';
@@ -14,7 +16,7 @@ import { endpointSecretContext, type Vault } from '@posthaste/vault';
 import { type DataSource, type EntityManager, IsNull } from 'typeorm';
 import { findAccount } from '../accounts/accounts.js';
 import type { Author, Reach } from '../access/principal.js';
-import { type Changes, isTaken } from '../changes/changes.js';
+import { type Changes, type Draft, isTaken } from '../changes/changes.js';
 import type { Cursors, Page } from '../http/cursors.js';
 import { requireMatch } from '../http/if-match.js';
 import { listPage } from '../http/listing.js';
@@ -22,9 +24,12 @@ import { changedFields } from '../http/merge-patch.js';
 import { fieldProblem } from '../http/refusals.js';
 import { checked } from '../http/validate.js';
 import { TenantRow } from '../tenants/tenant.entity.js';
+import { storedCertificate } from './client-certificate.js';
 import { applyPatch, endpointView, toColumns, toInput } from './endpoint-fields.js';
 import { endpointKind, EndpointRow } from './endpoint.entity.js';
 import { type EndpointRef, findEndpoint, findEndpointOrNull, lockEndpoint } from './find-endpoint.js';
+import { refuseTwoAuthorizations, storedOAuth } from './oauth-client.js';
+import { credentialSealer } from './seal-credential.js';
 import { rotate, sealSecret } from './signing-secrets.js';
 
 /** Where accounts want their messages. Each change is a new version of the whole endpoint. */
@@ -81,8 +86,7 @@ export class Endpoints {
           account: account.id,
           version: 0,
           disabledReason: fields.enabled ? null : 'requested',
-          oauth: null,
-          clientCertificate: null,
+          ...(await this.credentials(draft, owner, dataKeys, fields, null)),
           shadowUrl: null,
           secrets: [sealSecret(this.vault, dataKeys, owner, draft.at.getTime(), secret)],
           createdAt: draft.at,
@@ -111,6 +115,11 @@ export class Endpoints {
         const fields = after.url === before.url ? this.named(after) : this.storable(after);
         const changed = changedFields(before, fields);
         Object.assign(row, toColumns(fields));
+        if (changed.includes('oauth') || changed.includes('client_certificate')) {
+          const dataKeys = await dataKeysOf(draft.manager, row.tenant);
+          const owner = { tenant: row.tenant, endpoint: row.id };
+          Object.assign(row, await this.credentials(draft, owner, dataKeys, fields, row));
+        }
         if (changed.includes('enabled')) row.disabledReason = fields.enabled ? null : 'requested';
         await draft.write(endpointKind, row, 'endpoint.updated', changed);
         return row;
@@ -143,8 +152,19 @@ export class Endpoints {
       requireMatch(ifMatch, row.version);
       row.deletedAt = draft.at;
       row.secrets = [];
+      row.oauth = null;
+      row.clientCertificate = null;
       await draft.write(endpointKind, row, 'endpoint.deleted', ['deleted']);
     });
+  }
+
+  /** The public key published under the id; null for an unknown one, or one whose endpoint is gone. */
+  async publishedKey(jwks: string): Promise<PublicJwk | null> {
+    const [found] = await this.database.query<{ public: PublicJwk }[]>(
+      `select oauth->'key'->'public' as public from config.endpoint where oauth->'key'->>'jwks' = $1`,
+      [jwks],
+    );
+    return found?.public ?? null;
   }
 
   /** The newest signing secret in the clear. Reading it is audited like a change. */
@@ -178,6 +198,23 @@ export class Endpoints {
     });
   }
 
+  /** What the receiver knows us by, sealed; what stays as it was keeps its seal. */
+  private async credentials(
+    draft: Draft,
+    owner: { tenant: string; endpoint: string },
+    dataKeys: WrappedKey[],
+    input: EndpointInput,
+    current: EndpointRow | null,
+  ): Promise<Pick<EndpointRow, 'oauth' | 'clientCertificate'>> {
+    const nowMs = draft.at.getTime();
+    const seal = credentialSealer(this.vault, dataKeys, owner, nowMs);
+    const { oauth = null, clientCertificate = null } = current ?? {};
+    return {
+      oauth: await storedOAuth(input.oauth, oauth, { egress: this.egress, seal }),
+      clientCertificate: storedCertificate(input.client_certificate, clientCertificate, { seal, nowMs }),
+    };
+  }
+
   /** The fields with the URL in the form that is called, or a Problem naming the rule it breaks. */
   private storable(input: EndpointInput): EndpointInput {
     const verdict = checkUrl(input.url, this.egress);
@@ -185,8 +222,9 @@ export class Endpoints {
     throw fieldProblem([{ pointer: '/url', code: verdict.rule, message: verdict.message }]);
   }
 
-  /** A uid of the form of our ids would be looked up as one and never be found. */
+  /** What any change must keep to. A uid of the form of our ids would be looked up as one and never be found. */
   private named(input: EndpointInput): EndpointInput {
+    refuseTwoAuthorizations(input);
     if (input.uid === null || !isId('endpoint', input.uid)) return input;
     const message = 'must not look like an id of ours';
     throw fieldProblem([{ pointer: '/uid', code: 'reserved_form', message }]);

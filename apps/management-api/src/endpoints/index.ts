@@ -1,4 +1,5 @@
 import { EndpointRow } from './endpoint.entity.js';
 import { EndpointsController } from './endpoints.controller.js';
+import { JwksController } from './jwks.controller.js';
 
-export const endpoints = { controllers: [EndpointsController], entities: [EndpointRow] };
+export const endpoints = { controllers: [EndpointsController, JwksController], entities: [EndpointRow] };

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { OnExhausted, Ordering, RetryPolicy, RetryStatus, WireProfile } from '../configuration.js';
 import { CustomHeaders } from './custom-headers.js';
 import { EventTypeName } from './event-type.js';
+import { ClientCertificateInput, ClientCertificateView, OAuthInput, OAuthPatch, OAuthView } from './oauth.js';
 import { entityFields, Metadata, MetadataPatch, Uid } from './names.js';
 import { LABEL_PATTERN, publishLimits } from './publish.js';
 
@@ -27,13 +28,9 @@ function isSigningSecret(text: string): boolean {
 
 const presets = RetryPolicy.options[0].shape.preset;
 const retryRules = {
-  retry_statuses: z
-    .array(RetryStatus)
-    .max(50)
-    .optional()
-    .meta({
-      description: 'Which answers are retried: statuses, or `3xx`, `4xx`, `5xx`. Absent: all but 2xx.',
-    }),
+  retry_statuses: z.array(RetryStatus).max(50).optional().meta({
+    description: 'Which answers are retried: statuses, or `3xx`, `4xx`, `5xx`. Absent: all but 2xx.',
+  }),
   jitter: z
     .number()
     .min(0)
@@ -97,6 +94,8 @@ const fields = {
       'With `by_key`: whether an exhausted delivery blocks those behind it until it is settled by hand.',
   }),
   headers: CustomHeaders,
+  oauth: OAuthInput,
+  client_certificate: ClientCertificateInput,
   metadata: Metadata,
 };
 
@@ -116,6 +115,8 @@ export const EndpointInput = z.strictObject({
   ordering: fields.ordering.default('none'),
   on_exhausted: fields.on_exhausted.default('skip'),
   headers: fields.headers.default({}),
+  oauth: fields.oauth.nullable().default(null),
+  client_certificate: fields.client_certificate.nullable().default(null),
   metadata: fields.metadata.default({}),
 });
 export type EndpointInput = z.infer<typeof EndpointInput>;
@@ -141,12 +142,14 @@ export const PatchEndpoint = z
     ordering: fields.ordering.nullable().optional(),
     on_exhausted: fields.on_exhausted.nullable().optional(),
     headers: z.record(z.string(), z.string().nullable()).nullable().optional(),
+    oauth: OAuthPatch.nullable().optional(),
+    client_certificate: fields.client_certificate.nullable().optional(),
     metadata: MetadataPatch.optional(),
   })
   .meta({
     id: 'PatchEndpoint',
     description:
-      'JSON merge patch (RFC 7396): null takes a field back to its default. `retry_policy` and `rate_limit` are replaced whole.',
+      'JSON merge patch (RFC 7396): null takes a field back to its default. `retry_policy`, `rate_limit` and `client_certificate` are replaced whole.',
   });
 export type PatchEndpoint = z.infer<typeof PatchEndpoint>;
 
@@ -172,6 +175,8 @@ export const Endpoint = z
     ordering: Ordering,
     on_exhausted: OnExhausted,
     headers: z.record(z.string(), z.string()),
+    oauth: OAuthView.nullable(),
+    client_certificate: ClientCertificateView.nullable(),
     metadata: z.record(z.string(), z.string()),
   })
   .meta({ id: 'Endpoint' });
