@@ -32,7 +32,12 @@ const settings = {
   }),
   scope: z.string().max(1_024).regex(SCOPE, 'must be scope tokens with single spaces between them'),
   resource: z
-    .array(url.refine(isResource, { error: 'must be an absolute URI without a fragment' }))
+    .array(
+      url.refine(isResource, {
+        error: 'must be an absolute URI without a fragment',
+        params: { rule: 'bad_uri' },
+      }),
+    )
     .max(10)
     .meta({ description: 'Resource indicators (RFC 8707).' }),
   audience: text(2_048).meta({
