@@ -195,7 +195,7 @@ describe('a delivery with an access token', () => {
   it('has a token that was asked for with a signed assertion', async () => {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'k1', alg: 'ES256', use: 'sig' };
-    const keys = createLocalJWKSet({ keys: [jwk] } as JSONWebKeySet);
+    const keys = createLocalJWKSet({ keys: [jwk] });
     server.plan({ path: '/signed', answers: issue });
     receiver.plan({ path: '/signed', answers: (request) => (good.has(bearer(request)) ? 200 : 401) });
     const state = await stage.configureOAuthEndpoint(

@@ -21,7 +21,7 @@ export interface TokenCacheOptions {
   /** The server gave a token for less than what was asked; said once for each way of asking. */
   onScopeNarrowed?(client: TokenClient, granted: string): void;
   /** Milliseconds of a clock that never goes back. */
-  now?(): number;
+  now?: () => number;
 }
 
 export type TokenAnswer =

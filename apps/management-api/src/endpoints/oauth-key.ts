@@ -73,7 +73,7 @@ function read(given: NonNullable<OAuthInput['private_key']>): { key: KeyObject; 
 /** The thumbprint of RFC 7638 names the key, unless it came with a name the token server may know it by. */
 async function assertionKey(key: KeyObject, alg: AssertionAlgorithm, kid?: string): Promise<AssertionKey> {
   const jwk = key.export({ format: 'jwk' });
-  const name = kid ?? (await calculateJwkThumbprint(jwk as JWK));
+  const name = kid ?? (await calculateJwkThumbprint(jwk));
   // The schema has no private members, and so lets none through.
   return { private: JSON.stringify(jwk), public: PublicJwk.parse({ ...jwk, kid: name, alg, use: 'sig' }) };
 }
