@@ -2,7 +2,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { DeliveryAttempted, EndpointState, OAuthClient } from '@posthaste/contracts';
 import { Receiver, type ReceivedRequest } from '@posthaste/test-kit';
-import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose';
+import { createLocalJWKSet, jwtVerify } from 'jose';
 import { memoryLog } from './logs.js';
 import { Stage } from './stage.js';
 

@@ -1,7 +1,7 @@
 import { createPrivateKey, generateKeyPair, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
 import { type AssertionAlgorithm, type OAuthInput, PublicJwk } from '@posthaste/contracts';
-import { calculateJwkThumbprint, type JWK } from 'jose';
+import { calculateJwkThumbprint } from 'jose';
 import { fieldProblem } from '../http/refusals.js';
 
 /** The key client assertions are signed with. */
