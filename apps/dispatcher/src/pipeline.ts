@@ -153,7 +153,7 @@ export class Pipeline {
   private canSign(endpoint: KnownEndpoint): boolean {
     try {
       endpoint.wire();
-      endpoint.oauth();
+      endpoint.oauth(Date.now());
       endpoint.clientCertificate();
       return true;
     } catch (error) {

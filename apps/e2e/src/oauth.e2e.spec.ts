@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect } from '@jest/globals';
 import type { Stack } from '@posthaste/local-stack';
 import { type ReceivedRequest, Receiver, seedTenant, type TenantClient, waitFor } from '@posthaste/test-kit';
@@ -49,6 +49,11 @@ describe('a receiver that wants an access token', () => {
     return jwtVerify(form.get('client_assertion') ?? '', keys, { audience, issuer: 'us', subject: 'us' });
   }
 
+  function rsaKey(): string {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 });
+    return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  }
+
   async function deliver(): Promise<void> {
     const { id } = await tenant.publish('acme', 'order.placed', {});
     await waitFor(
@@ -60,7 +65,7 @@ describe('a receiver that wants an access token', () => {
     );
   }
 
-  it('gets one for an assertion that the published keys verify, and for another after the key was changed', async () => {
+  it('gets one for an assertion that the published keys verify, and another one after the key was changed', async () => {
     const made = await tenant.rest.ask<Shown>('POST', '/v1/accounts/acme/endpoints', {
       body: {
         url: receiver.url('/hook'),
@@ -78,8 +83,7 @@ describe('a receiver that wants an access token', () => {
     expect(protectedHeader).toMatchObject({ alg: 'ES256', kid: made.oauth.kid });
 
     const changed = await tenant.rest.ask<Shown>('PATCH', `/v1/endpoints/${made.id}`, {
-      body: { oauth: { alg: 'PS256' } },
-      headers: { 'content-type': 'application/json' },
+      body: { oauth: { alg: 'PS256', private_key: rsaKey() } },
     });
     await deliver();
     const [, second] = receiver.at('/token');

@@ -93,7 +93,20 @@ export const OAuthClient = z.object({
   /** The client secret, or the private key as a JWK; sealed by the vault. */
   credential: z.object({ id: z.string(), sealed: z.string() }),
   /** Of `private_key_jwt`: what assertions are signed with, and the random id its JWKS is published under. */
-  key: z.object({ public: PublicJwk, jwks: z.string() }).nullable(),
+  key: z
+    .object({
+      public: PublicJwk,
+      jwks: z.string(),
+      /** The key before, which signs until token servers must have seen the new one in the key set; ms since 1970. */
+      previous: z
+        .object({
+          public: PublicJwk,
+          credential: z.object({ id: z.string(), sealed: z.string() }),
+          signsUntil: z.number().int(),
+        })
+        .optional(),
+    })
+    .nullable(),
   scope: z.string().nullable(),
   resource: z.array(z.string()),
   /** A parameter some servers want beside or instead of `resource`. */

@@ -1,4 +1,4 @@
-import type { EndpointState, TenantState } from '@posthaste/contracts';
+import type { EndpointState, OAuthClient, TenantState } from '@posthaste/contracts';
 import { type ClientIdentity, tokenClient, type TokenClient } from '@posthaste/egress';
 import { endpointCredentialContext, endpointSecretContext, type Vault } from '@posthaste/vault';
 import { customHeaders, signingKey, type WireEndpoint } from '@posthaste/wire';
@@ -7,6 +7,7 @@ import { customHeaders, signingKey, type WireEndpoint } from '@posthaste/wire';
 export class KnownEndpoint {
   private wireEndpoint: WireEndpoint | undefined;
   private openedOAuth: TokenClient | undefined;
+  private openedBefore: TokenClient | undefined;
   private openedCertificate: ClientIdentity | undefined;
 
   constructor(
@@ -37,10 +38,17 @@ export class KnownEndpoint {
   }
 
   /** Who asks for the tokens its receiver wants; null when it wants none. Opens the credential once, like `wire`. */
-  oauth(): TokenClient | null {
-    const { tenant, oauth } = this.state;
+  oauth(now: number): TokenClient | null {
+    const { oauth } = this.state;
     if (oauth === null) return null;
-    this.openedOAuth ??= tokenClient(tenant, oauth, this.openCredential('oauth', oauth.credential));
+    const { key } = oauth;
+    // While a new key spreads, the one before still signs.
+    if (key?.previous && now < key.previous.signsUntil) {
+      const { public: before, credential } = key.previous;
+      this.openedBefore ??= this.openOAuth({ ...oauth, credential, key: { public: before, jwks: key.jwks } });
+      return this.openedBefore;
+    }
+    this.openedOAuth ??= this.openOAuth(oauth);
     return this.openedOAuth;
   }
 
@@ -54,6 +62,10 @@ export class KnownEndpoint {
       id: certificate.key.id,
     };
     return this.openedCertificate;
+  }
+
+  private openOAuth(oauth: OAuthClient): TokenClient {
+    return tokenClient(this.state.tenant, oauth, this.openCredential('oauth', oauth.credential));
   }
 
   private openCredential(

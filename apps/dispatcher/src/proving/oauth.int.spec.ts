@@ -1,6 +1,6 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import type { DeliveryAttempted, EndpointState, OAuthClient } from '@posthaste/contracts';
+import type { DeliveryAttempted, EndpointState, OAuthClient, PublicJwk } from '@posthaste/contracts';
 import { Receiver, type ReceivedRequest } from '@posthaste/test-kit';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import { memoryLog } from './logs.js';
@@ -192,28 +192,49 @@ describe('a delivery with an access token', () => {
     });
   });
 
-  it('has a token that was asked for with a signed assertion', async () => {
-    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'k1', alg: 'ES256', use: 'sig' };
-    const keys = createLocalJWKSet({ keys: [jwk] });
+  it('has a token that was asked for with a signed assertion, by the former key while the new one spreads', async () => {
+    const [old, next] = [newKey('old'), newKey('next')];
     server.plan({ path: '/signed', answers: issue });
     receiver.plan({ path: '/signed', answers: (request) => (good.has(bearer(request)) ? 200 : 401) });
-    const state = await stage.configureOAuthEndpoint(
-      receiver.url('/signed'),
-      JSON.stringify(privateKey.export({ format: 'jwk' })),
-      {
-        ...{ tokenUrl: server.url('/signed'), clientId: 'us', method: 'private_key_jwt' },
-        key: { public: jwk, jwks: 'x' } as OAuthClient['key'],
-        ...{ scope: null, resource: [], audience: null, assertionAudience: 'https://issuer.example' },
-      },
-    );
+    const oauth = {
+      ...{ tokenUrl: server.url('/signed'), clientId: 'us', method: 'private_key_jwt' as const },
+      ...{ key: { public: old.public, jwks: 'x' }, assertionAudience: 'https://issuer.example' },
+      ...{ scope: null, resource: [], audience: null },
+    };
+    const state = await stage.configureOAuthEndpoint(receiver.url('/signed'), old.private, oauth);
+    const { credential } = state.oauth as OAuthClient;
     expect(await deliver(state)).toMatchObject({ outcome: 'succeeded' });
-    const [{ body } = { body: Buffer.alloc(0) }] = server.at('/signed');
-    const assertion = new URLSearchParams(body.toString()).get('client_assertion') ?? '';
-    const { payload } = await jwtVerify(assertion, keys, { audience: 'https://issuer.example' });
-    expect(payload).toMatchObject({ iss: 'us', sub: 'us' });
+    for (const [version, signsUntil] of [
+      [2, Date.now() + 60_000],
+      [3, Date.now() - 1],
+    ] as const) {
+      const key = {
+        public: next.public,
+        jwks: 'x',
+        previous: { public: old.public, credential, signsUntil },
+      };
+      const sealed = stage.sealOAuth(state.id, next.private);
+      await stage.configure({ ...state, version, oauth: { ...oauth, key, credential: sealed } });
+      expect(await deliver({ ...state, version })).toMatchObject({ outcome: 'succeeded' });
+    }
+    // The second delivery had the first one's token, since it is the same key that asks.
+    expect(await Promise.all(server.at('/signed').map(kidOf))).toEqual(['old', 'next']);
+
+    async function kidOf({ body }: ReceivedRequest): Promise<string | undefined> {
+      const assertion = new URLSearchParams(body.toString()).get('client_assertion') ?? '';
+      const keys = createLocalJWKSet({ keys: [old.public, next.public] });
+      const verified = await jwtVerify(assertion, keys, { audience: 'https://issuer.example' });
+      expect(verified.payload).toMatchObject({ iss: 'us', sub: 'us' });
+      return verified.protectedHeader.kid;
+    }
   });
 });
+
+function newKey(kid: string): { private: string; public: PublicJwk } {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const shown = { ...publicKey.export({ format: 'jwk' }), kid, alg: 'ES256', use: 'sig' } as PublicJwk;
+  return { private: JSON.stringify(privateKey.export({ format: 'jwk' })), public: shown };
+}
 
 it('is put off while its credential does not open', async () => {
   const { state, path } = await endpoint();

@@ -110,12 +110,16 @@ export class Stage {
     fields: Partial<EndpointState> = {},
   ) {
     const { state, secret } = this.newEndpoint(url, fields);
-    const id = newId('secret');
-    const context = endpointCredentialContext(this.tenant, state.id, 'oauth', id);
-    const sealed = vault.seal(this.dataKey, context, credential);
-    const configured: EndpointState = { ...state, oauth: { ...oauth, credential: { id, sealed } } };
+    const sealed = this.sealOAuth(state.id, credential);
+    const configured: EndpointState = { ...state, oauth: { ...oauth, credential: sealed } };
     await this.configure(configured);
     return { ...configured, secret };
+  }
+
+  sealOAuth(endpoint: string, credential: string): OAuthClient['credential'] {
+    const id = newId('secret');
+    const context = endpointCredentialContext(this.tenant, endpoint, 'oauth', id);
+    return { id, sealed: vault.seal(this.dataKey, context, credential) };
   }
 
   meta(endpoints: Pick<EndpointState, 'id' | 'version'>[], account: string): MessageMeta {

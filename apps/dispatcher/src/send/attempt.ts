@@ -46,7 +46,7 @@ export async function makeAttempt(
       ...{ url: state.url, ...rendered, timeoutMs: state.timeoutSeconds * 1000 },
       ...(clientCertificate === null ? {} : { clientCertificate }),
     };
-    const oauth = endpoint.oauth();
+    const oauth = endpoint.oauth(startedAt);
     if (oauth === null) result = await outbound.client.send(request);
     else ({ result, isAuthorized } = await sendAuthorized(outbound, oauth, request));
   } catch (error) {

@@ -29,6 +29,7 @@ import { applyPatch, endpointView, toColumns, toInput } from './endpoint-fields.
 import { endpointKind, EndpointRow } from './endpoint.entity.js';
 import { type EndpointRef, findEndpoint, findEndpointOrNull, lockEndpoint } from './find-endpoint.js';
 import { refuseTwoAuthorizations, storedOAuth } from './oauth-client.js';
+import { type KeyOfClient, keySet } from './oauth-key.js';
 import { credentialSealer } from './seal-credential.js';
 import { rotate, sealSecret } from './signing-secrets.js';
 
@@ -158,13 +159,13 @@ export class Endpoints {
     });
   }
 
-  /** The public key published under the id; null for an unknown one, or one whose endpoint is gone. */
-  async publishedKey(jwks: string): Promise<PublicJwk | null> {
-    const [found] = await this.database.query<{ public: PublicJwk }[]>(
-      `select oauth->'key'->'public' as public from config.endpoint where oauth->'key'->>'jwks' = $1`,
+  /** The public keys published under the id; none for an unknown one, or one whose endpoint is gone. */
+  async publishedKeys(jwks: string): Promise<PublicJwk[]> {
+    const [found] = await this.database.query<{ key: KeyOfClient }[]>(
+      `select oauth->'key' as key from config.endpoint where oauth->'key'->>'jwks' = $1`,
       [jwks],
     );
-    return found?.public ?? null;
+    return found ? keySet(found.key, Date.now()) : [];
   }
 
   /** The newest signing secret in the clear. Reading it is audited like a change. */
@@ -210,7 +211,7 @@ export class Endpoints {
     const seal = credentialSealer(this.vault, dataKeys, owner, nowMs);
     const { oauth = null, clientCertificate = null } = current ?? {};
     return {
-      oauth: await storedOAuth(input.oauth, oauth, { egress: this.egress, seal }),
+      oauth: await storedOAuth(input.oauth, oauth, { egress: this.egress, seal, nowMs }),
       clientCertificate: storedCertificate(input.client_certificate, clientCertificate, { seal, nowMs }),
     };
   }

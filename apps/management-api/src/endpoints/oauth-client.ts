@@ -3,7 +3,7 @@ import type { OAuthClient, OAuthInput, OAuthView, PatchEndpoint } from '@posthas
 import { checkUrl, type EgressPolicy } from '@posthaste/egress';
 import { mergePatch } from '../http/merge-patch.js';
 import { fieldProblem } from '../http/refusals.js';
-import { generatedKey, importedKey } from './oauth-key.js';
+import { generatedKey, importedKey, previousKey } from './oauth-key.js';
 import type { SealCredential } from './seal-credential.js';
 
 /**
@@ -16,7 +16,7 @@ import type { SealCredential } from './seal-credential.js';
 export async function storedOAuth(
   input: OAuthInput | null,
   current: OAuthClient | null,
-  { egress, seal }: { egress: EgressPolicy; seal: SealCredential },
+  { egress, seal, nowMs }: { egress: EgressPolicy; seal: SealCredential; nowMs: number },
 ): Promise<OAuthClient | null> {
   if (input === null) return null;
   const tokenUrl =
@@ -26,7 +26,7 @@ export async function storedOAuth(
     tokenUrl,
     clientId: input.client_id,
     method: input.method,
-    ...(await credentialOf(input, kept, seal)),
+    ...(await credentialOf(input, kept, seal, nowMs)),
     scope: input.scope,
     resource: input.resource,
     audience: input.audience,
@@ -57,6 +57,13 @@ export function oauthView(oauth: OAuthClient): OAuthView {
   };
 }
 
+/** For what is kept for ever: which credentials there were, and nothing that opens. */
+export function withoutSeals({ credential, key, ...rest }: OAuthClient): object {
+  const { previous, ...current } = key ?? {};
+  const former = previous && { public: previous.public, signsUntil: previous.signsUntil };
+  return { ...rest, credential: { id: credential.id }, key: key && { ...current, previous: former } };
+}
+
 /** The merge patch applied; what only the former method or the former key had goes with it. */
 export function patchedOAuth(
   current: OAuthInput | null,
@@ -65,7 +72,9 @@ export function patchedOAuth(
   const { alg, assertion_audience, ...rest } = current ?? {};
   const method = patch.method === null ? 'client_secret_basic' : (patch.method ?? current?.method);
   const stays = method === 'private_key_jwt' && { assertion_audience, ...(patch.private_key ? {} : { alg }) };
-  return mergePatch<unknown>({ ...rest, ...stays }, patch);
+  const merged = mergePatch<unknown>({ ...rest, ...stays }, patch);
+  // Here null is a wish of its own: a new key of ours.
+  return patch.private_key === null ? { ...merged, private_key: null } : merged;
 }
 
 /** Two that set one header: whichever won, somebody would be surprised. */
@@ -88,22 +97,34 @@ async function credentialOf(
   input: OAuthInput,
   kept: OAuthClient | null,
   seal: SealCredential,
+  nowMs: number,
 ): Promise<Pick<OAuthClient, 'credential' | 'key'>> {
-  if (input.method === 'private_key_jwt') {
-    const isSameAlg = input.alg === null || input.alg === kept?.key?.public.alg;
-    if (kept?.key && input.private_key === undefined && isSameAlg) {
-      return { credential: kept.credential, key: kept.key };
-    }
-    const key =
-      input.private_key === undefined
-        ? await generatedKey(input.alg ?? undefined)
-        : await importedKey(input.private_key, input.alg);
-    // The same key set for the next key: the token server knows its URL.
-    const jwks = kept?.key?.jwks ?? randomBytes(24).toString('base64url');
-    return { credential: seal('oauth', key.private), key: { public: key.public, jwks } };
-  }
+  if (input.method === 'private_key_jwt') return signingKeyOf(input, kept, seal, nowMs);
   if (input.client_secret !== undefined) return { credential: seal('oauth', input.client_secret), key: null };
   if (kept && kept.key === null) return { credential: kept.credential, key: null };
   const message = 'is required, also again when token_url changes';
   throw fieldProblem([{ pointer: '/oauth/client_secret', code: 'required', message }]);
+}
+
+async function signingKeyOf(
+  { private_key: given, alg }: OAuthInput,
+  kept: OAuthClient | null,
+  seal: SealCredential,
+  nowMs: number,
+): Promise<Pick<OAuthClient, 'credential' | 'key'>> {
+  const isSameAlg = alg === null || alg === kept?.key?.public.alg;
+  if (kept?.key && given === undefined && isSameAlg) return { credential: kept.credential, key: kept.key };
+  // The same key set for the next key: the token server knows its URL.
+  const jwks = kept?.key?.jwks ?? randomBytes(24).toString('base64url');
+  if (given) {
+    // At once: who brings a key has told the token server, or wants the old one gone.
+    const key = await importedKey(given, alg);
+    return { credential: seal('oauth', key.private), key: { public: key.public, jwks } };
+  }
+  const key = await generatedKey(alg ?? undefined);
+  const previous = kept ? previousKey(kept, nowMs) : undefined;
+  return {
+    credential: seal('oauth', key.private),
+    key: { public: key.public, jwks, ...(previous ? { previous } : {}) },
+  };
 }

@@ -1,6 +1,6 @@
 import { createPrivateKey, generateKeyPair, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
-import { type AssertionAlgorithm, type OAuthInput, PublicJwk } from '@posthaste/contracts';
+import { type AssertionAlgorithm, type OAuthClient, type OAuthInput, PublicJwk } from '@posthaste/contracts';
 import { calculateJwkThumbprint } from 'jose';
 import { fieldProblem } from '../http/refusals.js';
 
@@ -11,6 +11,9 @@ export interface AssertionKey {
   public: PublicJwk;
 }
 
+export type KeyOfClient = NonNullable<OAuthClient['key']>;
+type PreviousKey = KeyOfClient['previous'];
+
 /** What each kind of key can sign with, the default first. */
 const algorithms: Record<string, AssertionAlgorithm[]> = {
   ec: ['ES256'],
@@ -19,6 +22,11 @@ const algorithms: Record<string, AssertionAlgorithm[]> = {
 };
 const RSA_BITS_MIN = 2_048;
 const KID = /^[\x21-\x7e]{1,128}$/;
+
+/** How long token servers may use a key set they have read: what its `cache-control` says. */
+export const JWKS_MAX_AGE_MS = 300_000;
+/** A change takes this long to be everywhere. */
+const SPREAD_MS = 30_000;
 
 const generate = promisify(generateKeyPair);
 
@@ -33,6 +41,24 @@ export async function generatedKey(alg: AssertionAlgorithm = 'ES256'): Promise<A
     case 'PS256':
       return assertionKey((await generate('rsa', { modulusLength: RSA_BITS_MIN })).privateKey, alg);
   }
+}
+
+/**
+ * What comes before a key of ours that replaces another one: that one signs on until every token server must have read
+ * the new one, and stays published until the last assertion it signed was looked at.
+ */
+export function previousKey({ credential, key }: OAuthClient, nowMs: number): PreviousKey | undefined {
+  if (key === null) return undefined;
+  // Changed twice in a row: token servers know the one that still signs.
+  const isSpreading = key.previous !== undefined && key.previous.signsUntil > nowMs;
+  const signing = isSpreading ? key.previous : { public: key.public, credential };
+  return signing && { ...signing, signsUntil: nowMs + JWKS_MAX_AGE_MS + SPREAD_MS };
+}
+
+/** The key set as token servers see it, the newest key first. */
+export function keySet({ public: newest, previous }: Omit<KeyOfClient, 'jwks'>, nowMs: number): PublicJwk[] {
+  if (!previous || nowMs >= previous.signsUntil + JWKS_MAX_AGE_MS) return [newest];
+  return [newest, previous.public];
 }
 
 /** The caller's own key, or a Problem that says what is wrong with it; nothing of it is repeated there. */

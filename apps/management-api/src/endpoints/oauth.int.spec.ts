@@ -191,6 +191,34 @@ describe("an endpoint's OAuth client", () => {
     expect((await keySet(made.oauth.jwks_url)).status).toBe(404);
   });
 
+  it('gets a new key of ours, which is published before it signs', async () => {
+    const made = await created({ oauth: signed });
+    const before = await toldOf(made);
+    const startedAt = Date.now();
+    const changed = await patch(made.id, { oauth: { private_key: null } });
+    expect(changed.json.oauth).toMatchObject({ alg: 'ES256', jwks_url: made.oauth.jwks_url });
+    expect(changed.json.oauth?.kid).not.toBe(made.oauth.kid);
+    const kids = async () => (await keySet(made.oauth.jwks_url)).json.keys.map(({ kid }) => kid);
+    expect(await kids()).toEqual([changed.json.oauth?.kid, made.oauth.kid]);
+    const previous = (await toldOf(changed.json)).oauth?.key?.previous;
+    expect(previous).toMatchObject({ credential: before.oauth?.credential, public: { kid: made.oauth.kid } });
+    expect(previous?.signsUntil).toBeGreaterThanOrEqual(startedAt + 330_000);
+
+    // Once more before the first change has spread: the oldest one is what token servers know.
+    const again = await patch(made.id, { oauth: { private_key: null } });
+    expect(await kids()).toEqual([again.json.oauth?.kid, made.oauth.kid]);
+    const { rows } = await bed.database.query<{ state: string }>(
+      `select state->'oauth' as state from config.entity_version where entity_id = $1`,
+      [made.id],
+    );
+    expect(rows).toHaveLength(3);
+    expect(JSON.stringify(rows)).not.toContain('sealed');
+
+    // A key that is brought is in use at once, and the old ones are gone.
+    const brought = await patch(made.id, { oauth: { private_key: ecPem() } });
+    expect(await kids()).toEqual([brought.json.oauth?.kid]);
+  });
+
   it('is gone with its endpoint', async () => {
     const made = await created({ oauth: signed, client_certificate: pair });
     await tenant.rest.delete(`/v1/endpoints/${made.id}`);

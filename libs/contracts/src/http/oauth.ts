@@ -20,7 +20,7 @@ const PrivateKey = z
   .union([z.string().min(1).max(PEM_CHARS), z.record(z.string().max(64), z.unknown())])
   .meta({
     description:
-      'An own private key for `private_key_jwt`: PEM (PKCS #8, SEC 1 or PKCS #1) or a JWK. Without it we make one. Written, never read back.',
+      'An own private key for `private_key_jwt`: PEM (PKCS #8, SEC 1 or PKCS #1) or a JWK. Without it we make one; null in a patch makes a new one, which is published at once and signs five minutes later. Written, never read back.',
   });
 
 const settings = {
@@ -66,7 +66,7 @@ export const OAuthInput = z
     client_id: settings.client_id,
     method: settings.method.default('client_secret_basic'),
     client_secret: secrets.client_secret.optional(),
-    private_key: secrets.private_key.optional(),
+    private_key: secrets.private_key.nullable().optional(),
     alg: settings.alg.nullable().default(null),
     scope: settings.scope.nullable().default(null),
     resource: settings.resource.default([]),
