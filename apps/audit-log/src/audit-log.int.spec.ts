@@ -210,6 +210,9 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
     expect(oldest.has_more ?? false).toBe(false);
     const headers = JSON.parse(last?.request_headers_json ?? '') as Record<string, string>;
     expect(headers['webhook-id']).toBe(first.meta.id);
+    const { tls, timings } = attempted(first, 1, { kind: 'delivered' });
+    expect(JSON.parse(last?.tls_json ?? 'null')).toEqual(tls);
+    expect(JSON.parse(last?.timings_json ?? 'null')).toEqual(timings);
   });
 
   it('shows nothing to another tenant, nor to one that names none', async () => {

@@ -14,6 +14,7 @@ import type pg from 'pg';
 import { AppModule } from './app.module.js';
 import type { AuditLogConfig } from './config.js';
 import {
+  AttemptTls1791000000000,
   History1790000000000,
   HISTORY_GATHER_MS,
   HISTORY_GROUP,
@@ -49,7 +50,7 @@ export interface RunningAuditLog extends RunningService {
 
 export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditLog> {
   const { config, log, logger, health } = parts;
-  await migrate(config.DATABASE_URL, 'history', [History1790000000000]);
+  await migrate(config.DATABASE_URL, 'history', [History1790000000000, AttemptTls1791000000000]);
   const writes = createPool({
     url: config.DATABASE_URL,
     name: 'history-projection',

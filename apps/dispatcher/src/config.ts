@@ -1,4 +1,4 @@
-import { commonConfig, egressAllow, keks } from '@posthaste/runtime';
+import { commonConfig, egressAllow, egressDeny, keks } from '@posthaste/runtime';
 import { z } from 'zod';
 
 /** What dispatcher reads from its environment; nothing else in it looks there. */
@@ -6,6 +6,13 @@ export const DispatcherConfig = z.object({
   ...commonConfig,
   POSTHASTE_KEKS: keks(),
   POSTHASTE_EGRESS_ALLOW: egressAllow(),
+  POSTHASTE_EGRESS_DENY: egressDeny(),
+  POSTHASTE_EGRESS_PROXY: z
+    .string()
+    .optional()
+    .describe(
+      'An HTTP proxy to CONNECT through, http://[user:password@]host:port; addresses are still checked here',
+    ),
   DISPATCHER_LANE_IN_FLIGHT: z.coerce
     .number()
     .int()

@@ -1,5 +1,5 @@
 import { type DeliveryEvent, topics } from '@posthaste/contracts';
-import { GuardedClient, parseEgressPolicy } from '@posthaste/egress';
+import { GuardedClient, parseEgressPolicy, parseEgressProxy } from '@posthaste/egress';
 import type { EventLog } from '@posthaste/event-log';
 import type { Health, Logger, RunningService, Telemetry } from '@posthaste/runtime';
 import { parseKeks, Vault } from '@posthaste/vault';
@@ -25,6 +25,8 @@ export interface DispatcherParts {
     | 'POSTHASTE_LOG'
     | 'POSTHASTE_KEKS'
     | 'POSTHASTE_EGRESS_ALLOW'
+    | 'POSTHASTE_EGRESS_DENY'
+    | 'POSTHASTE_EGRESS_PROXY'
     | 'DISPATCHER_LANE_IN_FLIGHT'
     | 'DISPATCHER_IN_FLIGHT'
     | 'DISPATCHER_DRAIN_SECONDS'
@@ -59,7 +61,15 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningSe
     metrics.appendRetried();
     logger.warn({ err: error }, 'delivery.append_retried');
   });
-  const client = new GuardedClient({ policy: parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW) });
+  const {
+    POSTHASTE_EGRESS_ALLOW: allow,
+    POSTHASTE_EGRESS_DENY: deny,
+    POSTHASTE_EGRESS_PROXY: proxy,
+  } = config;
+  const client = new GuardedClient({
+    policy: parseEgressPolicy(allow, deny),
+    ...(proxy === undefined ? {} : { proxy: parseEgressProxy(proxy) }),
+  });
   const tokens = new TokenCache({
     client,
     onScopeNarrowed: ({ oauth }, granted) =>

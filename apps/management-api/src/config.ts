@@ -1,4 +1,4 @@
-import { commonConfig, egressAllow, keks, port } from '@posthaste/runtime';
+import { commonConfig, egressAllow, egressDeny, keks, port } from '@posthaste/runtime';
 import { z } from 'zod';
 
 /** What the management API reads from its environment; nothing else in it looks there. */
@@ -17,6 +17,7 @@ export const ManagementApiConfig = z.object({
     .describe('Secret under which API keys are stored and cursors signed; changing it voids all keys'),
   POSTHASTE_KEKS: keks(),
   POSTHASTE_EGRESS_ALLOW: egressAllow(),
+  POSTHASTE_EGRESS_DENY: egressDeny(),
   DATABASE_POOL: z.coerce
     .number()
     .int()

@@ -64,7 +64,7 @@ export async function startManagementApi({
     AppModule.within({
       database,
       vault: new Vault(parseKeks(config.POSTHASTE_KEKS)),
-      egress: parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW),
+      egress: parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW, config.POSTHASTE_EGRESS_DENY),
       cursors,
       history,
       pepper: config.POSTHASTE_KEY_PEPPER,

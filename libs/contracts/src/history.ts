@@ -106,6 +106,7 @@ export interface HistoryAttempt {
   response_body?: Buffer | undefined;
   response_body_truncated?: boolean | undefined;
   address?: string | undefined;
+  tls_json?: string | undefined;
   timings_json: string;
   endpoint_version: number;
   profile: string;

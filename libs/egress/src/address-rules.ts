@@ -3,15 +3,19 @@ import ipaddr from 'ipaddr.js';
 
 /**
  * Which addresses may be called. Public unicast only, unless the operator's allow list says otherwise; metadata
- * services and addresses that tunnel to an IPv4 address are refused whatever is allowed.
+ * services and addresses that tunnel to an IPv4 address are refused whatever is allowed, and so is what the operator
+ * denies: our own names and addresses are public, too.
  *
  * `ipaddr.js` alone calls several dangerous ranges unicast (IPv4-compatible, ISATAP, parts outside 2000::/3), and a
  * list of ours alone would miss a range it knows: both must agree.
  */
 export interface EgressPolicy {
-  /** What the operator wrote; pools and caches of one policy are never used for another. */
+  /** What the operator wrote. */
   readonly text: string;
   readonly allow: AddressRanges;
+  readonly deny: AddressRanges;
+  /** Each with every name below it. */
+  readonly denyNames: readonly string[];
 }
 
 /** One list per family: a `BlockList` finds IPv4 addresses in IPv6 ranges such as ::/0 by their mapped form. */
@@ -55,16 +59,36 @@ const RESERVED = [
   '3fff::/20',
 ];
 
+/** Its last label has a letter, which no address's has. */
+const HOST_NAME = /^([a-z0-9_-]+\.)*[a-z0-9-]*[a-z][a-z0-9-]*$/i;
+
 const never = addressRanges([...METADATA, ...TUNNELS]);
 const reserved = addressRanges(RESERVED);
 
-/** Reads `CIDR[,CIDR]` (an address alone is itself); throws on anything else. Empty allows nothing beyond the public. */
-export function parseEgressPolicy(text: string): EgressPolicy {
-  const entries = text
-    .split(',')
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== '');
-  return { text: entries.join(','), allow: addressRanges(entries) };
+/**
+ * Reads `CIDR[,CIDR]` (an address alone is itself), of what is denied also names; throws on anything else. Empty allows
+ * nothing beyond the public, and denies nothing of it.
+ */
+export function parseEgressPolicy(allow: string, deny = ''): EgressPolicy {
+  const [allowed, denied] = [entriesOf(allow), entriesOf(deny)];
+  const denyNames = denied.filter((entry) => HOST_NAME.test(entry)).map((name) => name.toLowerCase());
+  return {
+    text: `${allowed.join(',')} but not ${denied.join(',')}`,
+    allow: addressRanges(allowed),
+    deny: addressRanges(denied.filter((entry) => !HOST_NAME.test(entry))),
+    denyNames,
+  };
+}
+
+function entriesOf(text: string): string[] {
+  const entries = text.split(',').map((entry) => entry.trim());
+  return entries.filter((entry) => entry !== '');
+}
+
+/** True for a name or a literal address the operator denies by itself; a name's addresses are judged at connect. */
+export function isDeniedHost(host: string, policy: EgressPolicy): boolean {
+  if (isIP(host) !== 0) return includes(policy.deny, ipaddr.process(host).toString());
+  return policy.denyNames.some((name) => host === name || host.endsWith(`.${name}`));
 }
 
 /** Why the address may not be called, in a word; null when it may. `address` is an IPv4 or IPv6 literal. */
@@ -73,6 +97,7 @@ export function addressProblem(address: string, policy: EgressPolicy): string | 
   const parsed = ipaddr.process(address);
   const plain = parsed.toString();
   if (includes(never, plain)) return 'metadata or tunnel';
+  if (includes(policy.deny, plain)) return 'denied';
   if (includes(policy.allow, plain)) return null;
   if (parsed.kind() === 'ipv6' && isIsatap(parsed as ipaddr.IPv6)) return 'tunnel';
   if (parsed.range() !== 'unicast') return parsed.range();

@@ -1,22 +1,18 @@
-import type { AttemptErrorClass, Timings } from '@posthaste/contracts';
+import type { AttemptErrorClass, Timings, TlsFacts } from '@posthaste/contracts';
+import type { ClientCertificate } from './tls-upgrade.js';
 
-/** One POST to a receiver. */
+/** One request to a receiver, or to another server its owner named. */
 export interface EgressRequest {
   url: string;
+  /** POST when not given. */
+  method?: 'GET' | 'POST';
   headers: Record<string, string>;
-  body: Buffer;
+  body?: Buffer;
   timeoutMs: number;
-  /** What is kept of the response's body; 16 KB when not given. */
+  /** Shown where the server asks for one; connections made with it are used for no other. */
+  certificate?: ClientCertificate | undefined;
+  /** How much of the response's body is kept; 16 KB when not given. */
   keptBodyBytes?: number;
-  /** What to show when the receiver asks who we are (mTLS); `id` changes whenever the rest does. */
-  clientCertificate?: ClientIdentity;
-}
-
-/** A PEM chain and its PEM key. */
-export interface ClientIdentity {
-  chain: string;
-  key: string;
-  id: string;
 }
 
 /** What came of it; a failure is a value. */
@@ -25,12 +21,14 @@ export type EgressResult =
       kind: 'response';
       status: number;
       headers: Record<string, string | string[]>;
-      /** The first 16 KB, as sent: still compressed if it was. */
+      /** Its first bytes, as sent: still compressed if they were. */
       body: Buffer;
       bodyTruncated: boolean;
       timings: Timings;
       /** `ip:port`. */
       address: string;
+      /** Of https only. */
+      tls?: TlsFacts | undefined;
     }
   | {
       kind: 'failed';
@@ -38,6 +36,7 @@ export type EgressResult =
       message: string;
       timings: Timings;
       address?: string | undefined;
+      tls?: TlsFacts | undefined;
       /** It makes no sense to try again before this has passed. */
       retryAfterMs?: number | undefined;
     };

@@ -1,10 +1,11 @@
 import type { Timings } from '@posthaste/contracts';
 import type { Dispatcher } from 'undici';
+import { overdue } from './connection-facts.js';
 import type { EgressRequest, EgressResult } from './egress-result.js';
 import { EgressError, failureOf } from './failure.js';
 import type { Connection, OriginPool } from './origin-pool.js';
 
-/** What is kept of a response body. */
+/** What is kept of a response body, if nothing else is asked for. */
 const KEPT_BODY_BYTES = 16 * 1024;
 /** A body that goes on is read this far, so that the connection can serve again; beyond, a new one is cheaper. */
 const DRAINED_BODY_BYTES = 64 * 1024;
@@ -36,6 +37,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   private status = 0;
   private headers: Headers = {};
   private chunks: Buffer[] = [];
+  private readonly maxKeptBytes: number;
   private keptBytes = 0;
   private bodyBytes = 0;
 
@@ -44,6 +46,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     private readonly path: string,
     private readonly request: EgressRequest,
   ) {
+    this.maxKeptBytes = request.keptBodyBytes ?? KEPT_BODY_BYTES;
     this.result = new Promise((resolve) => (this.resolve = resolve));
     this.timer = setTimeout(() => this.expire(), request.timeoutMs);
     this.leaveLine = pool.take((connection) => this.start(connection));
@@ -70,13 +73,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.state !== 'headers') return;
     this.bodyBytes += chunk.length;
-    const room = (this.request.keptBodyBytes ?? KEPT_BODY_BYTES) - this.keptBytes;
+    const room = this.maxKeptBytes - this.keptBytes;
     if (room > 0) {
       const kept = chunk.subarray(0, room);
       this.keptBytes += kept.length;
       this.chunks.push(kept);
     }
-    if (this.bodyBytes > DRAINED_BODY_BYTES) this.respond(true);
+    if (this.bodyBytes > Math.max(DRAINED_BODY_BYTES, this.maxKeptBytes)) this.respond(true);
   }
 
   onResponseEnd(): void {
@@ -92,9 +95,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.connection = connection;
     this.takenAt = performance.now();
     this.state = 'connecting';
-    const { headers, body } = this.request;
+    const { method = 'POST', headers, body = null } = this.request;
     try {
-      connection.client.dispatch({ method: 'POST', path: this.path, headers, body }, this);
+      connection.client.dispatch({ method, path: this.path, headers, body }, this);
     } catch (error) {
       this.fail(error);
     }
@@ -103,7 +106,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /** The deadline: what was being waited for names the failure. */
   private expire(): void {
     if (this.state === 'headers') this.respond(true);
-    else this.fail(new EgressError(this.state === 'connecting' ? 'connect_timeout' : 'timeout', 'deadline'));
+    else if (this.state === 'connecting') {
+      this.fail(overdue(this.connection?.facts?.phase ?? 'connecting', 'deadline'));
+    } else this.fail(new EgressError('timeout', 'deadline'));
   }
 
   private respond(cut: boolean): void {
@@ -116,7 +121,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
       body: this.chunks.length > 1 ? Buffer.concat(this.chunks) : only,
       bodyTruncated: cut || this.bodyBytes > this.keptBytes,
       timings: this.timings(),
-      address: this.connection?.address ?? '',
+      address: this.connection?.facts?.address ?? '',
+      tls: this.connection?.facts?.tls,
     });
   }
 
@@ -126,7 +132,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
       kind: 'failed',
       ...failureOf(error),
       timings: this.timings(),
-      address: this.connection?.address,
+      address: this.connection?.facts?.address,
+      tls: this.connection?.facts?.tls,
     });
   }
 
@@ -140,9 +147,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   private timings(): Timings {
     const timings: Timings = { totalMs: tenths(performance.now() - this.startedAt) };
-    const { connectStartedAt, connectedAt } = this.connection ?? {};
-    if (connectStartedAt !== undefined && connectedAt !== undefined) {
-      timings.connectMs = connectStartedAt >= this.takenAt ? tenths(connectedAt - connectStartedAt) : 0;
+    const facts = this.connection?.facts;
+    if (facts && facts.startedAt < this.takenAt) timings.connectMs = 0;
+    else if (facts) {
+      if (facts.dnsMs !== undefined) timings.dnsMs = tenths(facts.dnsMs);
+      if (facts.connectedAt !== undefined) timings.connectMs = tenths(facts.connectedAt - facts.startedAt);
+      if (facts.tlsMs !== undefined) timings.tlsMs = tenths(facts.tlsMs);
     }
     if (this.firstByteAt > 0) timings.firstByteMs = tenths(this.firstByteAt - this.startedAt);
     return timings;

@@ -38,10 +38,8 @@ export function failure(attemptClass: AttemptErrorClass, code?: string): Failure
 }
 
 function classOf(code: string, message: string): AttemptErrorClass {
-  // The peer hung up during the handshake: undici and Node report it as a plain reset.
-  if (TLS_CODES.test(code) || message.includes('before secure TLS connection')) return tlsClassOf(code);
+  if (TLS_CODES.test(code)) return tlsClassOf(code);
   if (code === 'UND_ERR_HEADERS_OVERFLOW' || code === 'HPE_HEADER_OVERFLOW') return 'headers_overflow';
-  if (code === 'UND_ERR_CONNECT_TIMEOUT') return 'connect_timeout';
   if (code === 'UND_ERR_SOCKET') return /^bad (response|upgrade)/.test(message) ? 'protocol' : 'connection';
   if (CONNECTION_CODES.test(code)) return 'connection';
   // An assertion in the parser is a response it did not foresee, such as a status below 100.

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type EgressResult, GuardedClient, type GuardedClientOptions, parseEgressPolicy } from './index.js';
-import { certificate, HostileServer } from './proving/hostile-server.js';
+import { receiver, shopA, shopB } from './proving/certificates.js';
+import { HostileServer } from './proving/hostile-server.js';
 
 describe('the guarded client', () => {
   const clients: GuardedClient[] = [];
+  const servers: HostileServer[] = [];
   let server: HostileServer;
   let tlsServer: HostileServer;
   let plain = '';
@@ -12,6 +14,12 @@ describe('the guarded client', () => {
     const client = new GuardedClient({ policy: parseEgressPolicy('127.0.0.0/8'), ...options });
     clients.push(client);
     return client;
+  };
+  /** A server that asks for a client's certificate. */
+  const closedServer = async (...options: Parameters<typeof HostileServer.tls>): Promise<HostileServer> => {
+    const started = await HostileServer.tls(...options);
+    servers.push(started);
+    return started;
   };
   const post = (
     client: GuardedClient,
@@ -30,7 +38,7 @@ describe('the guarded client', () => {
   });
   afterAll(async () => {
     for (const client of clients) client.close();
-    await Promise.all([server.stop(), tlsServer.stop()]);
+    await Promise.all([server, tlsServer, ...servers].map((started) => started.stop()));
   });
 
   it('posts the bytes and returns what came back', async () => {
@@ -164,27 +172,29 @@ describe('the guarded client', () => {
     expect(result.kind === 'failed' && result.message).toContain('ECONNREFUSED');
   });
 
-  it('gives up a connection that is not established in time', async () => {
+  it('gives up a connection that is not established in time, and says what it waited for', async () => {
     const never = newClient({ lookup: () => new Promise(() => undefined), connectTimeoutMs: 300 });
-    await expect(post(never, 'https://receiver.example.com/')).resolves.toMatchObject({
-      class: 'connect_timeout',
-    });
+    await expect(post(never, 'https://receiver.example.com/')).resolves.toMatchObject({ class: 'dns' });
     const silent = await HostileServer.plain(() => undefined);
     const handshake = newClient({ connectTimeoutMs: 300 });
     await expect(post(handshake, `https://127.0.0.1:${silent.port}/`)).resolves.toMatchObject({
-      class: 'connect_timeout',
+      class: 'tls_handshake',
     });
     await silent.stop();
     const deadline = newClient({ lookup: () => new Promise(() => undefined) });
     await expect(post(deadline, 'https://receiver.example.com/', 50)).resolves.toMatchObject({
-      class: 'connect_timeout',
+      class: 'dns',
     });
   });
 
   describe('reaches only allowed addresses:', () => {
     const url = () => `https://receiver.example.com:${tlsServer.port}/ok`;
     const named = (addresses: string[], allow = '127.0.0.0/8') =>
-      newClient({ lookup: async () => addresses, policy: parseEgressPolicy(allow), ca: certificate });
+      newClient({
+        lookup: async () => addresses,
+        policy: parseEgressPolicy(allow),
+        ca: receiver.certificate,
+      });
 
     it('a name that resolves to one is called there, and its certificate checked', async () => {
       await expect(post(named(['127.0.0.1']), url())).resolves.toMatchObject({
@@ -246,7 +256,7 @@ describe('the guarded client', () => {
 
     it('a name that changes its address is judged anew at the next connection', async () => {
       let addresses = ['127.0.0.1'];
-      const client = newClient({ lookup: async () => addresses, ca: certificate, maxOrigins: 1 });
+      const client = newClient({ lookup: async () => addresses, ca: receiver.certificate, maxOrigins: 1 });
       await expect(post(client, url())).resolves.toMatchObject({ kind: 'response' });
       addresses = ['169.254.169.254'];
       await post(client, `${plain}/ok`);
@@ -271,6 +281,65 @@ describe('the guarded client', () => {
         class: 'blocked_address',
       });
     });
+  });
+
+  it('makes other requests too', async () => {
+    const client = newClient();
+    const request = { url: `${plain}/20k`, method: 'GET' as const, headers: { accept: 'application/json' } };
+    const result = await client.send({ ...request, timeoutMs: 5_000, keptBodyBytes: 64 * 1024 });
+    expect(result).toMatchObject({ kind: 'response', status: 200, bodyTruncated: false });
+    expect(result.kind === 'response' && result.body.length).toBe(20_000);
+    expect(server.requests.at(-1)).toMatch(/^GET \/20k HTTP\/1\.1\r\n[^]*\r\n\r\n$/);
+    expect(server.requests.at(-1)).not.toContain('content-length');
+  });
+
+  it('shows a client certificate on its own connections, whose facts stay with them', async () => {
+    const shown: (string | undefined)[] = [];
+    const closed = await closedServer(
+      {
+        requestCert: true,
+        rejectUnauthorized: false,
+        ca: [shopA.certificate, shopB.certificate],
+      },
+      (socket) => shown.push(socket.authorized ? String(socket.getPeerCertificate().subject.CN) : undefined),
+    );
+    const url = `https://receiver.example.com:${closed.port}/ok`;
+    const client = newClient({ lookup: async () => ['127.0.0.1'], ca: receiver.certificate });
+    const as = (name: string, { certificate: chain, key } = shopA) =>
+      client.send({ url, headers: {}, timeoutMs: 5_000, certificate: { id: name, chain, key } });
+    const results = [
+      await as('a'),
+      await as('a'),
+      await post(client, url),
+      await as('b', shopB),
+      await post(client, url),
+      await as('a'),
+    ];
+    expect(results.map((result) => result.kind)).toEqual(Array(6).fill('response'));
+    expect(shown).toEqual(['shop-a.example.com', undefined, 'shop-b.example.com']);
+    const tls = { version: 'TLSv1.3', certificate: 'receiver.example.com' };
+    expect(results.map((result) => result.tls)).toEqual(Array(6).fill(tls));
+    expect(results.map(({ timings }) => 'tlsMs' in timings)).toEqual([true, false, true, true, false, false]);
+  });
+
+  it('says that a server did not accept the certificate, or that there was none', async () => {
+    const closed = await closedServer({ requestCert: true, ca: [shopB.certificate] });
+    const url = `https://receiver.example.com:${closed.port}/ok`;
+    const client = newClient({ lookup: async () => ['127.0.0.1'], ca: receiver.certificate });
+    // TLS 1.3: the server judges after the handshake is over for us, by an alert or by hanging up.
+    const classes: unknown[] = [];
+    const wrong = { id: 'a', chain: shopA.certificate, key: shopA.key };
+    const broken = { id: 'x', chain: 'no certificate', key: shopA.key };
+    for (const certificate of [undefined, wrong, broken]) {
+      const result = await client.send({ url, headers: {}, timeoutMs: 5_000, certificate });
+      classes.push(result.kind === 'failed' && result.class);
+    }
+    const refused = expect.stringMatching(/^(connection|tls_handshake)$/);
+    expect(classes).toEqual([refused, refused, 'tls_handshake']);
+    const right = { id: 'b', chain: shopB.certificate, key: shopB.key };
+    await expect(
+      client.send({ url, headers: {}, timeoutMs: 5_000, certificate: right }),
+    ).resolves.toMatchObject({ kind: 'response', status: 200 });
   });
 
   it('never throws for a request that cannot be written', async () => {

@@ -3,8 +3,11 @@ import type { EgressPolicy } from './address-rules.js';
 import type { EgressRequest, EgressResult } from './egress-result.js';
 import { Exchange } from './exchange.js';
 import { type Failure, failure, failureOf } from './failure.js';
-import { guardedConnector, type Lookup } from './guarded-connect.js';
+import { dnsLookup, type Lookup } from './dns-lookup.js';
+import type { EgressProxy } from './egress-proxy.js';
+import { guardedConnector, type GuardedConnector } from './guarded-connect.js';
 import { OriginPool } from './origin-pool.js';
+import type { ClientCertificate } from './tls-upgrade.js';
 import { checkUrl } from './url-rules.js';
 
 /**
@@ -15,7 +18,7 @@ import { checkUrl } from './url-rules.js';
  * whatever a receiver does, the outcome is a value and the process goes on. Once headers have arrived the status
  * decides: a body that does not end in 2 s is cut.
  *
- * Not promised: retries (a POST is never repeated here), cookies, proxies, HTTP/2, names from /etc/hosts.
+ * Not promised: retries (a POST is never repeated here), cookies, HTTP/2, names from /etc/hosts.
  */
 export interface GuardedClientOptions {
   policy: EgressPolicy;
@@ -28,6 +31,8 @@ export interface GuardedClientOptions {
   /** Origins whose connections are kept; the least recently used are closed. */
   maxOrigins?: number;
   connectTimeoutMs?: number;
+  /** Asked to connect to the addresses that were checked, if there is one. */
+  proxy?: EgressProxy | undefined;
 }
 
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -40,33 +45,28 @@ export class GuardedClient {
   private readonly pools: LRUCache<string, OriginPool>;
   // Parsing and checking a URL costs more than finding it again, and endpoints have few.
   private readonly targets = new LRUCache<string, Target>({ max: MAX_TARGETS });
-  private readonly newPool: (origin: string) => OriginPool;
+  private readonly connectorFor: (certificate?: ClientCertificate) => GuardedConnector;
+  private readonly connect: GuardedConnector;
 
   constructor(private readonly options: GuardedClientOptions) {
-    const { policy, lookup, ca, connectTimeoutMs = 5_000 } = options;
-    const connect = guardedConnector({ policy, lookup, ca, connectTimeoutMs });
-    const maxConnections = options.maxConnectionsPerOrigin ?? 128;
+    const { policy, lookup = dnsLookup(), ca, proxy, connectTimeoutMs = 5_000 } = options;
+    this.connectorFor = (certificate) =>
+      guardedConnector({ policy, lookup, ca, proxy, connectTimeoutMs, certificate });
+    this.connect = this.connectorFor();
     this.pools = new LRUCache({
       max: options.maxOrigins ?? 2_000,
       dispose: (pool) => pool.retire(),
     });
-    this.newPool = (origin) =>
-      new OriginPool(origin, { connect, maxConnections, maxHeaderBytes: MAX_HEADER_BYTES });
   }
 
-  /** One POST. Never rejects. */
+  /** Never rejects. */
   send(request: EgressRequest): Promise<EgressResult> {
     try {
       const target = this.target(request.url);
       if (!target.ok) {
         return Promise.resolve({ kind: 'failed', ...target.failure, timings: { totalMs: 0 } });
       }
-      let pool = this.pools.get(target.origin);
-      if (pool === undefined) {
-        pool = this.newPool(target.origin);
-        this.pools.set(target.origin, pool);
-      }
-      return new Exchange(pool, target.path, request).result;
+      return new Exchange(this.poolFor(target.origin, request.certificate), target.path, request).result;
     } catch (error) {
       return Promise.resolve({ kind: 'failed', ...failureOf(error), timings: { totalMs: 0 } });
     }
@@ -77,6 +77,21 @@ export class GuardedClient {
     this.pools.clear();
   }
 
+  /** What a connection may do depends on who we said we are when it was made: certificates never share one. */
+  private poolFor(origin: string, certificate: ClientCertificate | undefined): OriginPool {
+    const key = certificate ? `${origin} ${certificate.id}` : origin;
+    let pool = this.pools.get(key);
+    if (pool === undefined) {
+      pool = new OriginPool(origin, {
+        connect: certificate ? this.connectorFor(certificate) : this.connect,
+        maxConnections: this.options.maxConnectionsPerOrigin ?? 128,
+        maxHeaderBytes: MAX_HEADER_BYTES,
+      });
+      this.pools.set(key, pool);
+    }
+    return pool;
+  }
+
   private target(url: string): Target {
     let target = this.targets.get(url);
     if (target === undefined) {
@@ -85,7 +100,7 @@ export class GuardedClient {
         const { origin, pathname, search } = new URL(verdict.href);
         target = { ok: true, origin, path: pathname + search };
       } else {
-        const blocked = verdict.rule === 'private_address';
+        const blocked = verdict.rule === 'private_address' || verdict.rule === 'denied_host';
         target = { ok: false, failure: failure(blocked ? 'blocked_address' : 'invalid_url', verdict.rule) };
       }
       this.targets.set(url, target);

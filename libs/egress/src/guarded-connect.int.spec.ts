@@ -2,7 +2,9 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { parseEgressPolicy } from './address-rules.js';
 import { failureOf } from './failure.js';
-import { dnsLookup, guardedConnector } from './guarded-connect.js';
+import { newFacts } from './connection-facts.js';
+import { dnsLookup } from './dns-lookup.js';
+import { guardedConnector } from './guarded-connect.js';
 import { NameServer } from './proving/name-server.js';
 
 type Connected = { reached: string } | { failed: string; message: string };
@@ -39,7 +41,7 @@ describe('a guarded connection', () => {
     const connector = guardedConnector({ policy: parseEgressPolicy(allow), lookup, connectTimeoutMs });
     const target = { hostname, host: hostname, protocol: 'http:', port: String(port) };
     return new Promise((resolve) => {
-      connector(target, (error, socket) => {
+      connector(target, newFacts(), (error, socket) => {
         if (error !== null) {
           const failure = failureOf(error);
           resolve({ failed: failure.class, message: failure.message });
@@ -115,7 +117,7 @@ describe('a guarded connection', () => {
   it('gives up on a name server that never answers', async () => {
     names.zone['silent.test'] = 'silent';
     await expect(connect('silent.test', '127.0.0.1', 300)).resolves.toMatchObject({
-      failed: 'connect_timeout',
+      failed: 'dns',
     });
   });
 

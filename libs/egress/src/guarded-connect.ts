@@ -1,98 +1,142 @@
-import { Resolver } from 'node:dns/promises';
-import { isIP, type LookupFunction } from 'node:net';
-import { buildConnector } from 'undici';
+import { isIP, connect as connectTcp, type Socket } from 'node:net';
+import type { buildConnector } from 'undici';
 import { addressProblem, type EgressPolicy } from './address-rules.js';
+import { type ConnectionFacts, overdue } from './connection-facts.js';
+import { dnsCode, dnsLookup, type Lookup } from './dns-lookup.js';
+import { type EgressProxy, tunnelThrough } from './egress-proxy.js';
 import { EgressError } from './failure.js';
-
-/** All addresses of a name, in the order to try them. Rejects when it has none. */
-export type Lookup = (name: string) => Promise<string[]>;
+import { type ClientCertificate, tlsUpgrade } from './tls-upgrade.js';
 
 export interface ConnectOptions {
   policy: EgressPolicy;
   lookup?: Lookup | undefined;
   /** Certificates (PEM) trusted instead of the public ones. */
   ca?: string | undefined;
+  /** Shown to every server this connector reaches. */
+  certificate?: ClientCertificate | undefined;
+  proxy?: EgressProxy | undefined;
+  /** For look-up, connection, tunnel and handshake together. */
   connectTimeoutMs: number;
 }
 
+/** undici's connector, which also tells what it finds out, as it does. */
+export type GuardedConnector = (
+  target: buildConnector.Options,
+  facts: ConnectionFacts,
+  callback: buildConnector.Callback,
+) => void;
+
 /** More addresses than this are not tried; every one of them is still checked. */
 const MAX_ADDRESSES = 8;
+const TCP_KEEP_ALIVE_MS = 60_000;
 
 /**
  * A connector that reaches only addresses the policy allows. A literal host is checked here, since Node looks up names
  * only; of a name, one forbidden address refuses all (a public and a private record together are an attack or a
  * mistake); the connection goes to the addresses that were checked, and the one reached is checked once more.
- */
-export function guardedConnector(options: ConnectOptions): buildConnector.connector {
-  const { policy, lookup = dnsLookup(), ca, connectTimeoutMs } = options;
-  const connect = buildConnector({
-    allowH2: false,
-    timeout: connectTimeoutMs,
-    minVersion: 'TLSv1.2',
-    autoSelectFamily: true,
-    lookup: guardedLookup(policy, lookup),
-    ...(ca === undefined ? {} : { ca }),
-  });
-  return (target, callback) => {
-    const literal = isIP(target.hostname) !== 0 ? addressProblem(target.hostname, policy) : null;
-    if (literal !== null) {
-      callback(new EgressError('blocked_address', 'literal'), null);
-      return;
-    }
-    connect(target, (error, socket) => {
-      if (error) {
-        callback(error, null);
-        return;
-      }
-      if (addressProblem(socket.remoteAddress ?? '', policy) !== null) {
-        socket.on('error', () => undefined).destroy();
-        callback(new EgressError('blocked_address', 'connected'), null);
-        return;
-      }
-      callback(null, socket);
-    });
-  };
-}
-
-function guardedLookup(policy: EgressPolicy, lookup: Lookup): LookupFunction {
-  return (name, _options, callback) => {
-    const fail = (error: EgressError) => callback(error, []);
-    lookup(name).then(
-      (addresses) => {
-        if (addresses.length === 0) fail(new EgressError('dns', 'ENOTFOUND'));
-        else if (addresses.some((address) => addressProblem(address, policy) !== null)) {
-          fail(new EgressError('blocked_address', 'resolved'));
-        } else {
-          const usable = addresses.slice(0, MAX_ADDRESSES);
-          callback(
-            null,
-            usable.map((address) => ({ address, family: isIP(address) })),
-          );
-        }
-      },
-      (error: unknown) => fail(new EgressError('dns', dnsCode(error))),
-    );
-  };
-}
-
-/**
- * Asks the name servers itself: `getaddrinfo` blocks a thread of the process's four, so that a few names whose servers
- * do not answer would stall everybody's look-ups. The price is that /etc/hosts is not read.
  *
- * @param servers `address:port` of the name servers to ask; the system's when not given
+ *   resolving -> connecting | tunnelling -> securing (https) -> open
+ *
+ * With a proxy the look-up and its check stay ours: the proxy is asked for the address, never for the name.
  */
-export function dnsLookup(servers?: string[]): Lookup {
-  const resolver = new Resolver({ timeout: 1_500, tries: 2 });
-  if (servers) resolver.setServers(servers);
-  return async (name) => {
-    const [v4, v6] = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
-    const found = [v4, v6].flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
-    if (found.length === 0 && v4.status === 'rejected') throw v4.reason;
-    return found;
+export function guardedConnector(options: ConnectOptions): GuardedConnector {
+  const { policy, lookup = dnsLookup(), proxy, connectTimeoutMs } = options;
+  const secure = tlsUpgrade(options);
+
+  const establish = async (
+    { hostname, protocol, port }: buildConnector.Options,
+    facts: ConnectionFacts,
+    signal: AbortSignal,
+  ): Promise<Socket> => {
+    const addresses = await allowedAddresses(hostname, policy, lookup, signal);
+    facts.dnsMs = isIP(hostname) === 0 ? performance.now() - facts.startedAt : undefined;
+    const toPort = Number(port || (protocol === 'https:' ? 443 : 80));
+    facts.phase = proxy ? 'tunnelling' : 'connecting';
+    const { socket, address } = proxy
+      ? await tunnelThrough(proxy, addresses, toPort, signal)
+      : await reach(hostname, addresses, toPort, policy, signal);
+    facts.address = `${isIP(address) === 6 ? `[${address}]` : address}:${toPort}`;
+    if (protocol !== 'https:') return socket;
+    facts.phase = 'securing';
+    const securingAt = performance.now();
+    const secured = await secure(socket, hostname, toPort, signal);
+    facts.tlsMs = performance.now() - securingAt;
+    facts.tls = secured.tls;
+    return secured.socket;
+  };
+
+  return (target, facts, callback) => {
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(overdue(facts.phase, 'no answer')), connectTimeoutMs);
+    establish(target, facts, deadline.signal)
+      .finally(() => clearTimeout(timer))
+      .then(
+        (socket) => {
+          facts.phase = 'open';
+          facts.connectedAt = performance.now();
+          callback(null, socket);
+        },
+        (error: unknown) => callback(error as Error, null),
+      );
   };
 }
 
-function dnsCode(error: unknown): string {
-  const { code } = (error ?? {}) as { code?: unknown };
-  return typeof code === 'string' ? code : 'EUNKNOWN';
+/** The addresses to try, all of them checked; throws EgressError when there is none, or one that is forbidden. */
+async function allowedAddresses(
+  host: string,
+  policy: EgressPolicy,
+  lookup: Lookup,
+  signal: AbortSignal,
+): Promise<string[]> {
+  if (isIP(host) !== 0) {
+    if (addressProblem(host, policy) !== null) throw new EgressError('blocked_address', 'literal');
+    return [host];
+  }
+  const addresses = await new Promise<string[]>((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error));
+    lookup(host).then(resolve, (error: unknown) => reject(new EgressError('dns', dnsCode(error))));
+  });
+  if (addresses.length === 0) throw new EgressError('dns', 'ENOTFOUND');
+  if (addresses.some((address) => addressProblem(address, policy) !== null)) {
+    throw new EgressError('blocked_address', 'resolved');
+  }
+  return addresses.slice(0, MAX_ADDRESSES);
+}
+
+/** One of the addresses, tried in turn; Node never looks the name up again. */
+async function reach(
+  host: string,
+  addresses: string[],
+  port: number,
+  policy: EgressPolicy,
+  signal: AbortSignal,
+): Promise<{ socket: Socket; address: string }> {
+  const checked = addresses.map((address) => ({ address, family: isIP(address) }));
+  const socket = connectTcp({
+    host,
+    port,
+    autoSelectFamily: true,
+    lookup: (_name, _options, callback) => callback(null, checked),
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
+  });
+  await new Promise<void>((resolve, reject) => {
+    signal.addEventListener('abort', () => {
+      socket.destroy();
+      reject(signal.reason as Error);
+    });
+    socket.once('connect', resolve);
+    // For as long as the socket lives: whoever takes it over listens a little later.
+    socket.on('error', (error) => reject(gaveNoAnswer(error) ? overdue('connecting', 'ETIMEDOUT') : error));
+  });
+  const address = socket.remoteAddress ?? '';
+  if (addressProblem(address, policy) === null) return { socket, address };
+  socket.destroy();
+  throw new EgressError('blocked_address', 'connected');
+}
+
+/** The kernel gave up on one of the addresses, which is no refusal. */
+function gaveNoAnswer(error: Error & { code?: string; errors?: (Error & { code?: string })[] }): boolean {
+  return error.code === 'ETIMEDOUT' || (error.errors ?? []).some(({ code }) => code === 'ETIMEDOUT');
 }

@@ -1,4 +1,6 @@
-import { Client, type buildConnector } from 'undici';
+import { Client } from 'undici';
+import { type ConnectionFacts, newFacts } from './connection-facts.js';
+import type { GuardedConnector } from './guarded-connect.js';
 
 /**
  * The connections to one origin, each used for one request at a time.
@@ -10,7 +12,7 @@ import { Client, type buildConnector } from 'undici';
  * undici's own Pool does not say which connection carried a request; this one knows its address and whether it was new.
  */
 export interface OriginPoolOptions {
-  connect: buildConnector.connector;
+  connect: GuardedConnector;
   maxConnections: number;
   maxHeaderBytes: number;
 }
@@ -22,11 +24,8 @@ const IDLE_MAX_MS = 10_000;
 
 export class Connection {
   readonly client: Client;
-  /** `ip:port` last reached; undefined until connected. */
-  address: string | undefined;
-  /** When connecting last began and ended, by performance.now. */
-  connectStartedAt: number | undefined;
-  connectedAt: number | undefined;
+  /** Of the connection made last; undefined before the first. */
+  facts: ConnectionFacts | undefined;
 
   constructor(origin: string, { connect, maxHeaderBytes }: OriginPoolOptions) {
     this.client = new Client(origin, {
@@ -39,17 +38,8 @@ export class Connection {
       headersTimeout: 0,
       bodyTimeout: 0,
       connect: (target, callback) => {
-        this.connectStartedAt = performance.now();
-        this.connectedAt = undefined;
-        connect(target, (...result) => {
-          const socket = result[1];
-          if (socket !== null) {
-            this.connectedAt = performance.now();
-            const ip = socket.remoteAddress ?? '';
-            this.address = `${ip.includes(':') ? `[${ip}]` : ip}:${socket.remotePort ?? 0}`;
-          }
-          callback(...result);
-        });
+        this.facts = newFacts();
+        connect(target, this.facts, callback);
       },
     });
   }

@@ -138,6 +138,31 @@ describe('an allow list', () => {
     expect(ruleOf('https://10.0.0.1/', all)).toContain('accepted');
   });
 
+  it('does not open what is denied', () => {
+    const policy = parseEgressPolicy(
+      '10.0.0.0/8',
+      '10.1.0.0/16,Hooks.Example.com, 93.184.215.0/24,2606:4700::/32',
+    );
+    for (const host of [
+      '10.1.2.3',
+      '[::ffff:10.1.2.3]',
+      'hooks.example.com',
+      'HOOKS.example.com.',
+      'a.b.hooks.example.com',
+      '93.184.215.14',
+      '0x5db8d70e',
+      '[2606:4700::1]',
+    ]) {
+      expect([host, ruleOf(`https://${host}/`, policy)]).toEqual([host, 'denied_host']);
+    }
+    for (const host of ['10.2.2.3', 'example.com', 'otherhooks.example.com', '93.184.216.14']) {
+      expect(ruleOf(`https://${host}/`, policy)).toContain('accepted');
+    }
+    for (const deny of ['10.0.0.0/33', 'exa mple.com', '1.2.3', 'https://x.com', '*.x.com']) {
+      expect(() => parseEgressPolicy('', deny)).toThrow(RangeError);
+    }
+  });
+
   it.each(['127.0.0.0/33', 'example.com', '10.0.0.0/-1', '::/129', '10.0.0.0/a'])('%j is refused', (text) => {
     expect(() => parseEgressPolicy(text)).toThrow(RangeError);
   });

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { addressProblem, type EgressPolicy, isExplicitlyAllowed } from './address-rules.js';
+import { addressProblem, type EgressPolicy, isDeniedHost, isExplicitlyAllowed } from './address-rules.js';
 
 /**
  * Which URLs an endpoint may have. Checked when an endpoint is created or changed, and again before every attempt,
@@ -16,6 +16,7 @@ export type UrlRule =
   | 'host'
   | 'private_name'
   | 'private_address'
+  | 'denied_host'
   | 'port';
 
 export type UrlVerdict = { ok: true; href: string } | { ok: false; rule: UrlRule; message: string };
@@ -31,6 +32,7 @@ const messages: Record<UrlRule, string> = {
   host: 'must have a valid host name',
   private_name: 'must name a public host',
   private_address: 'must not point to a private or reserved address',
+  denied_host: 'must not point to a host that is denied here',
   port: 'must use port 80, 443, or one from 1024 up that no well-known internal service uses',
 };
 
@@ -91,6 +93,7 @@ function formProblem(url: URL): UrlRule | null {
 
 function hostProblem({ hostname, protocol }: URL, policy: EgressPolicy): UrlRule | null {
   const host = bareHost(hostname);
+  if (isDeniedHost(host, policy)) return 'denied_host';
   if (isIP(host) !== 0) {
     if (addressProblem(host, policy) !== null) return 'private_address';
   } else {

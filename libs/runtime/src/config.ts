@@ -57,6 +57,16 @@ export function egressAllow() {
     .describe('Private address ranges endpoints may have, CIDR[,CIDR]; http is allowed there');
 }
 
+/** Of both, too: our own names and addresses, which are as public as any. */
+export function egressDeny() {
+  return z
+    .string()
+    .default('')
+    .describe(
+      'Hosts and address ranges endpoints may not have, name or CIDR[,...]; a name includes those below it',
+    );
+}
+
 export class ConfigError extends Error {
   constructor(readonly problems: string[]) {
     super(`configuration: ${problems.join('; ')}`);

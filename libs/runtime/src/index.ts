@@ -5,6 +5,7 @@ export {
   commonConfig,
   describeConfig,
   egressAllow,
+  egressDeny,
   keks,
   port,
   readConfig,

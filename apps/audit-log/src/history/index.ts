@@ -2,6 +2,7 @@ import { HistoryController } from './history.grpc.js';
 
 export { HISTORY_GATHER_MS, HISTORY_GROUP, historyProjection, historyTopics } from './history.projection.js';
 export { HISTORY_READS } from './history.grpc.js';
+export { AttemptTls1791000000000 } from './attempt-tls-migration.js';
 export { History1790000000000 } from './history-migration.js';
 export { startRetention } from './retention.js';
 

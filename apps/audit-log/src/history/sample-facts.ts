@@ -87,7 +87,8 @@ export function attempted(
       bodyTruncated: false,
     },
     address: '192.0.2.7:443',
-    timings: { connectMs: 3.5, firstByteMs: 7.25, totalMs: 8.5 },
+    tls: { version: 'TLSv1.3', certificate: 'receiver.example' },
+    timings: { dnsMs: 0.5, connectMs: 3.5, tlsMs: 2, firstByteMs: 7.25, totalMs: 8.5 },
     decision,
   };
 }

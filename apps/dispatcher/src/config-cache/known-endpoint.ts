@@ -1,6 +1,7 @@
 import type { EndpointState, OAuthClient, TenantState } from '@posthaste/contracts';
-import { type ClientIdentity, tokenClient, type TokenClient } from '@posthaste/egress';
+import { type ClientCertificate, tokenClient, type TokenClient } from '@posthaste/egress';
 import { endpointCredentialContext, endpointSecretContext, type Vault } from '@posthaste/vault';
+import { type Secrets, secretsOf } from '../send/secrets.js';
 import { customHeaders, signingKey, type WireEndpoint } from '@posthaste/wire';
 
 /** An endpoint as last heard of, with what rendering for it needs prepared on first use. */
@@ -8,7 +9,8 @@ export class KnownEndpoint {
   private wireEndpoint: WireEndpoint | undefined;
   private openedOAuth: TokenClient | undefined;
   private openedBefore: TokenClient | undefined;
-  private openedCertificate: ClientIdentity | undefined;
+  private openedCertificate: ClientCertificate | undefined;
+  private openedSecrets: Secrets | undefined;
 
   constructor(
     readonly state: EndpointState,
@@ -53,7 +55,7 @@ export class KnownEndpoint {
   }
 
   /** What its receiver is shown in the TLS handshake; null for nothing. Opens the key once, like `wire`. */
-  clientCertificate(): ClientIdentity | null {
+  clientCertificate(): ClientCertificate | null {
     const certificate = this.state.clientCertificate;
     if (certificate === null) return null;
     this.openedCertificate ??= {
@@ -77,11 +79,24 @@ export class KnownEndpoint {
     return this.vault.open(dataKeys, endpointCredentialContext(tenant, endpoint, column, id), sealed);
   }
 
+  /** What of it must not be stored. Throws like `wire`. */
+  secrets(): Secrets {
+    this.openedSecrets ??= secretsOf(
+      this.wire().headers,
+      this.state.secrets.map(({ id, sealed }) => this.openSecret(id, sealed)),
+    );
+    return this.openedSecrets;
+  }
+
   private openKey(id: string, sealed: string): NonNullable<ReturnType<typeof signingKey>> {
+    const key = signingKey(this.openSecret(id, sealed));
+    if (key === null) throw new Error(`secret ${id} of endpoint ${this.state.id} is not a signing secret`);
+    return key;
+  }
+
+  private openSecret(id: string, sealed: string): string {
     const { tenant, id: endpoint } = this.state;
     const dataKeys = this.tenantOf(tenant)?.dataKeys ?? [];
-    const key = signingKey(this.vault.open(dataKeys, endpointSecretContext(tenant, endpoint, id), sealed));
-    if (key === null) throw new Error(`secret ${id} of endpoint ${endpoint} is not a signing secret`);
-    return key;
+    return this.vault.open(dataKeys, endpointSecretContext(tenant, endpoint, id), sealed);
   }
 }

@@ -86,10 +86,10 @@ describe('a delivery with an access token', () => {
     const [request] = receiver.at(path);
     const [token = ''] = issued;
     expect(request?.headers.authorization).toBe(`Bearer ${token}`);
-    expect(attempt?.request.headers['authorization']).toBe('Bearer ***');
-    expect(attempt?.response?.headers['x-echo']).toBe('***');
+    expect(attempt?.request.headers['authorization']).toBe('Bear... (71 characters)');
+    expect(attempt?.response?.headers['x-echo']).toBe('[hidden]');
     const body = Buffer.from(attempt?.response?.body ?? '', 'base64').toString();
-    expect(JSON.parse(body)).toMatchObject({ sent: { authorization: 'Bearer ***' }, query: '***' });
+    expect(JSON.parse(body)).toMatchObject({ sent: { authorization: 'Bearer [hidden]' }, query: '[hidden]' });
     const everything = JSON.stringify(attempt) + body;
     for (const secret of [token, encodeURIComponent(token), SECRET]) expect(everything).not.toContain(secret);
   });

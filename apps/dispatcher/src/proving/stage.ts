@@ -165,6 +165,7 @@ export class Stage {
         POSTHASTE_LOG: this.under.waitsForHandOver ? 'postgres' : 'kafka',
         POSTHASTE_KEKS: `${kek.id}:${kek.key.toString('base64')}`,
         POSTHASTE_EGRESS_ALLOW: '127.0.0.0/8',
+        POSTHASTE_EGRESS_DENY: '',
         DISPATCHER_LANE_IN_FLIGHT: own.lane ?? 16,
         DISPATCHER_IN_FLIGHT: 1_500,
         DISPATCHER_DRAIN_SECONDS: own.drainSeconds ?? 20,

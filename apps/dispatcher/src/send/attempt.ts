@@ -10,7 +10,8 @@ import { render, type Rendered } from '@posthaste/wire';
 import type { KnownEndpoint } from '../config-cache/known-endpoint.js';
 import type { Job } from '../intake/job.js';
 import { deliveryKeyOf } from '../settle/delivery-key.js';
-import { AUTHORIZATION_SHOWN, sendAuthorized } from './send-authorized.js';
+import { scrub, type Secrets, secretsOf, shownHeaders, withToken } from './secrets.js';
+import { sendAuthorized } from './send-authorized.js';
 import type { TokenCache } from './token-cache.js';
 
 /** What an attempt is made with. */
@@ -18,6 +19,8 @@ export interface Outbound {
   client: GuardedClient;
   tokens: TokenCache;
 }
+
+const nothingSecret: Secrets = secretsOf({}, []);
 
 /**
  * One attempt, from rendering to the decision what follows. The endpoint is as it is now, at least as new as when the
@@ -34,21 +37,24 @@ export async function makeAttempt(
 ): Promise<DeliveryAttempted> {
   const { state } = endpoint;
   const startedAt = Date.now();
+  let secrets = nothingSecret;
   let rendered: Rendered = { headers: {}, body: job.payload };
   let result: EgressResult;
-  let isAuthorized = false;
   try {
     const { id, contentType } = job.message;
     const message = { id, contentType, payload: job.payload };
+    secrets = endpoint.secrets();
     rendered = render(state.profile, message, endpoint.wire(), job.attempt, startedAt);
-    const clientCertificate = endpoint.clientCertificate();
-    const request: EgressRequest = {
-      ...{ url: state.url, ...rendered, timeoutMs: state.timeoutSeconds * 1000 },
-      ...(clientCertificate === null ? {} : { clientCertificate }),
-    };
+    const certificate = endpoint.clientCertificate() ?? undefined;
+    const timeoutMs = state.timeoutSeconds * 1000;
+    const request: EgressRequest = { url: state.url, ...rendered, timeoutMs, certificate };
     const oauth = endpoint.oauth(startedAt);
     if (oauth === null) result = await outbound.client.send(request);
-    else ({ result, isAuthorized } = await sendAuthorized(outbound, oauth, request));
+    else {
+      const sent = await sendAuthorized(outbound, oauth, request);
+      result = sent.result;
+      secrets = sent.tokens.reduce(withToken, secrets);
+    }
   } catch (error) {
     const word = error instanceof Error ? error.name : 'unknown';
     const message = `${attemptErrors.internal} (${word})`;
@@ -67,12 +73,10 @@ export async function makeAttempt(
     profile: state.profile,
     outcome: outcome.kind,
     ...(outcome.kind === 'failed' ? { error: errorOf(outcome.class, result) } : {}),
-    request: {
-      url: state.url,
-      headers: isAuthorized ? { ...rendered.headers, ...AUTHORIZATION_SHOWN } : rendered.headers,
-    },
-    ...(result.kind === 'response' ? { response: responseOf(result) } : {}),
+    request: { url: state.url, headers: shownHeaders(rendered.headers, secrets) },
+    ...(result.kind === 'response' ? { response: responseOf(scrub(result, secrets)) } : {}),
     ...(result.address === undefined ? {} : { address: result.address }),
+    ...(result.tls === undefined ? {} : { tls: result.tls }),
     timings: result.timings,
     decision: decide({
       outcome,

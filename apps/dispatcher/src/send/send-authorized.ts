@@ -1,20 +1,10 @@
-import {
-  type EgressRequest,
-  type EgressResult,
-  type GuardedClient,
-  scrub,
-  scrubText,
-  type TokenClient,
-} from '@posthaste/egress';
+import type { EgressRequest, EgressResult, GuardedClient, TokenClient } from '@posthaste/egress';
 import type { TokenAnswer, TokenCache } from './token-cache.js';
-
-/** How the header is shown in what is kept of the request. */
-export const AUTHORIZATION_SHOWN = { authorization: 'Bearer ***' };
 
 export interface Sent {
   result: EgressResult;
-  /** False when no token was to be had, and so nothing was sent. */
-  isAuthorized: boolean;
+  /** Those that went out with the request; whatever is kept must not show them. None was to be had: nothing was sent. */
+  tokens: string[];
 }
 
 /**
@@ -22,7 +12,7 @@ export interface Sent {
  *
  * A 401 may mean that the token ended early: it is dropped, and the request sent once more with another one, in the
  * same attempt. A second 401, or a server that gives the same token again, is what the receiver has to say. A 403 is
- * about rights and not about tokens. What the receiver echoes of the tokens is taken out of what is kept.
+ * about rights and not about tokens.
  */
 export async function sendAuthorized(
   { client, tokens }: { client: GuardedClient; tokens: TokenCache },
@@ -37,21 +27,21 @@ export async function sendAuthorized(
   };
   const whole = (result: EgressResult): EgressResult => {
     const totalMs = Math.round((performance.now() - startedAt) * 10) / 10;
-    return { ...result, timings: { ...result.timings, totalMs } };
+    return searchable({ ...result, timings: { ...result.timings, totalMs } });
   };
 
   const first = await tokens.get(oauth, leftMs());
-  if (first.kind === 'failed') return { result: whole(withoutToken(first)), isAuthorized: false };
+  if (first.kind === 'failed') return { result: whole(withoutToken(first)), tokens: [] };
   const result = await send(first.token);
   if (!isUnauthorized(result) || !tokens.drop(oauth, first.token)) {
-    return { result: whole(scrubbed(result, [first.token])), isAuthorized: true };
+    return { result: whole(result), tokens: [first.token] };
   }
   const second = await tokens.get(oauth, leftMs());
-  if (second.kind === 'failed') return { result: whole(withoutToken(second)), isAuthorized: true };
+  if (second.kind === 'failed') return { result: whole(withoutToken(second)), tokens: [first.token] };
   const isSame = second.token === first.token;
   const again = isSame ? result : await send(second.token);
   if (isUnauthorized(again)) tokens.keep(oauth);
-  return { result: whole(scrubbed(again, [first.token, second.token])), isAuthorized: true };
+  return { result: whole(again), tokens: [first.token, second.token] };
 }
 
 function isUnauthorized(result: EgressResult): boolean {
@@ -62,16 +52,9 @@ function withoutToken(answer: TokenAnswer & { kind: 'failed' }): EgressResult {
   return { ...answer, timings: { totalMs: 0 } };
 }
 
-function scrubbed(result: EgressResult, tokens: string[]): EgressResult {
+/** Inside a compressed body a token cannot be found, so none of it is kept. */
+function searchable(result: EgressResult): EgressResult {
   if (result.kind === 'failed') return result;
-  // Inside a compressed body a token cannot be found, so none of it is kept.
-  const isReadable = /^(identity)?$/i.test(String(result.headers['content-encoding'] ?? ''));
-  const body = isReadable ? scrub(result.body, tokens) : Buffer.alloc(0);
-  const headers = Object.fromEntries(
-    Object.entries(result.headers).map(([name, value]) => [
-      name,
-      Array.isArray(value) ? value.map((one) => scrubText(one, tokens)) : scrubText(value, tokens),
-    ]),
-  );
-  return { ...result, headers, body, bodyTruncated: result.bodyTruncated || !isReadable };
+  const encoding = String(result.headers['content-encoding'] ?? 'identity');
+  return encoding === 'identity' ? result : { ...result, body: Buffer.alloc(0), bodyTruncated: true };
 }

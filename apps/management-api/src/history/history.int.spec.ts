@@ -110,6 +110,42 @@ describe('a read', () => {
     );
   });
 
+  it('of an attempt tells how the connection was made, and what is not known as null', async () => {
+    const delivery = deliveryRow();
+    const attempt = {
+      id: 'att_1',
+      delivery: delivery.id,
+      number: 1,
+      trigger: 'publish',
+      started_at: at,
+      duration_ms: 9,
+      outcome: 'failed',
+      error_class: 'timeout',
+      error_message: 'slow',
+      request_url: 'https://a.example/',
+      request_headers_json: '{}',
+      address: '93.184.215.14:443',
+      tls_json: '{"version":"TLSv1.3","certificate":"a.example"}',
+      timings_json: '{"dnsMs":1,"connectMs":4,"tlsMs":2,"totalMs":9}',
+      endpoint_version: 1,
+      profile: 'standard',
+    };
+    const plain = { ...attempt, id: 'att_2', number: 2, tls_json: undefined, timings_json: '{"totalMs":9}' };
+    history.replies['GetDelivery'] = () => ({ delivery });
+    history.replies['ListAttempts'] = () => ({ data: [attempt, plain] });
+    const { status, json } = await tenant.rest.get(`/v1/deliveries/${delivery.id}/attempts`);
+    expect(status).toBe(200);
+    expect(json).toMatchObject({
+      data: [
+        {
+          tls: { version: 'TLSv1.3', certificate: 'a.example' },
+          timings: { dns_ms: 1, connect_ms: 4, tls_ms: 2, first_byte_ms: null, total_ms: 9 },
+        },
+        { tls: null, timings: { dns_ms: null, connect_ms: null, tls_ms: null, total_ms: 9 } },
+      ],
+    });
+  });
+
   it('of a payload gives its bytes, as a download that runs nowhere', async () => {
     const row = messageRow({ content_type: 'text/html' });
     const payload = Buffer.from('<script>alert(1)</script>\xff', 'latin1');

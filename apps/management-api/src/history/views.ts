@@ -7,6 +7,7 @@ import type {
   HistoryMessage,
   Message,
   Timings,
+  TlsFacts,
 } from '@posthaste/contracts';
 
 // What audit-log answers, in the words of the API. gRPC leaves out what is zero or false.
@@ -54,7 +55,9 @@ export function attemptView(attempt: HistoryAttempt): Attempt {
     started_at: timeOf(attempt.started_at),
     duration_ms: attempt.duration_ms ?? 0,
     timings: {
+      dns_ms: timings.dnsMs ?? null,
       connect_ms: timings.connectMs ?? null,
+      tls_ms: timings.tlsMs ?? null,
       first_byte_ms: timings.firstByteMs ?? null,
       total_ms: timings.totalMs,
     },
@@ -69,8 +72,7 @@ export function attemptView(attempt: HistoryAttempt): Attempt {
     request: { url: attempt.request_url, headers: headersOf(attempt.request_headers_json) },
     response: responseView(attempt),
     address: attempt.address ?? null,
-    // The log does not carry it.
-    tls: null,
+    tls: attempt.tls_json === undefined ? null : (JSON.parse(attempt.tls_json) as TlsFacts),
     endpoint_version: attempt.endpoint_version ?? 0,
     profile: attempt.profile,
     next_attempt_at: timeOrNull(attempt.next_attempt_at),

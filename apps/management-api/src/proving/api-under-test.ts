@@ -30,6 +30,7 @@ export async function startApi(databaseUrl: string, env: Record<string, string> 
     POSTHASTE_KEY_PEPPER: PEPPER,
     POSTHASTE_KEKS: `k1:${Buffer.alloc(32, 7).toString('base64')}`,
     POSTHASTE_EGRESS_ALLOW: '127.0.0.0/8',
+    POSTHASTE_EGRESS_DENY: 'posthaste.example.com',
     ...env,
   });
   const { logger } = createLogger('management-api', 'silent');

@@ -58,7 +58,12 @@ export const Attempt = z
     started_at: Time,
     duration_ms: z.number(),
     timings: z.object({
-      connect_ms: z.number().nullable().meta({ description: '0 on a connection that was open already.' }),
+      dns_ms: z.number().nullable(),
+      connect_ms: z.number().nullable().meta({
+        description:
+          'Until the connection was usable, with `dns_ms` and `tls_ms`; 0 on a connection that was open already.',
+      }),
+      tls_ms: z.number().nullable(),
       first_byte_ms: z.number().nullable(),
       total_ms: z.number(),
     }),
@@ -75,7 +80,12 @@ export const Attempt = z
       })
       .nullable(),
     address: z.string().nullable().meta({ description: 'The resolved address the request went to.' }),
-    tls: z.object({ version: z.string() }).nullable(),
+    tls: z
+      .object({
+        version: z.string(),
+        certificate: z.string().meta({ description: "The name the receiver's certificate was issued to." }),
+      })
+      .nullable(),
     endpoint_version: z.number().int(),
     profile: z.string(),
     next_attempt_at: Time.nullable(),

@@ -1,24 +1,6 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
-
-// Self-signed for receiver.example.com, until 2126. It protects nothing but this test.
-export const certificate = `-----BEGIN CERTIFICATE-----
-MIIBtTCCAVygAwIBAgIUGjhFxPBTE084YMQiGkHL1Rl088EwCgYIKoZIzj0EAwIw
-HzEdMBsGA1UEAwwUcmVjZWl2ZXIuZXhhbXBsZS5jb20wIBcNMjYxMTIxMDcyODIx
-WhgPMjEyNjEwMjgwNzI4MjFaMB8xHTAbBgNVBAMMFHJlY2VpdmVyLmV4YW1wbGUu
-Y29tMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE0/2WK+kcRdX2ojrqa0BooWZ1
-Zb8CEqo8tX0sg7AQ8neBnAUIPgsNQIvyJImYUGqQzwhEA5ASjWwNGiZiurztIqN0
-MHIwHQYDVR0OBBYEFNC04XFdRNQA3AN11GcbfM6Xf7cwMB8GA1UdIwQYMBaAFNC0
-4XFdRNQA3AN11GcbfM6Xf7cwMA8GA1UdEwEB/wQFMAMBAf8wHwYDVR0RBBgwFoIU
-cmVjZWl2ZXIuZXhhbXBsZS5jb20wCgYIKoZIzj0EAwIDRwAwRAIgDalsm7qO2ZVp
-hQWfYl9RhW18Z4nxoaalJNOhm1+v4rwCIClVQS7kvSmr5jfYY8uGhBBG/hVCWzBF
-1lnZvKjrTUXi
------END CERTIFICATE-----`;
-const privateKey = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgFXLirXblbDHXhe/i
-9wGm+SyvEjD9JTewi/skCQnkTZOhRANCAATT/ZYr6RxF1faiOuprQGihZnVlvwIS
-qjy1fSyDsBDyd4GcBQg+Cw1Ai/IkiZhQapDPCEQDkBKNbA0aJmK6vO0i
------END PRIVATE KEY-----`;
+import { createServer as createTlsServer, type TlsOptions, type TLSSocket } from 'node:tls';
+import { receiver } from './certificates.js';
 
 const ok = (body = '', headers = '') =>
   `HTTP/1.1 200 OK\r\n${headers}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
@@ -118,9 +100,10 @@ export class HostileServer {
     return HostileServer.listen(createServer(), 'connection', onSocket);
   }
 
-  /** With the certificate above. */
-  static tls(options: TlsOptions = {}): Promise<HostileServer> {
-    const server = createTlsServer({ cert: certificate, key: privateKey, ...options });
+  /** As receiver.example.com, unless told otherwise. */
+  static tls(options: TlsOptions = {}, onSecured?: (socket: TLSSocket) => void): Promise<HostileServer> {
+    const server = createTlsServer({ cert: receiver.certificate, key: receiver.key, ...options });
+    if (onSecured) server.on('secureConnection', onSecured);
     return HostileServer.listen(server, 'secureConnection');
   }
 

@@ -15,25 +15,25 @@ export async function insertAttempts(client: pg.PoolClient, reports: DeliveryAtt
     name: 'insert-attempts',
     text: `insert into history.attempt (delivery, number, id, tenant, trigger, started_at, duration_ms, next_attempt_at,
              endpoint_version, profile, outcome, error_class, error_message, address, request_url, request_headers,
-             response_status, response_headers, response_truncated, timings, response_body)
+             response_status, response_headers, response_truncated, timings, tls, response_body)
            select a.delivery, a.number, a.id, a.tenant, a.trigger, a.started_at, a.duration_ms, a.next_attempt_at,
              a.endpoint_version, a.profile, a.outcome, a.error_class, a.error_message, a.address, a.request_url,
-             a.request_headers, a.response_status, a.response_headers, a.response_truncated, a.timings,
+             a.request_headers, a.response_status, a.response_headers, a.response_truncated, a.timings, a.tls,
              substr($1::bytea, a.start, a.bytes)
            from unnest($2::int[], $3::int[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[], $9::bigint[],
              $10::float8[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::text[], $16::text[],
-             $17::text[], $18::text[], $19::text[], $20::int[], $21::text[], $22::boolean[], $23::text[])
+             $17::text[], $18::text[], $19::text[], $20::int[], $21::text[], $22::boolean[], $23::text[], $24::text[])
              as a (start, bytes, delivery, number, id, tenant, trigger, started_at, duration_ms, next_attempt_at,
                endpoint_version, profile, outcome, error_class, error_message, address, request_url, request_headers,
-               response_status, response_headers, response_truncated, timings)
+               response_status, response_headers, response_truncated, timings, tls)
            on conflict (delivery, number) do update set
              (trigger, started_at, duration_ms, next_attempt_at, endpoint_version, profile, outcome, error_class,
                error_message, address, request_url, request_headers, response_status, response_headers,
-               response_truncated, timings, response_body)
+               response_truncated, timings, tls, response_body)
              = (excluded.trigger, excluded.started_at, excluded.duration_ms, excluded.next_attempt_at,
                excluded.endpoint_version, excluded.profile, excluded.outcome, excluded.error_class,
                excluded.error_message, excluded.address, excluded.request_url, excluded.request_headers,
-               excluded.response_status, excluded.response_headers, excluded.response_truncated, excluded.timings,
+               excluded.response_status, excluded.response_headers, excluded.response_truncated, excluded.timings, excluded.tls,
                excluded.response_body)
              where excluded.outcome = 'succeeded' and attempt.outcome = 'failed'`,
     values: [
@@ -61,6 +61,7 @@ export async function insertAttempts(client: pg.PoolClient, reports: DeliveryAtt
       events.map(({ response }) => (response ? JSON.stringify(response.headers) : null)),
       events.map((event) => event.response?.bodyTruncated ?? null),
       events.map((event) => JSON.stringify(event.timings)),
+      events.map(({ tls }) => (tls ? JSON.stringify(tls) : null)),
     ],
   });
 }

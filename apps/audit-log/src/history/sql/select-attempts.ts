@@ -20,6 +20,7 @@ interface AttemptColumns {
   response_truncated: boolean | null;
   address: string | null;
   timings: string;
+  tls: string | null;
   endpoint_version: number;
   profile: string;
   next_attempt_at: number | null;
@@ -35,7 +36,7 @@ export async function listAttempts(
     .page('started_at', request.page);
   const { rows } = await pool.query<AttemptColumns>(
     `select id, delivery, number, trigger, started_at, duration_ms, outcome, error_class, error_message, request_url,
-       request_headers, response_status, response_headers, response_body, response_truncated, address, timings,
+       request_headers, response_status, response_headers, response_body, response_truncated, address, timings, tls,
        endpoint_version, profile, next_attempt_at
      from history.attempt ${query.toSql('started_at', limit)}`,
     query.values,
@@ -62,6 +63,7 @@ function toAttempt(row: AttemptColumns): HistoryAttempt {
     response_body_truncated: row.response_truncated ?? undefined,
     address: row.address ?? undefined,
     timings_json: row.timings,
+    tls_json: row.tls ?? undefined,
     endpoint_version: row.endpoint_version,
     profile: row.profile,
     next_attempt_at: row.next_attempt_at ?? undefined,
