@@ -72,6 +72,7 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningSe
   });
   const tokens = new TokenCache({
     client,
+    onAnswered: (outcome) => metrics.tokenAnswered(outcome),
     onScopeNarrowed: ({ oauth }, granted) =>
       logger.warn({ tokenUrl: oauth.tokenUrl, asked: oauth.scope, granted }, 'token.scope_narrowed'),
   });

@@ -13,6 +13,7 @@ export class DispatcherMetrics {
   private readonly outcomes = new Map<string, number>();
   private readonly deferrals = new Map<string, number>();
   private readonly cancellations = new Map<string, number>();
+  private readonly tokenAnswers = new Map<string, number>();
   private repeats = 0;
   private unreadable = 0;
   private appendRetries = 0;
@@ -26,6 +27,12 @@ export class DispatcherMetrics {
     );
     this.counter('posthaste_deferrals', 'Deliveries put off, by reason', 'reason', this.deferrals);
     this.counter('posthaste_cancellations', 'Deliveries cancelled, by reason', 'reason', this.cancellations);
+    this.counter(
+      'posthaste_token_requests',
+      "Requests to receivers' token servers by outcome: token or the error class",
+      'outcome',
+      this.tokenAnswers,
+    );
     this.total(
       'posthaste_repeats_dropped',
       'Attempts handed out again and not made again',
@@ -52,6 +59,10 @@ export class DispatcherMetrics {
       case 'DeliveryCancelled':
         return increment(this.cancellations, event.reason);
     }
+  }
+
+  tokenAnswered(outcome: string): void {
+    increment(this.tokenAnswers, outcome);
   }
 
   repeated(): void {

@@ -174,6 +174,21 @@ describe('the token cache', () => {
     expect(cache.drop(client, 'token-1')).toBe(true);
   });
 
+  it('tells of each request to a token server, and of nothing else', async () => {
+    const outcomes: string[] = [];
+    cache = new TokenCache({
+      ...{ client: guarded, now: () => now },
+      onAnswered: (outcome) => outcomes.push(outcome),
+    });
+    const client = asking((count) => (count === 1 ? 500 : token(count)));
+    await taken(client);
+    await taken(client);
+    now += 1_000;
+    await taken(client);
+    await taken(client);
+    expect(outcomes).toEqual(['auth_token_unavailable', 'token']);
+  });
+
   it('says once that less was granted than asked for', async () => {
     const client = asking((count) => token(count, { scope: 'a', expires_in: 1 }), { scope: 'a b' });
     const granted = asking((count) => token(count, { scope: 'c b a' }), { scope: 'a b' });

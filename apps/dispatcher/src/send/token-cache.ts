@@ -20,6 +20,8 @@ export interface TokenCacheOptions {
   client: Pick<GuardedClient, 'send'>;
   /** The server gave a token for less than what was asked; said once for each way of asking. */
   onScopeNarrowed?(client: TokenClient, granted: string): void;
+  /** A token server was asked; `token`, or the class of what went wrong. */
+  onAnswered?(outcome: 'token' | TokenFailure['class']): void;
   /** Milliseconds of a clock that never goes back. */
   now?: () => number;
 }
@@ -115,6 +117,7 @@ export class TokenCache {
   private async fetchOnce(client: TokenClient, entry: Entry): Promise<TokenAnswer> {
     const result = await requestToken(this.options.client, client, FETCH_TIMEOUT_MS);
     const now = this.now();
+    this.options.onAnswered?.(result.kind === 'token' ? 'token' : result.class);
     if (result.kind === 'failed') {
       const holdMs = holdMsOf(result, entry.failures++);
       entry.hold = { failure: result, until: now + holdMs };

@@ -1,9 +1,14 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { EndpointState, type Endpoint, type OAuthView, type PublicJwk, topics } from '@posthaste/contracts';
-import { type TenantClient, waitFor } from '@posthaste/test-kit';
+import {
+  certificate,
+  certificateKey,
+  expiredCertificate,
+  type TenantClient,
+  waitFor,
+} from '@posthaste/test-kit';
 import { calculateJwkThumbprint, exportJWK, importJWK, type JWK } from 'jose';
-import { certificate, certificateKey, expiredCertificate } from '../proving/client-certificates.js';
 import { refusalOf } from '../proving/refusal-of.js';
 import { startTestBed, type TestBed } from '../proving/test-bed.js';
 
