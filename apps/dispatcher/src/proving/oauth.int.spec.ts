@@ -1,4 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { DeliveryAttempted, EndpointState, OAuthClient, PublicJwk } from '@posthaste/contracts';
 import { Receiver, type ReceivedRequest } from '@posthaste/test-kit';
@@ -92,6 +93,20 @@ describe('a delivery with an access token', () => {
     expect(JSON.parse(body)).toMatchObject({ sent: { authorization: 'Bearer [hidden]' }, query: '[hidden]' });
     const everything = JSON.stringify(attempt) + body;
     for (const secret of [token, encodeURIComponent(token), SECRET]) expect(everything).not.toContain(secret);
+  });
+
+  it('keeps nothing of a compressed answer, in which it could not be found', async () => {
+    const { state, path } = await endpoint();
+    receiver.plan({
+      path,
+      answers: (request) => ({
+        status: 200,
+        body: gzipSync(bearer(request)).toString('latin1'),
+        headers: { 'content-encoding': 'gzip' },
+      }),
+    });
+    const attempt = await deliver(state);
+    expect(attempt?.response).toMatchObject({ status: 200, body: '', bodyTruncated: true });
   });
 
   it('of a hundred at once makes one token request', async () => {

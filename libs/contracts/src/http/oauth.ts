@@ -21,6 +21,7 @@ const PrivateKey = z
   .meta({
     description:
       'An own private key for `private_key_jwt`: PEM (PKCS #8, SEC 1 or PKCS #1) or a JWK. Without it we make one; null in a patch makes a new one, which is published at once and signs five minutes later. Written, never read back.',
+    writeOnly: true,
   });
 
 const settings = {
@@ -52,6 +53,7 @@ const secrets = {
   client_secret: text(2_048).meta({
     description:
       'Required with `client_secret_*`, also again when `token_url` changes. Written, never read back.',
+    writeOnly: true,
   }),
   private_key: PrivateKey,
 };
@@ -141,7 +143,7 @@ export const ClientCertificateInput = z
       .min(1)
       .max(PEM_CHARS)
       .optional()
-      .meta({ description: 'PEM, not encrypted; required. Written, never read back.' }),
+      .meta({ description: 'PEM, not encrypted; required. Written, never read back.', writeOnly: true }),
   })
   .meta({ id: 'ClientCertificateInput', description: 'The certificate shown to the receiver (mutual TLS).' });
 export type ClientCertificateInput = z.infer<typeof ClientCertificateInput>;
