@@ -9,6 +9,7 @@ import { Intake } from './intake/intake.js';
 import { DispatcherMetrics } from './metrics.js';
 import { owedKeys } from './ordering/owed-keys.js';
 import { Pipeline } from './pipeline.js';
+import { TokenCache } from './send/token-cache.js';
 import { Settlement } from './settle/settlement.js';
 import { serveDispatch } from './uncounted/dispatch.grpc.js';
 import { ShadowSends } from './uncounted/shadow-sends.js';
@@ -86,8 +87,15 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningDi
   const owed = owedKeys(config.SCHEDULE_GRPC, log);
   const onSecretsUnreadable = (endpoint: string, error: unknown): void =>
     logger.error({ err: error, endpoint }, 'endpoint.secrets_unreadable');
+  const tokens = new TokenCache({
+    client,
+    onAnswered: (outcome) => metrics.tokenAnswered(outcome),
+    onScopeNarrowed: ({ oauth }, granted) =>
+      logger.warn({ tokenUrl: oauth.tokenUrl, asked: oauth.scope, granted }, 'token.scope_narrowed'),
+  });
   const shadows = new ShadowSends({
     client,
+    tokens,
     onAttempted: (event, trace) => {
       metrics.settled(event);
       void settlement.append(event, trace);
@@ -97,6 +105,7 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningDi
   const pipeline = new Pipeline({
     configCache,
     client,
+    tokens,
     settlement,
     shadows,
     laneInFlight: config.DISPATCHER_LANE_IN_FLIGHT,
@@ -132,7 +141,7 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningDi
   await configCache.start();
   const grpc = await serveDispatch(
     `${config.GRPC_HOST}:${config.GRPC_PORT}`,
-    new TestSends({ configCache, client, onSecretsUnreadable }),
+    new TestSends({ configCache, client, tokens, onSecretsUnreadable }),
     logger,
   );
   readiness = 'joining the group';

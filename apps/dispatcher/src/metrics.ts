@@ -15,6 +15,7 @@ export class DispatcherMetrics {
   private readonly cancellations = new Map<string, number>();
   private readonly shadows = new Map<string, number>();
   private shadowsLeftOut = 0;
+  private readonly tokenAnswers = new Map<string, number>();
   private repeats = 0;
   private unreadable = 0;
   private appendRetries = 0;
@@ -38,6 +39,12 @@ export class DispatcherMetrics {
       'posthaste_shadow_attempts_left_out',
       'Copies not sent because too many were under way',
       () => this.shadowsLeftOut,
+    );
+    this.counter(
+      'posthaste_token_requests',
+      "Requests to receivers' token servers by outcome: token or the error class",
+      'outcome',
+      this.tokenAnswers,
     );
     this.total(
       'posthaste_repeats_dropped',
@@ -71,6 +78,10 @@ export class DispatcherMetrics {
 
   shadowLeftOut(): void {
     this.shadowsLeftOut++;
+  }
+
+  tokenAnswered(outcome: string): void {
+    increment(this.tokenAnswers, outcome);
   }
 
   repeated(): void {

@@ -1,6 +1,5 @@
 import type { DeliveryAttempted, DeliveryEvent } from '@posthaste/contracts';
 import type { AttemptOutcome } from '@posthaste/delivery';
-import type { GuardedClient } from '@posthaste/egress';
 import { startSpan, traceparentOf } from '@posthaste/runtime';
 import type { ConfigCache } from './config-cache/config-cache.js';
 import type { KnownEndpoint } from './config-cache/known-endpoint.js';
@@ -8,7 +7,7 @@ import type { Job } from './intake/job.js';
 import { RecentAttempts } from './intake/recent-attempts.js';
 import { laneRules, type LaneVerdict, type Overflow } from './lanes/lane.js';
 import { Lanes } from './lanes/lanes.js';
-import { makeAttempt } from './send/attempt.js';
+import { makeAttempt, type Outbound } from './send/attempt.js';
 import { cancelled, deferred } from './settle/delivery-key.js';
 import { Ordering, type OrderingOptions } from './ordering/ordering.js';
 import type { Settlement } from './settle/settlement.js';
@@ -25,9 +24,8 @@ import type { ShadowSends } from './uncounted/shadow-sends.js';
  *
  * Deferring consumes no attempt number; the scheduler brings the job back.
  */
-export interface PipelineOptions {
+export interface PipelineOptions extends Outbound {
   configCache: ConfigCache;
-  client: GuardedClient;
   settlement: Settlement;
   shadows: ShadowSends;
   laneInFlight: number;
@@ -176,7 +174,7 @@ export class Pipeline {
     endpoint: KnownEndpoint,
     answered: (outcome: AttemptOutcome) => void,
   ): Promise<DeliveryAttempted> {
-    const event = await makeAttempt(this.options.client, job, endpoint, answered);
+    const event = await makeAttempt(this.options, job, endpoint, answered);
     this.options.shadows.follow(job, endpoint, event);
     return event;
   }
@@ -233,6 +231,8 @@ export class Pipeline {
   private canSign(endpoint: KnownEndpoint): boolean {
     try {
       endpoint.wire();
+      endpoint.oauth(Date.now());
+      endpoint.clientCertificate();
       return true;
     } catch (error) {
       if (!this.unreadable.has(endpoint)) this.options.onSecretsUnreadable(endpoint.state.id, error);

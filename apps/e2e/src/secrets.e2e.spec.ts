@@ -1,8 +1,9 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect } from '@jest/globals';
 import type { Stack } from '@posthaste/local-stack';
-import { Receiver, RestClient, seedTenant, waitFor } from '@posthaste/test-kit';
+import { Receiver, RestClient, seedTenant, type TenantClient, waitFor } from '@posthaste/test-kit';
 import pg from 'pg';
 import { itOn, startTestStack } from './test-stack.js';
 
@@ -66,6 +67,37 @@ describe('secrets', () => {
     return places;
   }
 
+  /** A delivery to a receiver that echoes what it is sent; answers the secrets there were in it and behind it. */
+  async function deliverWithToken(tenant: TenantClient): Promise<string[]> {
+    const token = randomBytes(32).toString('base64url');
+    const clientSecret = randomBytes(32).toString('base64url');
+    const { privateKey } = generateKeyPairSync('ed25519');
+    const answer = { access_token: token, token_type: 'bearer' };
+    receiver.plan({ path: '/token', answers: [{ status: 200, body: JSON.stringify(answer) }] });
+    receiver.plan({
+      path: '/echo',
+      answers: ({ headers }) => ({
+        status: 200,
+        body: JSON.stringify(headers),
+        headers: { 'x-echo': token },
+      }),
+    });
+    await tenant.putAccount('tokens');
+    const oauth = { token_url: receiver.url('/token'), client_id: 'us' };
+    const body = { url: receiver.url('/echo'), oauth: { ...oauth, client_secret: clientSecret } };
+    await tenant.rest.ask('POST', '/v1/accounts/tokens/endpoints', { body });
+    const jwk = privateKey.export({ format: 'jwk' });
+    const signing = { method: 'private_key_jwt', assertion_audience: 'token_endpoint', private_key: jwk };
+    await tenant.rest.ask('POST', '/v1/accounts/tokens/endpoints', {
+      body: { ...body, enabled: false, oauth: { ...oauth, ...signing } },
+    });
+    await tenant.publish('tokens', 'order.placed', {});
+    await waitFor(async () => (await tenant.deliveries('tokens'))[0]?.status === 'delivered', {
+      what: 'the delivery with a token',
+    });
+    return [token, clientSecret, jwk.d ?? ''];
+  }
+
   it('show up in no log file, no record, no row and no problem', async () => {
     const tenant = await seedTenant(stack.url, stack.operatorKey);
     await tenant.putAccount('canary');
@@ -84,13 +116,14 @@ describe('secrets', () => {
     await waitFor(async () => (await tenant.deliveries('canary'))[0]?.status === 'delivered', {
       what: 'the canary delivered',
     });
+    secrets.push(...(await deliverWithToken(tenant)));
     const key = tenant.rest.key ?? '';
     const { keks, pepper } = JSON.parse(readFileSync(path.join(stack.dataDir, 'secrets.json'), 'utf8')) as {
       keks: string;
       pepper: string;
     };
     const hidden = [...secrets, key, stack.operatorKey, pepper, keks.slice(keks.indexOf(':') + 1)];
-    expect(new Set(hidden).size).toBe(7);
+    expect(new Set(hidden).size).toBe(10);
 
     const refused = [
       await tenant.rest.send('POST', '/v1/tenants', { body: { name: key } }),
@@ -101,12 +134,21 @@ describe('secrets', () => {
     expect(refused.every(({ status }) => status >= 400)).toBe(true);
     const problems = Object.fromEntries(refused.map(({ bytes }, n) => [`problem ${n}`, bytes.toString()]));
     const history = await tenant.rest.send('GET', '/v1/accounts/canary/deliveries');
+    const [{ id: withToken } = { id: '' }] = await tenant.deliveries('tokens');
+    const attempts = await tenant.rest.send('GET', `/v1/deliveries/${withToken}/attempts`);
+    expect(attempts.bytes.toString()).toContain('Bear... (50 characters)');
 
     // The services write their logs in chunks; a stop flushes them.
     const services = ['management-api', 'dispatcher', 'retry-scheduler', 'audit-log'];
     const rows = await databaseRows();
     await Promise.all(services.map((name) => stack.process(name).stop()));
-    const places: Places = { ...(await logFiles()), ...rows, ...problems, history: history.bytes.toString() };
+    const places: Places = {
+      ...(await logFiles()),
+      ...rows,
+      ...problems,
+      history: history.bytes.toString(),
+      attempts: attempts.bytes.toString(),
+    };
     for (const service of services) expect(places[`logs/${service}.log`]?.length).toBeGreaterThan(0);
     // The search finds what is there: the endpoint's id is in the rows of the log and of the history.
     expect(Object.keys(rows).filter((name) => rows[name]?.includes(id)).length).toBeGreaterThan(2);

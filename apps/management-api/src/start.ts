@@ -21,6 +21,7 @@ import { createAdapter, prepareServer } from './http/server.js';
 import { Configuration1790000000000 } from './migrations/1790000000000-configuration.js';
 import { DeliveryEngine1791000000000 } from './migrations/1791000000000-delivery-engine.js';
 import { EndpointHealth1791000000001 } from './migrations/1791000000001-endpoint-health.js';
+import { PublishedKeys1791000000002 } from './migrations/1791000000002-published-keys.js';
 import { publishOpenApi, publishPool, registerPublish } from './publish/index.js';
 import { Dispatch } from './test-send/index.js';
 
@@ -48,6 +49,7 @@ export async function startManagementApi({
     Configuration1790000000000,
     DeliveryEngine1791000000000,
     EndpointHealth1791000000001,
+    PublishedKeys1791000000002,
   ]);
   const database = await openDatabase(config);
   const log = await openConfiguredLog(config, {

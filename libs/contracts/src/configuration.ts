@@ -67,6 +67,24 @@ export type Ordering = z.infer<typeof Ordering>;
 export const OnExhausted = z.enum(['block', 'skip']);
 export type OnExhausted = z.infer<typeof OnExhausted>;
 
+/** The signing algorithms of client assertions. */
+export const AssertionAlgorithm = z.enum(['ES256', 'PS256', 'RS256', 'EdDSA']);
+export type AssertionAlgorithm = z.infer<typeof AssertionAlgorithm>;
+
+/** The public half of an assertion's key, as its JWKS shows it; RSA has `n` and `e`, the others `crv`, `x`, and EC `y`. */
+export const PublicJwk = z.object({
+  kty: z.enum(['EC', 'RSA', 'OKP']),
+  crv: z.string().optional(),
+  x: z.string().optional(),
+  y: z.string().optional(),
+  n: z.string().optional(),
+  e: z.string().optional(),
+  kid: z.string(),
+  alg: AssertionAlgorithm,
+  use: z.literal('sig'),
+});
+export type PublicJwk = z.infer<typeof PublicJwk>;
+
 /** OAuth 2.0 client credentials towards the receiver (RFC 6749 section 4.4). */
 export const OAuthClient = z.object({
   tokenUrl: z.string(),
@@ -74,13 +92,26 @@ export const OAuthClient = z.object({
   method: z.enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt']),
   /** The client secret, or the private key as a JWK; sealed by the vault. */
   credential: z.object({ id: z.string(), sealed: z.string() }),
-  /** Of `private_key_jwt`: what the assertion's header names. */
-  key: z.object({ alg: z.enum(['ES256', 'PS256', 'RS256', 'EdDSA']), kid: z.string() }).nullable(),
+  /** Of `private_key_jwt`: what assertions are signed with, and the random id its JWKS is published under. */
+  key: z
+    .object({
+      public: PublicJwk,
+      jwks: z.string(),
+      /** The key before, which signs until token servers must have seen the new one in the key set; ms since 1970. */
+      previous: z
+        .object({
+          public: PublicJwk,
+          credential: z.object({ id: z.string(), sealed: z.string() }),
+          signsUntil: z.number().int(),
+        })
+        .optional(),
+    })
+    .nullable(),
   scope: z.string().nullable(),
   resource: z.array(z.string()),
   /** A parameter some servers want beside or instead of `resource`. */
   audience: z.string().nullable(),
-  /** The `aud` of an assertion. */
+  /** The `aud` of an assertion: the server's issuer identifier, or `token_endpoint` for the token URL. */
   assertionAudience: z.string().nullable(),
 });
 export type OAuthClient = z.infer<typeof OAuthClient>;

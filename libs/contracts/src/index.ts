@@ -10,12 +10,14 @@ export {
 } from './ids.js';
 export { DueMeta, MessageMeta, Route, Trigger, type AcceptedMessage, type DueDelivery } from './message.js';
 export {
+  AssertionAlgorithm,
   ClientCertificate,
   ConfigState,
   EndpointState,
   OAuthClient,
   OnExhausted,
   Ordering,
+  PublicJwk,
   RateLimit,
   RetryPolicy,
   RetryStatus,
@@ -102,6 +104,7 @@ export {
   SecretQuery,
   SendTest,
 } from './http/endpoint.js';
+export { ClientCertificateInput, ClientCertificateView, OAuthInput, OAuthView } from './http/oauth.js';
 export { customHeaderRule } from './http/custom-headers.js';
 export { CreateEventType, EventType, EventTypeName, PatchEventType } from './http/event-type.js';
 export { UID_PATTERN, Uid } from './http/names.js';

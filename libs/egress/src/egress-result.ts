@@ -37,4 +37,6 @@ export type EgressResult =
       timings: Timings;
       address?: string | undefined;
       tls?: TlsFacts | undefined;
+      /** It makes no sense to try again before this has passed. */
+      retryAfterMs?: number | undefined;
     };

@@ -1,3 +1,4 @@
+export { certificate, certificateKey, expiredCertificate } from './client-certificates.js';
 export { Receiver, type Answer, type AnswerPlan, type ReceivedRequest } from './receiver.js';
 export { RestClient, type RestAnswer, type RestRequest } from './rest-client.js';
 export {

@@ -1,6 +1,7 @@
-import type { EndpointState, TenantState } from '@posthaste/contracts';
-import { endpointSecretContext, type Vault } from '@posthaste/vault';
 import type { LaneSettings } from '../lanes/lane.js';
+import type { EndpointState, OAuthClient, TenantState } from '@posthaste/contracts';
+import { type ClientCertificate, tokenClient, type TokenClient } from '@posthaste/egress';
+import { endpointCredentialContext, endpointSecretContext, type Vault } from '@posthaste/vault';
 import { type Secrets, secretsOf } from '../send/secrets.js';
 import { customHeaders, signingKey, type WireEndpoint } from '@posthaste/wire';
 
@@ -8,6 +9,9 @@ import { customHeaders, signingKey, type WireEndpoint } from '@posthaste/wire';
 export class KnownEndpoint {
   private wireEndpoint: WireEndpoint | undefined;
   private laneSettings: LaneSettings | undefined;
+  private openedOAuth: TokenClient | undefined;
+  private openedBefore: TokenClient | undefined;
+  private openedCertificate: ClientCertificate | undefined;
   private openedSecrets: Secrets | undefined;
 
   constructor(
@@ -53,6 +57,46 @@ export class KnownEndpoint {
     const flagged = new KnownEndpoint(state, this.tenantOf, this.vault);
     flagged.wireEndpoint = { headers: { ...headers, [header]: 'true' }, secrets };
     return flagged;
+  }
+
+  /** Who asks for the tokens its receiver wants; null when it wants none. Opens the credential once, like `wire`. */
+  oauth(now: number): TokenClient | null {
+    const { oauth } = this.state;
+    if (oauth === null) return null;
+    const { key } = oauth;
+    // While a new key spreads, the one before still signs.
+    if (key?.previous && now < key.previous.signsUntil) {
+      const { public: before, credential } = key.previous;
+      this.openedBefore ??= this.openOAuth({ ...oauth, credential, key: { public: before, jwks: key.jwks } });
+      return this.openedBefore;
+    }
+    this.openedOAuth ??= this.openOAuth(oauth);
+    return this.openedOAuth;
+  }
+
+  /** What its receiver is shown in the TLS handshake; null for nothing. Opens the key once, like `wire`. */
+  clientCertificate(): ClientCertificate | null {
+    const certificate = this.state.clientCertificate;
+    if (certificate === null) return null;
+    this.openedCertificate ??= {
+      chain: certificate.chain,
+      key: this.openCredential('client_certificate', certificate.key),
+      id: certificate.key.id,
+    };
+    return this.openedCertificate;
+  }
+
+  private openOAuth(oauth: OAuthClient): TokenClient {
+    return tokenClient(this.state.tenant, oauth, this.openCredential('oauth', oauth.credential));
+  }
+
+  private openCredential(
+    column: 'oauth' | 'client_certificate',
+    { id, sealed }: { id: string; sealed: string },
+  ): string {
+    const { tenant, id: endpoint } = this.state;
+    const dataKeys = this.tenantOf(tenant)?.dataKeys ?? [];
+    return this.vault.open(dataKeys, endpointCredentialContext(tenant, endpoint, column, id), sealed);
   }
 
   /** What of it must not be stored. Throws like `wire`. */

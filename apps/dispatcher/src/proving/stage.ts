@@ -8,14 +8,15 @@ import {
   EndpointState,
   type MessageMeta,
   newId,
+  type OAuthClient,
   type Topic,
   topics,
 } from '@posthaste/contracts';
 import type { EventLog, Position } from '@posthaste/event-log';
 import { createLogger, Health } from '@posthaste/runtime';
 import { waitFor } from '@posthaste/test-kit';
-import { endpointSecretContext, Vault } from '@posthaste/vault';
 import { DISPATCHER_GROUP, type RunningDispatcher, startDispatcher } from '../dispatcher.js';
+import { endpointCredentialContext, endpointSecretContext, Vault } from '@posthaste/vault';
 import type { LogUnderTest } from './logs.js';
 import { WatchedLog } from './watched-log.js';
 
@@ -99,6 +100,26 @@ export class Stage {
     const { state, secret } = this.newEndpoint(url, fields);
     await this.configure(state);
     return { ...state, secret };
+  }
+
+  /** An endpoint whose receiver wants tokens for the credential; it is sealed here. */
+  async configureOAuthEndpoint(
+    url: string,
+    credential: string,
+    oauth: Omit<OAuthClient, 'credential'>,
+    fields: Partial<EndpointState> = {},
+  ) {
+    const { state, secret } = this.newEndpoint(url, fields);
+    const sealed = this.sealOAuth(state.id, credential);
+    const configured: EndpointState = { ...state, oauth: { ...oauth, credential: sealed } };
+    await this.configure(configured);
+    return { ...configured, secret };
+  }
+
+  sealOAuth(endpoint: string, credential: string): OAuthClient['credential'] {
+    const id = newId('secret');
+    const context = endpointCredentialContext(this.tenant, endpoint, 'oauth', id);
+    return { id, sealed: vault.seal(this.dataKey, context, credential) };
   }
 
   meta(endpoints: Pick<EndpointState, 'id' | 'version'>[], account: string): MessageMeta {

@@ -5,12 +5,20 @@ import {
   type DeliveryAttempted,
 } from '@posthaste/contracts';
 import { type AttemptOutcome, decide, parseReceiverWish, parseRetryAfter } from '@posthaste/delivery';
-import type { EgressResult, GuardedClient } from '@posthaste/egress';
+import type { EgressRequest, EgressResult, GuardedClient } from '@posthaste/egress';
 import { render, type Rendered } from '@posthaste/wire';
 import type { KnownEndpoint } from '../config-cache/known-endpoint.js';
 import type { Job } from '../intake/job.js';
 import { deliveryKeyOf, type NamedJob } from '../settle/delivery-key.js';
-import { scrub, type Secrets, secretsOf, shownHeaders } from './secrets.js';
+import { scrub, type Secrets, secretsOf, shownHeaders, withToken } from './secrets.js';
+import { sendAuthorized } from './send-authorized.js';
+import type { TokenCache } from './token-cache.js';
+
+/** What an attempt is made with. */
+export interface Outbound {
+  client: GuardedClient;
+  tokens: TokenCache;
+}
 
 /** What an attempt needs to know of its job. */
 export type AttemptJob = NamedJob & Pick<Job, 'payload'>;
@@ -26,7 +34,7 @@ const nothingSecret: Secrets = secretsOf({}, []);
  * @param signedAt ms since 1970; another time than now only for a copy of an earlier request
  */
 export async function makeAttempt(
-  client: GuardedClient,
+  outbound: Outbound,
   job: AttemptJob,
   endpoint: KnownEndpoint,
   onAnswered: (outcome: AttemptOutcome) => void,
@@ -42,7 +50,16 @@ export async function makeAttempt(
     const message = { id, contentType, payload: job.payload };
     secrets = endpoint.secrets();
     rendered = render(state.profile, message, endpoint.wire(), job.attempt, signedAt ?? startedAt);
-    result = await client.send({ url: state.url, ...rendered, timeoutMs: state.timeoutSeconds * 1000 });
+    const certificate = endpoint.clientCertificate() ?? undefined;
+    const timeoutMs = state.timeoutSeconds * 1000;
+    const request: EgressRequest = { url: state.url, ...rendered, timeoutMs, certificate };
+    const oauth = endpoint.oauth(startedAt);
+    if (oauth === null) result = await outbound.client.send(request);
+    else {
+      const sent = await sendAuthorized(outbound, oauth, request);
+      result = sent.result;
+      secrets = sent.tokens.reduce(withToken, secrets);
+    }
   } catch (error) {
     const word = error instanceof Error ? error.name : 'unknown';
     const message = `${attemptErrors.internal} (${word})`;
@@ -77,7 +94,8 @@ export async function makeAttempt(
 }
 
 function outcomeOf(result: EgressResult, now: number): AttemptOutcome {
-  if (result.kind === 'failed') return { kind: 'failed', class: result.class };
+  if (result.kind === 'failed')
+    return { kind: 'failed', class: result.class, retryAfterMs: result.retryAfterMs };
   const { status, headers } = result;
   const wish = parseReceiverWish(headers['webhook-delivery']);
   if (status >= 200 && status < 300) return { kind: 'succeeded', status, wish };

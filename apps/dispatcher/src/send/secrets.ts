@@ -101,9 +101,10 @@ function withoutBeginning(body: Buffer, form: Buffer): Buffer {
   return body;
 }
 
-/** As it was sent (Latin-1), as text (UTF-8), and inside a JSON string. */
+/** As it was sent (Latin-1), as text (UTF-8), inside a JSON string of either style, and percent-encoded. */
 function formsOf(text: string): Buffer[] {
-  const forms = [text, JSON.stringify(text).slice(1, -1)];
+  const json = JSON.stringify(text).slice(1, -1);
+  const forms = [text, json, json.replaceAll('/', '\\/'), encodeURIComponent(text)];
   const all = new Set(forms.flatMap((form) => [form, Buffer.from(form).toString('latin1')]));
   return [...all].map((form) => Buffer.from(form, 'latin1'));
 }

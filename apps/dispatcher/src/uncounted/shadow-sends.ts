@@ -1,7 +1,6 @@
 import type { DeliveryAttempted, ShadowAttempted } from '@posthaste/contracts';
-import type { GuardedClient } from '@posthaste/egress';
 import type { KnownEndpoint } from '../config-cache/known-endpoint.js';
-import { type AttemptJob, makeAttempt } from '../send/attempt.js';
+import { type AttemptJob, makeAttempt, type Outbound } from '../send/attempt.js';
 import { deliveryKeyOf } from '../settle/delivery-key.js';
 import { Places } from './places.js';
 
@@ -18,8 +17,7 @@ const MOST_PER_ENDPOINT = 4;
 const MOST_PER_ACCOUNT = 16;
 const MOST = 100;
 
-export interface ShadowSendsOptions {
-  client: GuardedClient;
+export interface ShadowSendsOptions extends Outbound {
   onAttempted(event: ShadowAttempted, trace: string | undefined): void;
   onLeftOut(): void;
 }
@@ -61,7 +59,7 @@ export class ShadowSends {
   ): Promise<ShadowAttempted> {
     const state = { ...endpoint.state, url, oauth: null, clientCertificate: null };
     const shadow = endpoint.flagged('webhook-shadow', state);
-    const made = await makeAttempt(this.options.client, job, shadow, () => undefined, signedAt);
+    const made = await makeAttempt(this.options, job, shadow, () => undefined, signedAt);
     const { startedAt, outcome, error, response, address, timings } = made;
     return {
       type: 'ShadowAttempted',

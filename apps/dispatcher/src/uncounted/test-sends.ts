@@ -1,8 +1,7 @@
 import { type DeliveryAttempted, deliveryId, newId, type SendTestRequest } from '@posthaste/contracts';
-import type { GuardedClient } from '@posthaste/egress';
 import type { ConfigCache } from '../config-cache/config-cache.js';
 import type { KnownEndpoint } from '../config-cache/known-endpoint.js';
-import { makeAttempt } from '../send/attempt.js';
+import { makeAttempt, type Outbound } from '../send/attempt.js';
 import { Places } from './places.js';
 
 /**
@@ -25,9 +24,8 @@ const MOST_PER_TENANT = 10;
 const MOST = 50;
 const CONFIG_WAIT_MS = 2_000;
 
-export interface TestSendsOptions {
+export interface TestSendsOptions extends Outbound {
   configCache: ConfigCache;
-  client: GuardedClient;
   onSecretsUnreadable(endpoint: string, error: unknown): void;
 }
 
@@ -52,7 +50,7 @@ export class TestSends {
   }
 
   private async attempt({ tenant, endpoint, version, ...request }: SendTestRequest): Promise<TestResult> {
-    const { configCache, client } = this.options;
+    const { configCache } = this.options;
     const known = await configCache.whenAtLeast(endpoint, version, CONFIG_WAIT_MS);
     const flagged = known?.state.tenant === tenant ? this.flagged(known) : null;
     if (!known || !flagged || known.goneBecause === 'endpoint_deleted') return { kind: 'not_ready' };
@@ -63,7 +61,8 @@ export class TestSends {
     const facts = { type: request.event_type, contentType: 'application/json', at: now };
     const message = { v: 1 as const, id, tenant, account, ...facts, config: known.state.config, routes: [] };
     const job = { delivery, message, endpoint, attempt: 1, trigger: 'publish' as const };
-    const attempt = await makeAttempt(client, { ...job, payload: request.payload }, flagged, () => undefined);
+    const owed = { ...job, payload: request.payload };
+    const attempt = await makeAttempt(this.options, owed, flagged, () => undefined);
     return { kind: 'attempted', attempt };
   }
 

@@ -1,8 +1,13 @@
 import type { Endpoint, EndpointInput, PatchEndpoint, RetryPolicy } from '@posthaste/contracts';
 import { mergePatch } from '../http/merge-patch.js';
+import { certificateView } from './client-certificate.js';
 import type { EndpointRow } from './endpoint.entity.js';
+import { oauthInput, oauthView, patchedOAuth } from './oauth-client.js';
 
-/** The three forms of an endpoint's fields: as asked for (snake_case), as stored, and as shown. */
+/**
+ * The three forms of an endpoint's fields: as asked for (snake_case), as stored, and as shown. Credentials are not among
+ * the columns here: sealing them takes more than the input.
+ */
 export function toColumns(input: EndpointInput): Partial<EndpointRow> {
   return {
     url: input.url,
@@ -46,6 +51,8 @@ export function toInput(row: EndpointRow): EndpointInput {
     auto_disable: row.autoDisable,
     headers: row.headers,
     shadow_url: row.shadowUrl,
+    oauth: row.oauth && oauthInput(row.oauth),
+    client_certificate: row.clientCertificate && { certificate: row.clientCertificate.chain },
     metadata: row.metadata,
   };
 }
@@ -55,6 +62,8 @@ export function endpointView(row: EndpointRow): Endpoint {
     id: row.id,
     account_id: row.account,
     ...toInput(row),
+    oauth: row.oauth && oauthView(row.oauth),
+    client_certificate: row.clientCertificate && certificateView(row.clientCertificate),
     disabled_reason: row.disabledReason,
     version: row.version,
     created_at: row.createdAt.toISOString(),
@@ -64,9 +73,10 @@ export function endpointView(row: EndpointRow): Endpoint {
 
 /** The merge patch applied; null takes a field away, so that its default returns. Still to be validated as a whole. */
 export function applyPatch(current: EndpointInput, patch: PatchEndpoint): Record<string, unknown> {
-  const { headers, metadata, ...rest } = patch;
+  const { headers, metadata, oauth, ...rest } = patch;
   return mergePatch<unknown>(current, {
     ...rest,
+    oauth: oauth ? patchedOAuth(current.oauth, oauth) : oauth === null ? null : current.oauth,
     headers: headers === null ? null : mergePatch(current.headers, headers ?? {}),
     metadata: metadata === null ? null : mergePatch(current.metadata, metadata ?? {}),
   });

@@ -12,6 +12,7 @@ import {
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { EntityKind } from '../changes/changes.js';
 import { asNumber } from '../changes/columns.js';
+import { withoutSeals } from './oauth-client.js';
 
 @Entity({ schema: 'config', name: 'endpoint' })
 export class EndpointRow {
@@ -67,7 +68,7 @@ export const endpointKind: EntityKind<EndpointRow> = {
     ...published(row),
     // Version rows are for ever, and a secret that was retired must not be: they tell which there were, and no more.
     secrets: row.secrets.map(({ sealed: _, ...rest }) => rest),
-    oauth: row.oauth && { ...row.oauth, credential: { id: row.oauth.credential.id } },
+    oauth: row.oauth && withoutSeals(row.oauth),
     clientCertificate: row.clientCertificate && { chain: row.clientCertificate.chain },
     uid: row.uid,
     description: row.description,

@@ -7,6 +7,8 @@ import {
   newId,
   type PageQuery,
   type PatchEndpoint,
+  type PublicJwk,
+  type WrappedKey,
 } from '@posthaste/contracts';
 import { checkUrl, type EgressPolicy } from '@posthaste/egress';
 import { Problem } from '@posthaste/runtime';
@@ -14,7 +16,7 @@ import type { Vault } from '@posthaste/vault';
 import { type DataSource, IsNull } from 'typeorm';
 import { findAccount } from '../accounts/accounts.js';
 import type { Author, Reach } from '../access/principal.js';
-import { type Changes, isTaken } from '../changes/changes.js';
+import { type Changes, type Draft, isTaken } from '../changes/changes.js';
 import type { Cursors, Page } from '../http/cursors.js';
 import { readHealth } from '../endpoint-health/read-health.js';
 import { requireMatch } from '../http/if-match.js';
@@ -22,9 +24,13 @@ import { listPage } from '../http/listing.js';
 import { changedFields } from '../http/merge-patch.js';
 import { fieldProblem } from '../http/refusals.js';
 import { checked } from '../http/validate.js';
+import { storedCertificate } from './client-certificate.js';
 import { applyPatch, endpointView, toColumns, toInput } from './endpoint-fields.js';
 import { endpointKind, EndpointRow } from './endpoint.entity.js';
 import { type EndpointRef, findEndpoint, findEndpointOrNull, lockEndpoint } from './find-endpoint.js';
+import { refuseTwoAuthorizations, storedOAuth } from './oauth-client.js';
+import { type KeyOfClient, keySet } from './oauth-key.js';
+import { credentialSealer } from './seal-credential.js';
 import { dataKeysOf, newSecret, ownSecret } from './signing-secrets.js';
 
 /** Where accounts want their messages. Each change is a new version of the whole endpoint. */
@@ -87,8 +93,7 @@ export class Endpoints {
           account: account.id,
           version: 0,
           disabledReason: fields.enabled ? null : 'requested',
-          oauth: null,
-          clientCertificate: null,
+          ...(await this.credentials(draft, place, dataKeys, fields, null)),
           healthSince: null,
           secrets: [
             secret === undefined
@@ -121,6 +126,11 @@ export class Endpoints {
         const fields = this.storable(after, before);
         const changed = changedFields(before, fields);
         Object.assign(row, toColumns(fields));
+        if (changed.includes('oauth') || changed.includes('client_certificate')) {
+          const dataKeys = await dataKeysOf(draft.manager, row.tenant);
+          const owner = { tenant: row.tenant, endpoint: row.id };
+          Object.assign(row, await this.credentials(draft, owner, dataKeys, fields, row));
+        }
         if (changed.includes('enabled')) row.disabledReason = fields.enabled ? null : 'requested';
         if (changed.includes('url') || (changed.includes('enabled') && row.enabled))
           row.healthSince = draft.at;
@@ -156,6 +166,8 @@ export class Endpoints {
       requireMatch(ifMatch, row.version);
       row.deletedAt = draft.at;
       row.secrets = [];
+      row.oauth = null;
+      row.clientCertificate = null;
       await draft.write(endpointKind, row, 'endpoint.deleted', ['deleted']);
     });
   }
@@ -179,8 +191,35 @@ export class Endpoints {
     throw fieldProblem([{ pointer, code: verdict.rule, message: verdict.message }]);
   }
 
-  /** A uid of the form of our ids would be looked up as one and never be found. */
+  /** The public keys published under the id; none for an unknown one, or one whose endpoint is gone. */
+  async publishedKeys(jwks: string): Promise<PublicJwk[]> {
+    const [found] = await this.database.query<{ key: KeyOfClient }[]>(
+      `select oauth->'key' as key from config.endpoint where oauth->'key'->>'jwks' = $1`,
+      [jwks],
+    );
+    return found ? keySet(found.key, Date.now()) : [];
+  }
+
+  /** What the receiver knows us by, sealed; what stays as it was keeps its seal. */
+  private async credentials(
+    draft: Draft,
+    owner: { tenant: string; endpoint: string },
+    dataKeys: WrappedKey[],
+    input: EndpointInput,
+    current: EndpointRow | null,
+  ): Promise<Pick<EndpointRow, 'oauth' | 'clientCertificate'>> {
+    const nowMs = draft.at.getTime();
+    const seal = credentialSealer(this.vault, dataKeys, owner, nowMs);
+    const { oauth = null, clientCertificate = null } = current ?? {};
+    return {
+      oauth: await storedOAuth(input.oauth, oauth, { egress: this.egress, seal, nowMs }),
+      clientCertificate: storedCertificate(input.client_certificate, clientCertificate, { seal, nowMs }),
+    };
+  }
+
+  /** What any change must keep to. A uid of the form of our ids would be looked up as one and never be found. */
   private named(input: EndpointInput): EndpointInput {
+    refuseTwoAuthorizations(input);
     if (input.uid === null || !isId('endpoint', input.uid)) return input;
     const message = 'must not look like an id of ours';
     throw fieldProblem([{ pointer: '/uid', code: 'reserved_form', message }]);

@@ -55,6 +55,8 @@ const fieldNames = [
   'retry_policy',
   'timeout_seconds',
   'headers',
+  'oauth',
+  'client_certificate',
   'metadata',
   'secret',
   'name',

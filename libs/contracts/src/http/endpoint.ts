@@ -10,6 +10,7 @@ import {
 import { CustomHeaders } from './custom-headers.js';
 import { EventTypeName } from './event-type.js';
 import { entityFields, Instant, Metadata, MetadataPatch, Uid } from './names.js';
+import { ClientCertificateInput, ClientCertificateView, OAuthInput, OAuthPatch, OAuthView } from './oauth.js';
 import { LABEL_PATTERN, publishLimits } from './publish.js';
 
 const SECRET_BYTES = { min: 24, max: 64 };
@@ -122,6 +123,8 @@ const fields = {
         'Where a copy of each first attempt goes too, with the same id, signature and headers and `webhook-shadow: true`. ' +
         'Copies count for nothing and may be left out; `shadow` of the attempt says what came of one.',
     }),
+  oauth: OAuthInput,
+  client_certificate: ClientCertificateInput,
   metadata: Metadata,
 };
 
@@ -143,6 +146,8 @@ export const EndpointInput = z.strictObject({
   auto_disable: fields.auto_disable.default(true),
   headers: fields.headers.default({}),
   shadow_url: fields.shadow_url.nullable().default(null),
+  oauth: fields.oauth.nullable().default(null),
+  client_certificate: fields.client_certificate.nullable().default(null),
   metadata: fields.metadata.default({}),
 });
 export type EndpointInput = z.infer<typeof EndpointInput>;
@@ -170,12 +175,14 @@ export const PatchEndpoint = z
     auto_disable: fields.auto_disable.nullable().optional(),
     headers: z.record(z.string(), z.string().nullable()).nullable().optional(),
     shadow_url: fields.shadow_url.nullable().optional(),
+    oauth: OAuthPatch.nullable().optional(),
+    client_certificate: fields.client_certificate.nullable().optional(),
     metadata: MetadataPatch.optional(),
   })
   .meta({
     id: 'PatchEndpoint',
     description:
-      'JSON merge patch (RFC 7396): null takes a field back to its default. `retry_policy` and `rate_limit` are replaced whole.',
+      'JSON merge patch (RFC 7396): null takes a field back to its default. `retry_policy`, `rate_limit` and `client_certificate` are replaced whole.',
   });
 export type PatchEndpoint = z.infer<typeof PatchEndpoint>;
 
@@ -203,6 +210,8 @@ export const Endpoint = z
     auto_disable: z.boolean(),
     headers: z.record(z.string(), z.string()),
     shadow_url: z.string().nullable(),
+    oauth: OAuthView.nullable(),
+    client_certificate: ClientCertificateView.nullable(),
     metadata: z.record(z.string(), z.string()),
   })
   .meta({ id: 'Endpoint' });
