@@ -1,3 +1,4 @@
+import { waitFor } from '@posthaste/test-kit';
 import type { BenchStack } from './bench-stack.js';
 import { holdingsOf } from './process-cost.js';
 
@@ -30,22 +31,30 @@ export class DispatcherWatch {
     return new DispatcherWatch(stack, await stack.dispatcherMetrics());
   }
 
-  /** At the end of the load; what is counted is asked for once the deliveries are in. */
-  end(): () => Promise<DispatcherDuring> {
+  /** At the end of the load. The answer is called when the deliveries are in, with their number. */
+  end(): (delivered: number) => Promise<DispatcherDuring> {
     clearInterval(this.timer);
     const atEnd = this.look();
     const { before, most } = this;
-    return async () => {
+    return async (delivered) => ({
+      rssMb: { before: before.rssMb, atEnd: atEnd.rssMb },
+      sockets: { before: before.sockets, most, atEnd: atEnd.sockets },
+      ...(await this.counted(delivered)),
+    });
+  }
+
+  /** An attempt is counted when it is in the log, a moment after the receiver has it. */
+  private async counted(delivered: number): Promise<Pick<DispatcherDuring, 'attempts' | 'deferrals'>> {
+    const what = 'that the dispatcher counted every delivery (it counts anew when it was restarted)';
+    const look = async (): Promise<Pick<DispatcherDuring, 'attempts' | 'deferrals'> | null> => {
       const metrics = await this.stack.dispatcherMetrics();
       const since = (name: string, label: string): Record<string, number> =>
         difference(countsOf(this.metricsBefore, name, label), countsOf(metrics, name, label));
-      return {
-        rssMb: { before: before.rssMb, atEnd: atEnd.rssMb },
-        sockets: { before: before.sockets, most, atEnd: atEnd.sockets },
-        attempts: since('posthaste_attempts_total', 'outcome'),
-        deferrals: since('posthaste_deferrals_total', 'reason'),
-      };
+      const attempts = since('posthaste_attempts_total', 'outcome');
+      if ((attempts.succeeded ?? 0) < delivered) return null;
+      return { attempts, deferrals: since('posthaste_deferrals_total', 'reason') };
     };
+    return waitFor(look, { what });
   }
 
   private look(): ReturnType<typeof holdingsOf> {

@@ -47,26 +47,29 @@ export async function invite(stack: BenchStack, receiver: WorkerProcess, wish: P
 }
 
 /**
- * Deletes its endpoints and waits until nothing is put off for them any more, so that a run does not work on what the
- * one before left behind. A few retries far in the future stay; they are cancelled when they are due.
+ * Deletes its endpoints and waits until nothing is in flight or put off for them any more, so that a run does not work
+ * on what the one before left behind. A few retries minutes away stay; they are cancelled when they are due.
  */
 export async function takeLeave(stack: BenchStack, party: Party): Promise<void> {
   await inBatches(party.endpoints, ({ id }) => stack.tenant.deleteEndpoint(id));
   const gone = async (): Promise<boolean> => {
-    const left = await inBatches(party.accounts, (account) => hasDeferred(stack, account));
-    return left.every((has) => !has);
+    const left = await inBatches(party.accounts, (account) => isBusy(stack, account));
+    return !left.includes(true);
   };
   try {
     await waitFor(gone, { deadlineMs: LEAVE_LIMIT_MS, everyMs: 1_000 });
   } catch {
-    console.log(`deliveries of ${party.accounts[0] ?? ''} are still put off, and are part of the next run`);
+    console.log(`deliveries of ${party.accounts[0] ?? ''} are still under way, and are part of the next run`);
   }
 }
 
-async function hasDeferred({ tenant }: BenchStack, account: string): Promise<boolean> {
-  const path = `/v1/accounts/${account}/deliveries?status=deferred&limit=1`;
-  const { data } = await tenant.rest.ask<{ data: unknown[] }>('GET', path);
-  return data.length > 0;
+async function isBusy({ tenant }: BenchStack, account: string): Promise<boolean> {
+  for (const status of ['pending', 'deferred']) {
+    const path = `/v1/accounts/${account}/deliveries?status=${status}&limit=1`;
+    const { data } = await tenant.rest.ask<{ data: unknown[] }>('GET', path);
+    if (data.length > 0) return true;
+  }
+  return false;
 }
 
 async function inBatches<T, R>(all: T[], use: (one: T) => Promise<R>): Promise<R[]> {

@@ -107,7 +107,8 @@ async function measure(round: Round, bench: Bench): Promise<Measured> {
   const countDuring = watch.end();
   const collected = await collect(round, generated, bench);
   const { healthy, troubled } = collected;
-  const cost = costPerDelivery(before, stack.costs(), healthy.delivered + (troubled?.delivered ?? 0));
+  const delivered = healthy.delivered + (troubled?.delivered ?? 0);
+  const cost = costPerDelivery(before, stack.costs(), delivered);
   return {
     log: stack.log,
     run: round.title,
@@ -117,7 +118,7 @@ async function measure(round: Round, bench: Bench): Promise<Measured> {
     healthy: { ...arrivedOf(healthy), endToEndMs: healthy.report.endToEndMs },
     troubled: troubled && arrivedOf(troubled),
     lost: healthy.lost + (troubled?.lost ?? 0),
-    dispatcher: await countDuring(),
+    dispatcher: await countDuring(delivered),
     recovery: backAtMs === null ? null : await recoveryOf(round, backAtMs, collected, stack),
     ...cost,
   };
