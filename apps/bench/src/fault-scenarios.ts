@@ -11,7 +11,7 @@ export type FaultScenarioName = (typeof faultScenarioNames)[number];
 export const HEALTHY_ACCOUNTS = 9;
 
 /** Accounts with endpoints on one server. */
-export interface Troubled {
+interface Troubled {
   accounts: number;
   /** Each takes an event type of its own, so a message is one delivery. */
   endpointsEach: number;

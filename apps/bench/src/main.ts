@@ -17,7 +17,7 @@ const HELP = `npm run bench -- [options]
       isolation                       ten accounts at 300/s, the tenth's endpoint hangs, drips, fails late, refuses
       dead-host                       1,000 endpoints on one dead host at 200/s, beside nine healthy accounts at 100/s
       recovery                        an endpoint at 200/s is down for two minutes, beside the same nine
-                                      these take 4 to 8 minutes each, so they are run by name
+                                      these take 3 to 7 minutes each, so they are run by name
   --log postgres|kafka|both           (postgres)
   --count n, --warm-up n              smaller or larger runs
   --profile                           CPU profile of every service, the 15 costliest functions of each

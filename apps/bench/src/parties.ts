@@ -12,7 +12,7 @@ export interface Party {
   targets: PublishTarget[];
 }
 
-export interface PartyWish {
+interface PartyWish {
   name: string;
   accounts: number;
   endpointsEach: number;

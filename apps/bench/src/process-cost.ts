@@ -82,7 +82,7 @@ export function costPerDelivery(
 }
 
 /** What a process holds at this moment. */
-export interface Holdings {
+interface Holdings {
   rssMb: number;
   sockets: number;
 }

@@ -11,6 +11,14 @@ import { PAYLOAD_BYTES, WARM_UP_PACE } from './scenarios.js';
 import { nowMs } from './stamped-payload.js';
 import type { Workers } from './worker-process.js';
 
+/**
+ * Runs of one scenario after each other, on one stack: the nine healthy accounts are the same in all of them, the
+ * troubled ones are new in each. A run's messages are numbered through; whose message n is follows from the turns, so
+ * a receiver that saw a number and a generator that was answered 202 for it are all that is needed to say what is
+ * lost. Before a run begins the last one's troubled endpoints are deleted and their work is over, and the product is
+ * quiet; else the run would be charged for it.
+ */
+
 /** One run beside accounts whose receiver misbehaves, as it is printed and written down. */
 export interface FaultResult extends CostPerDelivery {
   scenario: FaultScenario['name'];
@@ -29,7 +37,7 @@ export interface FaultResult extends CostPerDelivery {
   recovery: Recovery | null;
 }
 
-export interface Arrived {
+interface Arrived {
   delivered: number;
   lost: number;
   duplicates: number;
