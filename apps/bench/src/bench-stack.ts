@@ -1,27 +1,41 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { type Stack, startKafka, startStack } from '@posthaste/local-stack';
-import { seedTenant } from '@posthaste/test-kit';
+import { seedTenant, type TenantClient } from '@posthaste/test-kit';
 import { costOf, type ProcessCost } from './process-cost.js';
+import type { PublishTarget } from './protocol.js';
+import type { Workers } from './worker-process.js';
 
 export type LogKind = 'postgres' | 'kafka';
 
-/** The product under measurement: a fresh stack, one tenant, one account, one endpoint. */
+/** The product under measurement: a fresh stack with one tenant. */
 export interface BenchStack {
-  publishUrl: string;
+  log: LogKind;
+  tenant: TenantClient;
+  target(account: string, eventType: string): PublishTarget;
   headers: Record<string, string>;
   pids(): Record<string, number>;
   /** By process; the datastores' workers are counted with them. */
   costs(): Record<string, ProcessCost>;
+  /** What the dispatcher counts, in Prometheus' text format. */
+  dispatcherMetrics(): Promise<string>;
   stop(): Promise<void>;
 }
 
+/** What every scenario works with. */
+export interface Bench {
+  workers: Workers;
+  stack: BenchStack;
+}
+
 const DATASTORES = ['postgres', 'kafka'];
+const QUIET_CPU_SHARE = 0.1;
+const QUIET_LOOK_MS = 500;
+const QUIET_LIMIT_MS = 20_000;
 
 export async function startBenchStack(options: {
   log: LogKind;
   distDir: string;
-  receiverUrl: string;
   /** Each service writes its CPU profile here when it ends. */
   profileDir?: string;
 }): Promise<BenchStack> {
@@ -34,12 +48,16 @@ export async function startBenchStack(options: {
     nodeArgs: nodeArgs(options.profileDir),
   });
   const tenant = await seedTenant(stack.url, stack.operatorKey, 'bench');
-  await tenant.putAccount('bench');
-  await tenant.createEndpoint('bench', { url: options.receiverUrl });
   const pids = (): Record<string, number> => pidsOf(stack, kafka?.nodes[0]?.pid);
   return {
-    publishUrl: `${stack.url}/v1/accounts/bench/messages`,
-    headers: { authorization: `Bearer ${tenant.rest.key ?? ''}`, 'content-type': 'application/json' },
+    log: options.log,
+    tenant,
+    target: (account, eventType) => ({
+      url: `${stack.url}/v1/accounts/${account}/messages`,
+      prefix: `{"event_type":"${eventType}","payload":`,
+      suffix: '}',
+    }),
+    headers: { authorization: `Bearer ${tenant.key}`, 'content-type': 'application/json' },
     pids,
     costs: () => {
       const costs = Object.entries(pids()).map(([name, pid]) => [
@@ -48,11 +66,22 @@ export async function startBenchStack(options: {
       ]);
       return Object.fromEntries(costs) as Record<string, ProcessCost>;
     },
+    dispatcherMetrics: async () => (await fetch(`${stack.opsUrl('dispatcher')}/metrics`)).text(),
     stop: async () => {
       await stack.stop();
       await kafka?.stop();
     },
   };
+}
+
+/** History is written a little after delivery: what an earlier run left to do must not count. */
+export async function whenQuiet(stack: BenchStack): Promise<void> {
+  const used = (): number => Object.values(stack.costs()).reduce((sum, cost) => sum + cost.cpuSeconds, 0);
+  const deadline = performance.now() + QUIET_LIMIT_MS;
+  for (let before = used(); performance.now() < deadline; before = used()) {
+    await new Promise((resolve) => setTimeout(resolve, QUIET_LOOK_MS));
+    if (used() - before < (QUIET_CPU_SHARE * QUIET_LOOK_MS) / 1_000) return;
+  }
 }
 
 function pidsOf(stack: Stack, kafka: number | undefined): Record<string, number> {

@@ -15,7 +15,7 @@ const TIMER_MS = 1;
 
 class Load {
   private readonly pool: Pool;
-  private readonly path: string;
+  private readonly targets: { path: string; prefix: string; suffix: string }[];
   private readonly acceptMs: Float64Array;
   private readonly refused: number[] = [];
   private readonly answers: Record<string, number> = {};
@@ -27,10 +27,10 @@ class Load {
   private onAnswer: () => void = () => undefined;
 
   constructor(private readonly order: GenerateOrder) {
-    const { origin, pathname } = new URL(order.url);
+    const urls = order.targets.map(({ url }) => new URL(url));
     const connections = 'inFlight' in order.pace ? order.pace.inFlight : CONNECTIONS;
-    this.pool = new Pool(origin, { connections, pipelining: 1 });
-    this.path = pathname;
+    this.pool = new Pool(urls[0]?.origin ?? '', { connections, pipelining: 1 });
+    this.targets = order.targets.map((target, i) => ({ ...target, path: urls[i]?.pathname ?? '/' }));
     this.acceptMs = new Float64Array(order.count);
   }
 
@@ -79,12 +79,15 @@ class Load {
   }
 
   private send(seq: number, sentAtMs: number): void {
-    const { prefix, suffix, payloadBytes, headers } = this.order;
+    const { payloadBytes, headers } = this.order;
+    const target = this.targets[seq % this.targets.length];
+    if (target === undefined) throw new Error('there is nowhere to publish to');
+    const { path, prefix, suffix } = target;
     const body = prefix + stampedPayload({ seq, sentAtMs }, payloadBytes) + suffix;
     let status = 0;
     const settle = (): void => this.settle(seq, sentAtMs, status);
     this.pool.dispatch(
-      { method: 'POST', path: this.path, headers, body },
+      { method: 'POST', path, headers, body },
       {
         // Undici insists on the first and the third.
         onRequestStart: () => undefined,

@@ -2,15 +2,22 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { type LogKind, startBenchStack } from './bench-stack.js';
+import { type Bench, type LogKind, startBenchStack } from './bench-stack.js';
 import { profileOf, topSelfTimes } from './cpu-profile.js';
-import { profileTable, tableOf } from './report.js';
-import { calibrate, type RunResult, runScenario, type Workers } from './run-scenario.js';
-import { scenarioNames, type ScenarioName, scenarioOf } from './scenarios.js';
-import { WorkerProcess } from './worker-process.js';
+import { faultScenarioNames, faultScenarioOf } from './fault-scenarios.js';
+import { faultTableOf, profileTable, tableOf } from './report.js';
+import { type FaultResult, runFaults } from './run-faults.js';
+import { calibrate, type RunResult, runScenario } from './run-scenario.js';
+import { scenarioNames, scenarioOf } from './scenarios.js';
+import { WorkerProcess, type Workers } from './worker-process.js';
 
 const HELP = `npm run bench -- [options]
-  --scenario throughput|latency|all   (all)
+  --scenario name                     (all)
+      throughput, latency             one account, one endpoint that answers at once; \`all\` is these two
+      isolation                       ten accounts at 300/s, the tenth's endpoint hangs, drips, fails late, refuses
+      dead-host                       1,000 endpoints on one dead host at 200/s, beside nine healthy accounts at 100/s
+      recovery                        an endpoint at 200/s is down for two minutes, beside the same nine
+                                      these take 3 to 7 minutes each, so they are run by name
   --log postgres|kafka|both           (postgres)
   --count n, --warm-up n              smaller or larger runs
   --profile                           CPU profile of every service, the 15 costliest functions of each
@@ -28,45 +35,56 @@ const { values } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
-const scenarios =
+const speedScenarios =
   values.scenario === 'all' ? [...scenarioNames] : scenarioNames.filter((name) => name === values.scenario);
+const faultScenarios = faultScenarioNames.filter((name) => name === values.scenario);
 const logs = (['postgres', 'kafka'] as const).filter((log) => values.log === log || values.log === 'both');
 const sizes = {
   ...(values.count === undefined ? {} : { count: Number(values.count) }),
   ...(values['warm-up'] === undefined ? {} : { warmUp: Number(values['warm-up']) }),
 };
-if (values.help || scenarios.length === 0 || logs.length === 0) {
+if (values.help || speedScenarios.length + faultScenarios.length === 0 || logs.length === 0) {
   console.log(HELP);
   process.exit(values.help ? 0 : 2);
 }
 
-const results: RunResult[] = [];
+const results: (RunResult | FaultResult)[] = [];
 const show = (result: RunResult): void => {
   results.push(result);
   console.log(`${tableOf(result)}\n`);
 };
-show(await withWorkers((workers, url) => calibrate(scenarioOf('throughput', sizes), workers, url)));
+const showFault = (result: FaultResult): void => {
+  results.push(result);
+  console.log(`${faultTableOf(result)}\n`);
+};
+if (speedScenarios.length > 0) {
+  show(await withWorkers((workers) => calibrate(scenarioOf('throughput', sizes), workers)));
+}
 for (const log of logs) {
-  for (const scenario of scenarios) show(await measure(scenario, log));
+  for (const name of speedScenarios) {
+    show(await onStack(name, log, (bench) => runScenario(scenarioOf(name, sizes), bench)));
+  }
+  for (const name of faultScenarios) {
+    await onStack(name, log, (bench) => runFaults(faultScenarioOf(name, sizes), bench, showFault));
+  }
 }
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);
 process.exit(results.every(({ lost }) => lost === 0) ? 0 : 1);
 
-/** One scenario on a stack of its own: nothing of an earlier run is in its tables, its caches or its log. */
-async function measure(name: ScenarioName, log: LogKind): Promise<RunResult> {
+/** Each scenario on a stack of its own: nothing of an earlier one is in its tables, its caches or its log. */
+async function onStack<T>(name: string, log: LogKind, measure: (bench: Bench) => Promise<T>): Promise<T> {
   const profileDir = values.profile
     ? mkdtempSync(path.join(os.tmpdir(), `posthaste-profile-${name}-`))
     : undefined;
-  return withWorkers(async (workers, receiverUrl) => {
+  return withWorkers(async (workers) => {
     const stack = await startBenchStack({
       log,
-      receiverUrl,
       distDir: path.resolve(import.meta.dirname, '../..'),
       ...(profileDir === undefined ? {} : { profileDir }),
     });
     const pids = stack.pids();
     try {
-      return await runScenario(scenarioOf(name, sizes), workers, stack, log);
+      return await measure({ workers, stack });
     } finally {
       await stack.stop();
       if (profileDir !== undefined) printProfiles(profileDir, pids);
@@ -74,10 +92,10 @@ async function measure(name: ScenarioName, log: LogKind): Promise<RunResult> {
   });
 }
 
-async function withWorkers<T>(use: (workers: Workers, receiverUrl: string) => Promise<T>): Promise<T> {
+async function withWorkers<T>(use: (workers: Workers) => Promise<T>): Promise<T> {
   const workers = { generator: WorkerProcess.start('generator'), receiver: WorkerProcess.start('receiver') };
   try {
-    return await use(workers, await workers.receiver.ask<string>({ kind: 'listen' }));
+    return await use(workers);
   } finally {
     workers.generator.stop();
     workers.receiver.stop();

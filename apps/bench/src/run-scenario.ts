@@ -1,12 +1,12 @@
-import type { BenchStack, LogKind } from './bench-stack.js';
-import type { ProcessCost } from './process-cost.js';
+import { type Bench, type LogKind, whenQuiet } from './bench-stack.js';
+import { type CostPerDelivery, costPerDelivery } from './process-cost.js';
 import type { CollectedReport, GeneratedReport, GenerateOrder } from './protocol.js';
 import { type Quantiles, round } from './quantiles.js';
-import type { Scenario, ScenarioName } from './scenarios.js';
-import type { WorkerProcess } from './worker-process.js';
+import { type Scenario, type ScenarioName, WARM_UP_PACE } from './scenarios.js';
+import type { Workers } from './worker-process.js';
 
 /** One run, as it is printed and written down. */
-export interface RunResult {
+export interface RunResult extends CostPerDelivery {
   scenario: ScenarioName | 'calibration';
   log: LogKind | 'none';
   messages: number;
@@ -19,75 +19,44 @@ export interface RunResult {
   /** Acknowledged, and never received. */
   lost: number;
   duplicates: number;
-  processes: Record<string, { cpuSecondsPer1000: number; peakRssMb: number }>;
-  /** All processes of the product, datastores included. */
-  cpuMsPerDelivery: number;
 }
 
-/** Where messages go: into the product, or straight to the receiver. */
-export interface Target {
-  url: string;
-  headers: Record<string, string>;
-  prefix: string;
-  suffix: string;
-}
-
-export interface Workers {
-  generator: WorkerProcess;
-  receiver: WorkerProcess;
+/** Where messages go, into the product or straight to the receiver, and where they are to arrive. */
+interface Way extends Pick<GenerateOrder, 'targets' | 'headers'> {
+  receiverUrl: string;
 }
 
 const PATIENCE_MS = 20_000;
-/** As much at a time as the throughput scenario: what is measured afterwards is compiled and connected. */
-const WARM_UP_PACE = { inFlight: 64 };
-const QUIET_CPU_SHARE = 0.1;
-const QUIET_LOOK_MS = 500;
-const QUIET_LIMIT_MS = 20_000;
 
-export async function runScenario(
-  scenario: Scenario,
-  workers: Workers,
-  stack: BenchStack,
-  log: LogKind,
-): Promise<RunResult> {
-  const { publishUrl: url, headers } = stack;
-  const target = { url, headers, prefix: '{"event_type":"bench.sent","payload":', suffix: '}' };
-  const warm = await runLoad({ ...scenario, count: scenario.warmUp, pace: WARM_UP_PACE }, workers, target);
+export async function runScenario(scenario: Scenario, { workers, stack }: Bench): Promise<RunResult> {
+  const receiverUrl = await workers.receiver.ask<string>({ kind: 'listen', behaviour: 'prompt' });
+  await stack.tenant.putAccount('bench');
+  await stack.tenant.createEndpoint('bench', { url: receiverUrl });
+  const targets = [stack.target('bench', 'bench.sent')];
+  const way = { targets, headers: stack.headers, receiverUrl };
+  const warm = await runLoad({ ...scenario, count: scenario.warmUp, pace: WARM_UP_PACE }, workers, way);
   if (warm.collected.distinct < warm.generated.accepted) {
     throw new Error(`the warm-up lost ${warm.generated.accepted - warm.collected.distinct} messages`);
   }
   await whenQuiet(stack);
   const before = stack.costs();
-  const load = await runLoad(scenario, workers, target);
-  const processes = costsPer1000(before, stack.costs(), load.collected.distinct);
-  return { ...resultOf(scenario.name, log, scenario.count, load), ...processes };
+  const load = await runLoad(scenario, workers, way);
+  const cost = costPerDelivery(before, stack.costs(), load.collected.distinct);
+  return { ...resultOf(scenario.name, stack.log, scenario.count, load), ...cost };
 }
 
 /** What the generator and the receiver can do with nothing between them. */
-export async function calibrate(
-  scenario: Scenario,
-  workers: Workers,
-  receiverUrl: string,
-): Promise<RunResult> {
+export async function calibrate(scenario: Scenario, workers: Workers): Promise<RunResult> {
+  const receiverUrl = await workers.receiver.ask<string>({ kind: 'listen', behaviour: 'prompt' });
   const headers = { 'content-type': 'application/json' };
-  const target = { url: receiverUrl, headers, prefix: '', suffix: '' };
-  await runLoad({ ...scenario, count: scenario.warmUp }, workers, target);
-  const load = await runLoad(scenario, workers, target);
+  const way = { targets: [{ url: receiverUrl, prefix: '', suffix: '' }], headers, receiverUrl };
+  await runLoad({ ...scenario, count: scenario.warmUp }, workers, way);
+  const load = await runLoad(scenario, workers, way);
   return {
     ...resultOf('calibration', 'none', scenario.count, load),
     processes: {},
     cpuMsPerDelivery: 0,
   };
-}
-
-/** History is written a little after delivery: what the warm-up left to do must not count. */
-async function whenQuiet(stack: BenchStack): Promise<void> {
-  const used = (): number => Object.values(stack.costs()).reduce((sum, cost) => sum + cost.cpuSeconds, 0);
-  const deadline = performance.now() + QUIET_LIMIT_MS;
-  for (let before = used(); performance.now() < deadline; before = used()) {
-    await new Promise((resolve) => setTimeout(resolve, QUIET_LOOK_MS));
-    if (used() - before < (QUIET_CPU_SHARE * QUIET_LOOK_MS) / 1_000) return;
-  }
 }
 
 interface Load {
@@ -98,15 +67,15 @@ interface Load {
 async function runLoad(
   scenario: Pick<Scenario, 'count' | 'payloadBytes' | 'pace'>,
   { generator, receiver }: Workers,
-  target: Target,
+  { receiverUrl, ...way }: Way,
 ): Promise<Load> {
   const { count, payloadBytes, pace } = scenario;
   await receiver.ask({ kind: 'reset', capacity: count });
-  const order: GenerateOrder = { ...target, count, payloadBytes, pace };
+  const order: GenerateOrder = { ...way, count, payloadBytes, pace };
   const generated = await generator.ask<GeneratedReport>({ kind: 'generate', order });
   const collected = await receiver.ask<CollectedReport>({
     kind: 'collect',
-    order: { expected: generated.accepted, patienceMs: PATIENCE_MS },
+    order: { receiver: receiverUrl, expected: generated.accepted, patienceMs: PATIENCE_MS, partsAt: [] },
   });
   return { generated, collected };
 }
@@ -132,29 +101,5 @@ function resultOf(
     endToEndMs: collected.endToEndMs,
     lost: collected.missing.filter((seq) => !excused.has(seq)).length,
     duplicates: collected.duplicates,
-  };
-}
-
-function costsPer1000(
-  before: Record<string, ProcessCost>,
-  after: Record<string, ProcessCost>,
-  deliveries: number,
-): Pick<RunResult, 'processes' | 'cpuMsPerDelivery'> {
-  const used = Object.entries(after).map(([name, { cpuSeconds, peakRssMb }]) => {
-    const seconds = cpuSeconds - (before[name]?.cpuSeconds ?? 0);
-    return { name, perThousand: (seconds * 1000) / deliveries, peakRssMb };
-  });
-  return {
-    processes: Object.fromEntries(
-      used.map(({ name, perThousand, peakRssMb }) => [
-        name,
-        { cpuSecondsPer1000: round(perThousand, 3), peakRssMb: round(peakRssMb, 0) },
-      ]),
-    ),
-    // Seconds per thousand are milliseconds each.
-    cpuMsPerDelivery: round(
-      used.reduce((sum, { perThousand }) => sum + perThousand, 0),
-      3,
-    ),
   };
 }

@@ -34,6 +34,11 @@ export class WorkerProcess {
   }
 }
 
+export interface Workers {
+  generator: WorkerProcess;
+  receiver: WorkerProcess;
+}
+
 /** The worker's side: answers every order with what the handler makes of it. */
 export function serveOrders(handle: (order: WorkerOrder) => Promise<unknown>): void {
   process.on('message', (order: WorkerOrder) => {

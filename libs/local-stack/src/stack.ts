@@ -70,6 +70,8 @@ export interface Stack {
   /** Pids of the running processes by name: a service, its further replicas as `dispatcher-2`, `play`, `postgres`. */
   readonly processes: Record<string, number>;
   process(name: string): StackProcess;
+  /** Where a process answers /metrics and its health, without a trailing slash. */
+  opsUrl(name: string): string;
   /** Resolves when every process is ready, for example after a kill. */
   waitReady(): Promise<void>;
   stop(): Promise<void>;
@@ -132,6 +134,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       },
       process: (name) =>
         name === 'postgres' && postgres ? postgresProcess(postgres) : supervisor.process(name),
+      opsUrl: (name) => new URL(specs.find((spec) => spec.name === name)?.readyUrl ?? '').origin,
       waitReady: () => supervisor.whenReady(),
       stop,
     };
