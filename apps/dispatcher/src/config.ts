@@ -8,7 +8,6 @@ export const DispatcherConfig = z.object({
   POSTHASTE_EGRESS_ALLOW: egressAllow(),
   SCHEDULE_GRPC: z
     .string()
-    .default('localhost:50052')
     .describe(
       'host:port of the gRPC interface of retry-scheduler; asked only about endpoints that order by key',
     ),

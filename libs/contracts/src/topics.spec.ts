@@ -43,10 +43,11 @@ describe('a delivery event in the log', () => {
     expect(topics.deliveries.encode(event).key).toBe('acc_1');
   });
 
-  it.each(['', '{', '[]', '{"type":"DeliveryLost"}', golden.attempted.replace('"v":1', '"v":2')])(
-    'does not decode from %j',
-    (text) => {
-      expect(() => topics.deliveries.decode({ value: Buffer.from(text) })).toThrow();
-    },
-  );
+  it.each([
+    ...['', '{', '[]', '{"type":"DeliveryLost"}', golden.attempted.replace('"v":1', '"v":2')],
+    ...['["a=1",2]', '{}', '5', 'null'].map((odd) => golden.attempted.replace('["a=1","b=2"]', odd)),
+    ...['[]', 'null', '"webhook-id"'].map((odd) => golden.attempted.replace('{"webhook-id":"msg_1"}', odd)),
+  ])('does not decode from %j', (text) => {
+    expect(() => topics.deliveries.decode({ value: Buffer.from(text) })).toThrow();
+  });
 });
