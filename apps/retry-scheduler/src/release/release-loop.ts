@@ -1,4 +1,5 @@
 import { Alarm } from './alarm.js';
+import { recallReleased } from '../ordering/recall-released.js';
 import { releaseDue, type ReleaseOutcome, releaseParked, type ReleaseParts } from './release-batch.js';
 import { listParkedLanes } from './sql/list-parked-lanes.js';
 import { msUntilNextDue } from './sql/next-due.js';
@@ -97,13 +98,14 @@ export class ReleaseLoop {
     return Math.min(nextMs ?? SAFETY_POLL_MS, roomMs, SAFETY_POLL_MS);
   }
 
-  /** A process learns here what was parked before it began, and what others park. */
+  /** A process learns here what was parked before it began, and what others park; and what was lost on its way. */
   private async lookForParkedLanes(): Promise<void> {
     const nowMs = performance.now();
     if (nowMs < this.lookAtMs) return;
     const lanes = await listParkedLanes(this.options.pool);
     this.options.lot.park(lanes);
     this.options.lot.prune();
+    await recallReleased(this.options.pool);
     this.lookAtMs =
       nowMs + Math.min(Math.max(lanes.length * LOOK_MS.forEachLane, LOOK_MS.least), LOOK_MS.most);
   }
