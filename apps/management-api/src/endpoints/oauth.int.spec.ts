@@ -69,7 +69,7 @@ describe("an endpoint's OAuth client", () => {
       ...{ alg: null, kid: null, jwks_url: null, scope: null, resource: [] },
       ...{ audience: null, assertion_audience: null },
     });
-    expect((await tenant.rest.get<Endpoint>(`/v1/endpoints/${made.id}`)).json).toEqual(made);
+    expect((await tenant.rest.get<Endpoint>(`/v1/endpoints/${made.id}`)).json).toMatchObject(made);
     const state = await toldOf(made);
     expect(state.oauth?.credential.sealed).toMatch(/^v1\./);
     expect(await everythingStored()).not.toContain(SECRET);

@@ -69,7 +69,7 @@ describe('a test message', () => {
       trigger: 'test',
       started_at: '2026-01-02T03:04:05.678Z',
       duration_ms: 7.5,
-      timings: { connect_ms: null, first_byte_ms: null, total_ms: 7.5 },
+      timings: { dns_ms: null, connect_ms: null, tls_ms: null, first_byte_ms: null, total_ms: 7.5 },
       outcome: 'failed',
       error: { class: 'http_status', message: attempt.error_message },
       request: { url: 'https://receiver.example/', headers: { 'webhook-test': 'true' } },
