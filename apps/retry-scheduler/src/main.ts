@@ -7,7 +7,7 @@ import { startRetryScheduler } from './retry-scheduler.js';
 
 await runService('retry-scheduler', RetrySchedulerConfig, environment, async (context) => {
   const { config, logger } = context;
-  const used = [topics.deliveries, topics.due];
+  const used = [topics.deliveries, topics.due, topics.config];
   const log = await openConfiguredLog(config, { name: 'retry-scheduler', topics: used, logger });
   const service = await startRetryScheduler({ ...context, log, meter: context.telemetry.meter });
   return {

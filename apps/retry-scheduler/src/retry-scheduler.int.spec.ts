@@ -10,6 +10,7 @@ import {
   type DeliveryEvent,
   type DueDelivery,
   type DueDeliveryPayload,
+  EndpointState,
   HISTORY_PACKAGE,
   HISTORY_SERVICE,
   grpcLoader,
@@ -23,7 +24,7 @@ import { createLogger, Health } from '@posthaste/runtime';
 import { waitFor } from '@posthaste/test-kit';
 import pg from 'pg';
 import { type RunningRetryScheduler, startRetryScheduler } from './retry-scheduler.js';
-import { attempted, deferred, deliveryOf, sampleMessage } from './sample-facts.js';
+import { attempted, cancelled, deferred, deliveryOf, sampleMessage } from './sample-facts.js';
 
 const { logger } = createLogger('retry-scheduler-spec', 'silent');
 const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-scheduler-'));
@@ -90,7 +91,7 @@ describe.each(logs)('retry-scheduler on the $kind log', ({ open }) => {
   beforeAll(async () => {
     await database.query('drop schema if exists schedule cascade');
     log = await open();
-    await log.admin.ensureTopics([topics.deliveries, topics.due], 'single');
+    await log.admin.ensureTopics([topics.deliveries, topics.due, topics.config], 'single');
   });
   afterAll(() => log.close());
   beforeEach(async () => {
@@ -167,6 +168,55 @@ describe.each(logs)('retry-scheduler on the $kind log', ({ open }) => {
     expect(released).toMatchObject([{ meta: { id: message.meta.id, attempt: 2, trigger: 'retry' } }]);
     expect(released[0]?.payload).toEqual(message.payload);
     await waitFor(async () => (await dueRows()).length === 0);
+  });
+
+  it('hands over at once what is owed to an endpoint that is gone, with the version that says so', async () => {
+    const { service } = await start();
+    const endpoint = newId('endpoint');
+    const [waiting, inFlight, parked, late] = Array.from({ length: 4 }, () => sampleMessage(endpoint)) as [
+      AcceptedMessage,
+      AcceptedMessage,
+      AcceptedMessage,
+      AcceptedMessage,
+    ];
+    remember([waiting, inFlight, parked, late], 0);
+    const at = Date.now() + 36_000_000;
+    const owed = [attempted(waiting, 1, { kind: 'retry', at }), deferred(parked, 1, at, 'breaker_open')];
+    remember([waiting], 1);
+    await service.projection.whenApplied(await append(owed));
+    const state = EndpointState.parse({
+      ...{ kind: 'endpoint', id: endpoint, version: 7, deleted: false, tenant: 't', account: 'a', config: 1 },
+      ...{
+        url: 'https://receiver.example/',
+        enabled: false,
+        profile: 'standard',
+        eventTypes: [],
+        channels: [],
+      },
+      ...{ headers: {}, retryPolicy: { preset: 'ada' }, timeoutSeconds: 15, secrets: [] },
+    });
+    const configure = (next: EndpointState) =>
+      log.producer.append([{ topic: topics.config, ...topics.config.encode(next) }]);
+    await configure(state);
+    // Without waiting for the time: of the lane only the breaker's hold, which an answer lifts.
+    await waitFor(() => released.length > 0);
+    await append([cancelled(waiting, 2)]);
+    await waitFor(() => released.length > 1);
+    expect(new Set(released.map(({ meta }) => meta.routes[0]?.version))).toEqual(new Set([7]));
+    // It failed after the change.
+    remember([inFlight], 1);
+    await append([attempted(inFlight, 1, { kind: 'retry', at })]);
+    await waitFor(() => released.some(({ meta }) => meta.id === inFlight.meta.id));
+
+    // Switched on again, a retry has its time again.
+    await configure({ ...state, version: 8, enabled: true });
+    const { service: other } = await start();
+    remember([late], 1);
+    await other.projection.whenApplied(await append([attempted(late, 1, { kind: 'retry', at: at + 1 })]));
+    expect(await dueRows()).toMatchObject([{ delivery: deliveryOf(late), due_at: String(at + 1) }]);
+    const over = [waiting, inFlight, parked, late].map((message) => cancelled(message, 2));
+    await other.projection.whenApplied(await append(over));
+    expect(await dueRows()).toEqual([]);
   });
 
   it('hands a lane what is parked as it answers, whatever the times say, and after a restart too', async () => {

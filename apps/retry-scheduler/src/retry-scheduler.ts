@@ -19,7 +19,7 @@ import {
 import { serveSchedule } from './ordering/schedule.grpc.js';
 import { schedulerMetrics } from './metrics.js';
 import { ParkingLot } from './parking/parking-lot.js';
-import { historyPayloads, ReleaseLoop } from './release/index.js';
+import { GoneEndpoints, historyPayloads, ReleaseLoop } from './release/index.js';
 
 /**
  * retry-scheduler: a durable timer, and a parking lot for what waits for its lane. It decides nothing; dispatchers
@@ -66,7 +66,10 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
   const metrics = schedulerMetrics({ meter: parts.meter, pool, log, lot });
   const stopping = new AbortController();
   const store = dueIndexProjection(pool, {
-    onEvent: (event) => lot.notice(event),
+    onEvent: (event) => {
+      lot.notice(event);
+      gone.notice(event);
+    },
     onOwed: (earliest) => releases.noticeDue(earliest),
     onParked: (endpoints) => lot.park(endpoints),
     onUnreadable: (record, reason) => {
@@ -77,8 +80,22 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
   const ends = await endsOf(log, scheduledTopics);
   const caughtUp = store.positions.whenReached(ends, stopping.signal);
   const history = historyPayloads(config.HISTORY_ADDRESS);
+  const gone = new GoneEndpoints({
+    pool,
+    reader: log.reader,
+    onHastened: (endpoints) => {
+      lot.lift(endpoints);
+      releases.noticeDue(0);
+    },
+    onFailure: (error) => logger.warn({ err: error }, 'schedule.hasten_failed'),
+    onUnreadable: (offset, error) => {
+      metrics.unreadable();
+      logger.error({ err: error, topic: topics.config.name, offset }, 'schedule.record_unreadable');
+    },
+  });
   const releases = new ReleaseLoop({
     pool,
+    versionOf: gone.versionOf,
     producer: log.producer,
     payloads: history.payloads,
     lot,
@@ -100,6 +117,7 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
     onFatal: parts.fatal,
     onApplied: metrics.applied,
   });
+  await gone.start();
   releases.start();
   const grpc = await serveSchedule(`${config.GRPC_HOST}:${config.GRPC_PORT}`, {
     pool,
@@ -114,6 +132,7 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
     stop: async () => {
       stopping.abort();
       grpc.close();
+      await gone.stop();
       await releases.stop();
       await projection.stop();
       history.close();

@@ -93,6 +93,11 @@ export class LanePace {
     this.outstanding.delete(delivery);
   }
 
+  /** Nobody will be called: what held the lane for its receiver's sake holds it no more. */
+  lift(): void {
+    if (this.hold?.by !== 'history') this.hold = null;
+  }
+
   pause(untilMs: number, nowMs: number): void {
     this.holdUntil({ by: 'history', untilMs }, true, nowMs);
   }

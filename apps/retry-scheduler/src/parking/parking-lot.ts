@@ -74,6 +74,15 @@ export class ParkingLot {
     }
   }
 
+  /** The endpoints are gone: what is parked will be cancelled, as fast as dispatchers can. */
+  lift(endpoints: Iterable<string>): void {
+    const nowMs = this.now();
+    for (const endpoint of endpoints) {
+      this.paces.get(endpoint)?.lift();
+      this.wakeFor(endpoint, nowMs);
+    }
+  }
+
   /** True when a delivery that is due may go at once, and counts it; false when it must be parked. */
   admit(endpoint: string, delivery: string): boolean {
     const nowMs = this.now();

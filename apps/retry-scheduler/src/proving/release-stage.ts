@@ -85,6 +85,7 @@ export class ReleaseStage {
         return deliveries.map((delivery) => this.known.get(delivery)).filter((entry) => entry !== undefined);
       },
       lot: new ParkingLot(),
+      versionOf: () => 0,
       ...over,
     };
   }

@@ -20,6 +20,8 @@ import { postponeDue } from './sql/postpone-due.js';
 export type DuePayloads = (deliveries: string[]) => Promise<DueDeliveryPayload[]>;
 
 export interface HandOverParts {
+  /** The least version of an endpoint's configuration a dispatcher must know to attempt a delivery; 0: any will do. */
+  versionOf: (endpoint: string) => number;
   producer: Pick<LogProducer, 'append'>;
   payloads: DuePayloads;
 }
@@ -55,7 +57,7 @@ export async function handOver(
   parts: HandOverParts,
 ): Promise<HandedOver> {
   const found = await parts.payloads(rows.map((row) => row.delivery));
-  const { due, gone, unknown } = sortOut(rows, found);
+  const { due, gone, unknown } = sortOut(rows, found, parts.versionOf);
   const inOrder = rows.filter((row) => row.ordering !== null);
   const records = inOrder.length > 0 ? await inTheirOrder(client, due, inOrder) : due;
   if (records.length > 0) await parts.producer.append(records.map(toRecord));
@@ -113,6 +115,7 @@ async function keepInOrder(
 function sortOut(
   rows: OwedAttempt[],
   found: DueDeliveryPayload[],
+  versionOf: HandOverParts['versionOf'],
 ): { due: Due[]; gone: string[]; unknown: string[] } {
   const known = new Map(found.map((entry) => [entry.id, entry]));
   const due: Due[] = [];
@@ -123,7 +126,7 @@ function sortOut(
     if (!entry) unknown.push(row.delivery);
     else if (SETTLED.has(entry.status) || (entry.attempts ?? 0) >= row.attempt) gone.push(row.delivery);
     else {
-      const delivery = toDue(row, entry);
+      const delivery = toDue(row, entry, versionOf(row.endpoint));
       if (delivery) due.push(delivery);
       else unknown.push(row.delivery);
     }
@@ -132,13 +135,12 @@ function sortOut(
 }
 
 /** Undefined when the message's facts cannot be read: one such delivery must not hold up all the others. */
-function toDue(row: OwedAttempt, entry: DueDeliveryPayload): Due | undefined {
+function toDue(row: OwedAttempt, entry: DueDeliveryPayload, version: number): Due | undefined {
   const { data: message } = MessageMeta.safeParse(readJson(entry.message_meta_json));
   if (!message) return undefined;
   const meta: DueMeta = {
     ...message,
-    // Version 0: whatever the endpoint's configuration is when the attempt is made.
-    routes: [{ endpoint: row.endpoint, version: 0 }],
+    routes: [{ endpoint: row.endpoint, version }],
     attempt: row.attempt,
     trigger: row.trigger,
   };

@@ -1,3 +1,4 @@
+export { GoneEndpoints } from './gone-endpoints.js';
 export { historyPayloads } from './history-payloads.js';
 export { ReleaseLoop } from './release-loop.js';
 export type { ReleaseOutcome } from './release-batch.js';

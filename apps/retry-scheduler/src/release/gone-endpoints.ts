@@ -1,0 +1,101 @@
+import { type DeliveryEvent, topics } from '@posthaste/contracts';
+import type { LogReader } from '@posthaste/event-log';
+import type pg from 'pg';
+import { hastenDue } from './sql/hasten-due.js';
+
+/**
+ * Endpoints that were disabled or deleted: what is owed to them is handed over at once, so that dispatchers cancel it and
+ * people see so now, not when the last retry would have been due. It goes with the version that says so: a dispatcher
+ * that does not know it yet must wait, and not send before the time.
+ *
+ *   following `config` -> gone (noted) -> hastened | enabled again (forgotten)
+ */
+export interface GoneEndpointsOptions {
+  pool: pg.Pool;
+  reader: LogReader;
+  /** What is owed to these is due, or parked. */
+  onHastened: (endpoints: string[]) => void;
+  /** Noted again with the next change; until then it falls due in its own time. */
+  onFailure: (error: unknown) => void;
+  onUnreadable: (offset: number, error: unknown) => void;
+}
+
+/** Changes that come together are one statement; and an event that was noticed is in the index by then. */
+const GATHER_MS = 1_000;
+
+export class GoneEndpoints {
+  /** The versions they are gone at. */
+  private readonly versions = new Map<string, number>();
+  private readonly fresh = new Set<string>();
+  private following: { close(): Promise<void> } | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private hastening: Promise<void> | undefined;
+  private isCaughtUp = false;
+
+  constructor(private readonly options: GoneEndpointsOptions) {}
+
+  async start(): Promise<void> {
+    const following = await this.options.reader.follow(topics.config, (record) => {
+      try {
+        this.take(topics.config.decode(record));
+      } catch (error) {
+        this.options.onUnreadable(record.offset, error);
+      }
+    });
+    this.following = following;
+    await following.caughtUp;
+    // What was gone before this process began may have been missed by all that came before it.
+    this.isCaughtUp = true;
+    this.hastenSoon();
+  }
+
+  /** The least version of the endpoint's configuration a dispatcher must know; 0: any will do. */
+  readonly versionOf = (endpoint: string): number => this.versions.get(endpoint) ?? 0;
+
+  /** What was in flight when its endpoint went may still fail, and be owed again. */
+  notice({ type, endpoint }: DeliveryEvent): void {
+    if (type === 'DeliveryCancelled' || !this.versions.has(endpoint)) return;
+    this.fresh.add(endpoint);
+    this.hastenSoon();
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.timer);
+    await this.following?.close();
+    await this.hastening;
+  }
+
+  private take(state: ReturnType<typeof topics.config.decode>): void {
+    if (state.kind !== 'endpoint') return;
+    const { id, version } = state;
+    if (version < this.versionOf(id)) return;
+    if (state.enabled && !state.deleted) {
+      this.versions.delete(id);
+      this.fresh.delete(id);
+      return;
+    }
+    this.versions.set(id, version);
+    this.fresh.add(id);
+    this.hastenSoon();
+  }
+
+  private hastenSoon(): void {
+    if (!this.isCaughtUp || this.fresh.size === 0) return;
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      this.hastening = this.hasten();
+    }, GATHER_MS);
+  }
+
+  private async hasten(): Promise<void> {
+    const endpoints = [...this.fresh];
+    this.fresh.clear();
+    try {
+      await hastenDue(this.options.pool, endpoints);
+      this.options.onHastened(endpoints);
+    } catch (error) {
+      for (const endpoint of endpoints) if (this.versions.has(endpoint)) this.fresh.add(endpoint);
+      this.options.onFailure(error);
+    }
+  }
+}
