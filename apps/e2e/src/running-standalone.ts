@@ -18,12 +18,13 @@ export interface DevFile {
 
 /** What `npm start` is told by its environment: free ports for one data folder, the same at every start. */
 export async function standaloneEnvironment(dataDir: string): Promise<Record<string, string>> {
-  const [api, history, dispatch, play, postgres] = await freePorts(5);
+  const [api, history, dispatch, schedule, play, postgres] = await freePorts(6);
   return {
     POSTHASTE_DATA_DIR: dataDir,
     POSTHASTE_PORT: String(api),
     POSTHASTE_HISTORY_PORT: String(history),
     POSTHASTE_DISPATCH_PORT: String(dispatch),
+    POSTHASTE_SCHEDULE_PORT: String(schedule),
     POSTHASTE_PLAY_PORT: String(play),
     POSTHASTE_POSTGRES_PORT: String(postgres),
     POSTHASTE_OPS_PORT: String(await firstOfFourPorts()),

@@ -3,10 +3,11 @@ import { createServer, type Server } from 'node:net';
 
 /**
  * Below where systems take the local ports of outgoing connections from (32,768 on Linux): a port from that range may
- * be in use by a connection before the server it was meant for has started.
+ * be in use by a connection before the server it was meant for has started. And between the ports of well-known services
+ * (10250, 11211, 27017): no endpoint may have one of those.
  */
-const FIRST_PORT = 10_000;
-const PORTS_END = 32_000;
+const FIRST_PORT = 12_000;
+const PORTS_END = 27_000;
 
 /**
  * Ports on loopback nobody listens on now. All are held open until the last one is known, so they differ from each
