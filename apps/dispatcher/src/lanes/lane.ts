@@ -50,8 +50,8 @@ export interface LaneRules {
   stalledAfterMs: number;
   /** Nothing waits longer. */
   maxWaitMs: number;
-  /** How long what found no room is put off at least. */
-  comeAgainMs: number;
+  /** How long what found no room is put off; twice as long each time, up to the most, while nothing is completed. */
+  comeAgainMs: { least: number; most: number };
   breaker: BreakerRules;
 }
 
@@ -69,7 +69,7 @@ export const laneRules: LaneRules = {
   moving: { records: 1_000, bytes: 8_000_000 },
   stalledAfterMs: 250,
   maxWaitMs: 2_000,
-  comeAgainMs: 1_000,
+  comeAgainMs: { least: 1_000, most: 30_000 },
   breaker: breakerRules,
 };
 
@@ -85,6 +85,8 @@ export class Lane<J extends LaneJob> {
   private queuedBytes = 0;
   /** When it last completed something, or began. */
   private progressAt: number;
+  /** How often something waited too long since then. A lane that gets no place at its server is slow without failing. */
+  private stalls = 0;
   private readonly limit: AdaptiveLimit;
   private readonly breaker: Breaker;
   private rate: RateWindow | null = null;
@@ -122,7 +124,8 @@ export class Lane<J extends LaneJob> {
   isForgettable(now: number): boolean {
     if (!this.isIdle) return false;
     if (now - this.progressAt >= REMEMBERED_MS) return true;
-    return this.limit.isWhole && this.breaker.isSpotless(now) && (this.rate?.isEmpty(now) ?? true);
+    const isPlain = this.limit.isWhole && this.stalls === 0 && (this.rate?.isEmpty(now) ?? true);
+    return isPlain && this.breaker.isSpotless(now);
   }
 
   configure(settings: LaneSettings): void {
@@ -169,6 +172,7 @@ export class Lane<J extends LaneJob> {
       this.breaker.withdraw(now);
       return [];
     }
+    this.stalls = 0;
     if (verdict === 'overloaded') this.limit.overloaded(job.startedAt, now);
     if (verdict === 'succeeded') this.limit.succeeded();
     switch (this.breaker.record(verdict === 'succeeded', now)) {
@@ -190,6 +194,7 @@ export class Lane<J extends LaneJob> {
       overdue.push(job);
       this.shift();
     }
+    if (overdue.length > 0) this.stalls++;
     return overdue;
   }
 
@@ -197,7 +202,8 @@ export class Lane<J extends LaneJob> {
   overflowOf(reason: 'lane_full' | 'lane_slow' | 'breaker_open', now: number): Overflow {
     const probeAt = this.breaker.refusesUntil(now);
     if (probeAt !== null) return { reason: 'breaker_open', until: probeAt };
-    return { reason, until: now + this.rules.comeAgainMs };
+    const { least, most } = this.rules.comeAgainMs;
+    return { reason, until: now + Math.min(least * 2 ** Math.max(0, this.stalls - 1), most) };
   }
 
   dropLost(): void {

@@ -133,6 +133,21 @@ describe('lanes', () => {
     expect(lanes.size).toBe(0);
   });
 
+  it('put off for longer each time, while nothing is completed', () => {
+    enter('a', 16);
+    const delays: number[] = [];
+    for (let round = 0; round < 7; round++) {
+      enter('a', 1);
+      lanes.sweep((now += 2_000));
+      delays.push((putOffUntil.at(-1) ?? 0) - now);
+    }
+    expect(delays).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+    complete('a', 1, 'failed');
+    enter('a', 2);
+    lanes.sweep((now += 2_000));
+    expect((putOffUntil.at(-1) ?? 0) - now).toBe(1_000);
+  });
+
   it('share the places of the process by turns, whoever came first with many', () => {
     open({ maxInFlight: 2 });
     enter('a', 10);
