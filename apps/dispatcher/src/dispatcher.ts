@@ -128,7 +128,10 @@ export async function startDispatcher(parts: DispatcherParts): Promise<RunningDi
     // Kafka moves partitions at once and then takes no commit of theirs: waiting would only hold up everybody.
     handOverMs: config.POSTHASTE_LOG === 'kafka' ? 0 : HAND_OVER_MS,
     onJobs: (jobs) => pipeline.admit(jobs),
-    onLost: (partitions) => pipeline.lose(partitions),
+    onLost: (partitions) => {
+      pipeline.lose(partitions);
+      settlement.health.forget();
+    },
     onUnreadable: (record, error) => {
       metrics.putAside();
       logger.error({ ...record, err: error }, 'intake.record_unreadable');

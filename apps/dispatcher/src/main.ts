@@ -6,7 +6,7 @@ import { startDispatcher } from './dispatcher.js';
 
 await runService('dispatcher', DispatcherConfig, environment, async (context) => {
   const { config, logger } = context;
-  const used = [topics.messages, topics.due, topics.deliveries, topics.config];
+  const used = [topics.messages, topics.due, topics.deliveries, topics.health, topics.config];
   const log = await openConfiguredLog(config, { name: 'dispatcher', topics: used, logger });
   const dispatcher = await startDispatcher({ ...context, log });
   return {

@@ -42,6 +42,7 @@ export {
   type Timings,
   type TlsFacts,
 } from './events/delivery.js';
+export { HealthFact, healthFactOf } from './events/health.js';
 export { OperatorEvent } from './events/operator.js';
 export { AuditEntry } from './events/audit.js';
 export { topics, type Cleanup, type EncodedRecord, type Topic } from './topics.js';

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { ConfigState } from './configuration.js';
 import { AuditEntry } from './events/audit.js';
 import { DeliveryEvent } from './events/delivery.js';
+import { HealthFact } from './events/health.js';
 import { type AcceptedMessage, DueMeta, type DueDelivery, MessageMeta } from './message.js';
 
 /** What the log stores of one record: a key, the value's bytes, and at most one `meta` header. */
@@ -73,6 +74,17 @@ export const deliveries: Topic<DeliveryEvent> = jsonTopic(
   (event) => event.account,
 );
 
+/** Keyed by account id: the attempts endpoints are judged by, a small part of `deliveries`. */
+export const health: Topic<HealthFact> = jsonTopic(
+  {
+    name: 'health',
+    partitions: { production: 48, single: 6 },
+    cleanup: { policy: 'delete', retentionMs: 30 * DAY_MS },
+  },
+  HealthFact,
+  (fact) => fact.account,
+);
+
 /** Keyed by account id: deliveries to attempt now, with their payloads. */
 export const due: Topic<DueDelivery> = payloadTopic(
   {
@@ -101,4 +113,4 @@ export const audit: Topic<AuditEntry> = jsonTopic(
   (entry) => entry.tenant,
 );
 
-export const topics = { messages, deliveries, due, config, audit } as const;
+export const topics = { messages, deliveries, due, health, config, audit } as const;

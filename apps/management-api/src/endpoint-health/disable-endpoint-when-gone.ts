@@ -1,5 +1,5 @@
+import type { HealthFact } from '@posthaste/contracts';
 import type { EndpointRow } from '../endpoints/endpoint.entity.js';
-import type { AttemptFact } from './attempt-fact.js';
 
 /** Why an endpoint is to be disabled, found in the log some time ago. */
 export interface SaidToBeGone {
@@ -14,7 +14,7 @@ export interface SaidToBeGone {
  * A receiver that answers 410, or asks with `webhook-delivery: disable`, is gone at once: Standard Webhooks demands it
  * of senders, so `auto_disable` has no say. Whatever the attempt was made for: a replay that is told so is told so.
  */
-export function saysItIsGone({ decision }: AttemptFact): boolean {
+export function saysItIsGone({ decision }: HealthFact): boolean {
   if (decision.kind === 'delivered') return decision.endpointGone === true;
   return decision.kind === 'cancelled' && decision.reason === 'endpoint_gone';
 }

@@ -1,9 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { type DeliveryAttempted, newId } from '@posthaste/contracts';
+import { type DeliveryAttempted, newId, healthFactOf, topics } from '@posthaste/contracts';
 import type { AttemptOutcome } from '@posthaste/delivery';
 import fc from 'fast-check';
 import { answered, attemptAt, gone, refused } from '../proving/attempt-facts.js';
-import { glanceAt, toAttempt } from './attempt-fact.js';
 import {
   type Consequence,
   type EndpointHealth,
@@ -30,8 +29,7 @@ function fold(events: DeliveryAttempted[], own: Partial<HealthRules> = {}, from 
   let health: EndpointHealth = from;
   const asked: (Consequence & { hours: number })[] = [];
   for (const event of events) {
-    const fact = toAttempt(glanceAt(Buffer.from(JSON.stringify(event))));
-    if (!fact) throw new Error('not an attempt');
+    const fact = topics.health.decode(topics.health.encode(healthFactOf(event)));
     const after = healthAfter(health, fact, { ...rules, ...own });
     health = after.health;
     const hours = (event.startedAt - start) / HOUR;

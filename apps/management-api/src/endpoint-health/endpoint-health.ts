@@ -1,5 +1,4 @@
-import type { OperatorEvent } from '@posthaste/contracts';
-import type { AttemptFact } from './attempt-fact.js';
+import type { OperatorEvent, HealthFact } from '@posthaste/contracts';
 import {
   disablesAt,
   type FailingAllWeek,
@@ -63,7 +62,7 @@ export function isWell({ failingSince, isWarned }: EndpointHealth): boolean {
 /** The same object when nothing changed. */
 export function healthAfter(
   before: EndpointHealth,
-  fact: AttemptFact,
+  fact: HealthFact,
   rules: HealthRules,
 ): { health: EndpointHealth; consequences: Consequence[] } {
   const gone = goneBy(fact, rules);
@@ -77,7 +76,7 @@ interface After {
   consequences: Consequence[];
 }
 
-function afterSuccess(before: EndpointHealth, fact: AttemptFact): After {
+function afterSuccess(before: EndpointHealth, fact: HealthFact): After {
   const { startedAt: at, id } = fact;
   const { lastSuccessAt, lastFailureAt, failingSince } = before;
   if (isWell(before) && lastSuccessAt !== null && at - lastSuccessAt < FRESH_MS) {
@@ -95,7 +94,7 @@ function afterSuccess(before: EndpointHealth, fact: AttemptFact): After {
   return { health, consequences: [{ cause: `endpoint.recovered/${id}`, at, kind: 'tell', detail }] };
 }
 
-function afterFailure(before: EndpointHealth, fact: AttemptFact, rules: HealthRules): After {
+function afterFailure(before: EndpointHealth, fact: HealthFact, rules: HealthRules): After {
   const { startedAt: at, endpoint, id } = fact;
   if (fact.error?.class === 'internal' || at < rules.countsFrom) return { health: before, consequences: [] };
   const isOver = before.failingSince !== null && before.failingSince < rules.countsFrom;
@@ -131,15 +130,15 @@ function afterFailure(before: EndpointHealth, fact: AttemptFact, rules: HealthRu
   return { health, consequences: [{ cause, at, kind: 'tell', detail }] };
 }
 
-function goneBy(fact: AttemptFact, { countsFrom }: HealthRules): Consequence[] {
-  const { startedAt: at, id, request } = fact;
+function goneBy(fact: HealthFact, { countsFrom }: HealthRules): Consequence[] {
+  const { startedAt: at, id, url } = fact;
   if (!saysItIsGone(fact) || at < countsFrom) return [];
-  const detail: SaidToBeGone = { reason: 'gone', url: request.url, at, attempt: id };
+  const detail: SaidToBeGone = { reason: 'gone', url, at, attempt: id };
   return [{ cause: `endpoint.gone/${id}`, at, kind: 'disable', detail }];
 }
 
 /** Once for a delivery: one that was sent again by hand and failed again is nothing new to its operator. */
-function exhaustedBy(fact: AttemptFact): Consequence[] {
+function exhaustedBy(fact: HealthFact): Consequence[] {
   if (fact.decision.kind !== 'exhausted') return [];
   const { startedAt: at, delivery, message, eventType, attempt, error } = fact;
   const detail: OperatorEvent = {
@@ -157,7 +156,7 @@ function exhaustedBy(fact: AttemptFact): Consequence[] {
   return [{ cause: `message.attempts_exhausted/${delivery}`, at, kind: 'tell', detail }];
 }
 
-function subjectOf({ account, endpoint }: AttemptFact): { account_id: string; endpoint_id: string } {
+function subjectOf({ account, endpoint }: HealthFact): { account_id: string; endpoint_id: string } {
   return { account_id: account, endpoint_id: endpoint };
 }
 

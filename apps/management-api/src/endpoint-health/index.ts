@@ -4,7 +4,7 @@ import type { DataSource } from 'typeorm';
 import { Changes } from '../changes/changes.js';
 import { ActionLoop } from './action-loop.js';
 import { Health1791000000000 } from './health-migration.js';
-import { HEALTH_GATHER_MS, HEALTH_GROUP, HealthProjection, healthTopics } from './health.projection.js';
+import { HEALTH_GATHER_MS, HEALTH_GROUP, healthProjection, healthTopics } from './health.projection.js';
 
 export interface EndpointHealthParts {
   databaseUrl: string;
@@ -40,7 +40,7 @@ export async function startEndpointHealth(parts: EndpointHealthParts): Promise<R
     },
   });
   const actions = new ActionLoop({ pool, changes: new Changes(database), producer: log.producer, logger });
-  const store = new HealthProjection(pool, {
+  const store = healthProjection(pool, {
     onActions: () => actions.wake(),
     onUnreadable: (record, reason) => logger.warn({ ...record, reason }, 'endpoint_health.record_unreadable'),
   });

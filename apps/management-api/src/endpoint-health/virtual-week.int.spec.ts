@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import {
   type AuditEntry,
-  type DeliveryEvent,
+  type DeliveryAttempted,
+  healthFactOf,
   type Endpoint,
   type EndpointWithHealth,
   OperatorEvent,
@@ -48,14 +49,14 @@ async function newEndpoint(account: string, fields: object = {}): Promise<Attemp
   return { ...json, tenant: tenant.id };
 }
 
-async function happen(events: DeliveryEvent[]): Promise<void> {
+async function happen(events: DeliveryAttempted[]): Promise<void> {
   const inOrder = [...events].sort((a, b) => timeOf(a) - timeOf(b));
   await bed.log.producer.append(
-    inOrder.map((event) => ({ topic: topics.deliveries, ...topics.deliveries.encode(event) })),
+    inOrder.map((event) => ({ topic: topics.health, ...topics.health.encode(healthFactOf(event)) })),
   );
 }
 
-const timeOf = (event: DeliveryEvent): number => ('startedAt' in event ? event.startedAt : event.at);
+const timeOf = ({ startedAt }: DeliveryAttempted): number => startedAt;
 
 const read = async ({ id }: Endpoint): Promise<EndpointWithHealth> =>
   (await tenant.rest.get<EndpointWithHealth>(`/v1/endpoints/${id}`)).json;
