@@ -1,13 +1,15 @@
 // npm test: everything that says whether this tree is good, on a fresh clone too. A failing step does not stop the
 // later ones; the last line is "N passed, N failed", where a failed step that is not a suite counts as one.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { checkNode, installIfNeeded, node24, toolEnvironment } from './install.mjs';
 import { step } from './progress.mjs';
 import { endRunning, onEnd, PlainError, root, run, watch } from './run.mjs';
 import { countTests } from './count-tests.mjs';
 
+/** Jest ends within a second of its results, unless a test left something running: then it would never end. */
+const LINGER_MS = 30_000;
 const startedAt = Date.now();
 const totals = { passed: 0, failed: 0 };
 const times = [];
@@ -74,7 +76,14 @@ async function suites(kind) {
   console.log(`\n  ${kind}`);
   const startedAt = Date.now();
   const args = [path.join(root, 'tools/jest.mjs'), kind, '--json', `--outputFile=${outputFile}`];
+  const lingering = setInterval(() => {
+    const writtenAt = statSync(outputFile, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+    if (Date.now() - writtenAt < LINGER_MS) return;
+    console.error(`  ✗ ${kind}: a test left something running, and Jest was ended`);
+    endRunning('SIGKILL');
+  }, 1_000);
   const code = await watch(node, args, env);
+  clearInterval(lingering);
   times.push([kind, Date.now() - startedAt]);
   const { passed, failed, problem } = countTests(outputFile, code);
   totals.passed += passed;

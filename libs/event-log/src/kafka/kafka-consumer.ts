@@ -14,7 +14,7 @@ import type {
 import { withinRevocationTime } from '../revocation.js';
 import { watchForStalls } from '../stall-watchdog.js';
 import { atMost } from './at-most.js';
-import { coPartitionAssigner } from './co-partition-assigner.js';
+import { GroupMember } from './group-member.js';
 import { readableEnds, readCommitted } from './kafka-admin.js';
 import { errorTypes, type KafkaTuning } from './kafka-client.js';
 import { PartitionFeeds } from './partition-feeds.js';
@@ -55,6 +55,7 @@ const RETRY_MAX_MS = 2_000;
 const CONCURRENT_BATCHES = 16;
 
 export class KafkaConsumer implements LogConsumer {
+  private readonly member: GroupMember;
   private readonly consumer: Consumer;
   private watchdog: { stop(): void } | undefined;
   private handlers: ConsumerHandlers | undefined;
@@ -79,9 +80,8 @@ export class KafkaConsumer implements LogConsumer {
     const { tuning, options } = parts;
     // Never longer than a heartbeat may take: it goes out between fetches.
     const gatherMs = Math.min(options.gatherMs ?? 0, tuning.heartbeatMs);
-    this.consumer = parts.kafka.consumer({
+    this.member = new GroupMember(parts.kafka, {
       groupId: options.group,
-      partitionAssigners: [coPartitionAssigner],
       sessionTimeout: tuning.sessionTimeoutMs,
       heartbeatInterval: tuning.heartbeatMs,
       rebalanceTimeout: 60_000,
@@ -90,9 +90,8 @@ export class KafkaConsumer implements LogConsumer {
       minBytes: gatherMs > 0 ? tuning.fetchBytesPerPartition : 1,
       maxBytes: tuning.fetchBytes,
       maxBytesPerPartition: tuning.fetchBytesPerPartition,
-      allowAutoTopicCreation: false,
-      retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 30 },
     });
+    this.consumer = this.member.consumer;
     // Refused before run() waits for it, it must not end the process.
     this.firstJoin.promise.catch(() => undefined);
     this.feeds = new PartitionFeeds({
@@ -149,13 +148,8 @@ export class KafkaConsumer implements LogConsumer {
     consumer.on(events.GROUP_JOIN, ({ payload }) => this.joined(payload.memberAssignment));
     consumer.on(events.REBALANCING, () => this.rebalancing());
     consumer.on(events.CRASH, ({ payload }) => this.crashed(payload));
-    await consumer.connect();
     const topics = this.parts.options.topics.map((topic) => topic.name);
-    // From the beginning, or an offset out of range would skip to the end.
-    await consumer.subscribe({ topics, fromBeginning: true });
-    await consumer.run({
-      autoCommit: false,
-      eachBatchAutoResolve: false,
+    await this.member.start(topics, {
       partitionsConsumedConcurrently: CONCURRENT_BATCHES,
       eachBatch: (payload) => {
         this.feeds.take(payload);
@@ -181,9 +175,7 @@ export class KafkaConsumer implements LogConsumer {
     this.takeTurn(() => this.revoke(this.announced));
     await this.turn;
     this.isStopped = true;
-    const left = this.consumer
-      .disconnect()
-      .catch((error: unknown) => this.warn('leaving the group failed', error));
+    const left = this.member.end().catch((error: unknown) => this.warn('leaving the group failed', error));
     await atMost(STOP_TIMEOUT_MS, left);
   }
 

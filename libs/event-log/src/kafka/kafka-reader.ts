@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Topic } from '@posthaste/contracts';
-import type { Admin, Consumer, EachBatchPayload, Kafka } from 'kafkajs';
+import type { Admin, ConsumerRunConfig, EachBatchPayload, Kafka } from 'kafkajs';
 import type { EventLogHooks, LogReader, StoredRecord } from '../port.js';
 import { atMost } from './at-most.js';
-import { coPartitionAssigner } from './co-partition-assigner.js';
+import { GroupMember } from './group-member.js';
 import type { KafkaTuning } from './kafka-client.js';
 import { toStoredRecord } from './kafka-record.js';
 import type { RenewableClient } from './renewable-client.js';
@@ -71,12 +71,18 @@ export class KafkaReader implements LogReader {
 
 class Follower {
   readonly caughtUp: Promise<void>;
-  private readonly consumer: Consumer;
+  private readonly member: GroupMember;
   private readonly group: string;
   private readonly next = new Map<number, number>();
   private readonly reached = Promise.withResolvers<void>();
   /** Of each broker: when its running fetch began, and whether the one before waited its full time for nothing. */
   private readonly fetches = new Map<number, { isFullWait: boolean; isQuiet: boolean }>();
+  private readonly reading: ConsumerRunConfig = {
+    eachBatch: (payload) => {
+      this.take(payload);
+      return Promise.resolve();
+    },
+  };
   private isClosed = false;
   private restart: NodeJS.Timeout | undefined;
 
@@ -90,9 +96,8 @@ class Follower {
     const { tuning } = parts;
     this.group = `${parts.clientId}-follow-${topic}-${randomUUID()}`;
     this.caughtUp = this.reached.promise;
-    this.consumer = parts.newClient().consumer({
+    this.member = new GroupMember(parts.newClient(), {
       groupId: this.group,
-      partitionAssigners: [coPartitionAssigner],
       sessionTimeout: tuning.sessionTimeoutMs,
       heartbeatInterval: tuning.heartbeatMs,
       maxWaitTimeInMs: tuning.maxWaitMs,
@@ -100,13 +105,11 @@ class Follower {
       maxBytes: tuning.fetchBytes,
       // It reads alone and as fast as it can: a whole fetch may come from one partition.
       maxBytesPerPartition: tuning.fetchBytes,
-      allowAutoTopicCreation: false,
-      retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 30 },
     });
   }
 
   async start(): Promise<void> {
-    const { consumer } = this;
+    const { consumer } = this.member;
     const { events } = consumer;
     consumer.on(events.GROUP_JOIN, () => this.goOn());
     consumer.on(events.FETCH_START, ({ payload }) => this.fetchStarts(payload.nodeId));
@@ -116,9 +119,7 @@ class Follower {
       this.advance(payload.partition, Number(payload.lastOffset)),
     );
     consumer.on(events.CRASH, ({ payload }) => this.crashed(payload.error, payload.restart));
-    await consumer.connect();
-    await consumer.subscribe({ topics: [this.topic], fromBeginning: true });
-    await this.run();
+    await this.member.start([this.topic], this.reading);
     this.settle();
   }
 
@@ -127,22 +128,9 @@ class Follower {
     this.isClosed = true;
     clearTimeout(this.restart);
     const { admin } = this.parts;
-    const gone = this.consumer
-      .disconnect()
-      .then(() => admin.ask((client) => client.deleteGroups([this.group])));
+    const gone = this.member.end().then(() => admin.ask((client) => client.deleteGroups([this.group])));
     const done = gone.catch((error: unknown) => this.warn('the group of a follower was not deleted', error));
     await atMost(STOP_TIMEOUT_MS, done);
-  }
-
-  private run(): Promise<void> {
-    return this.consumer.run({
-      autoCommit: false,
-      eachBatchAutoResolve: false,
-      eachBatch: (payload) => {
-        this.take(payload);
-        return Promise.resolve();
-      },
-    });
   }
 
   private take({ batch, ...kafka }: EachBatchPayload): void {
@@ -169,7 +157,7 @@ class Follower {
   private goOn(): void {
     this.fetches.clear();
     for (const [partition, offset] of this.next) {
-      this.consumer.seek({ topic: this.topic, partition, offset: String(offset) });
+      this.member.consumer.seek({ topic: this.topic, partition, offset: String(offset) });
     }
   }
 
@@ -204,7 +192,7 @@ class Follower {
     this.warn('a follower crashed and starts again', error);
     if (isRestarting || this.isClosed) return;
     this.restart = setTimeout(() => {
-      this.run().catch((again: Error) => this.crashed(again, false));
+      this.member.run(this.reading).catch((again: Error) => this.crashed(again, false));
     }, RESTART_MS);
   }
 
