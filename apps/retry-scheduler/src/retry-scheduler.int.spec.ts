@@ -252,6 +252,8 @@ describe.each(logs)('retry-scheduler on the $kind log', ({ open }) => {
     await waitFor(() => released.length === 20);
     await answer();
     await waitFor(() => released.length === 20);
+    // A row goes once the log has what it stood for.
+    await waitFor(async () => (await dueRows()).length === 1);
     expect(await dueRows()).toMatchObject([{ delivery: deliveryOf(waiting), parked: false }]);
     await append([attempted(waiting, 1, { kind: 'delivered' })]);
     await waitFor(async () => (await dueRows()).length === 0);
