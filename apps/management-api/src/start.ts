@@ -22,6 +22,7 @@ import { Configuration1790000000000 } from './migrations/1790000000000-configura
 import { DeliveryEngine1791000000000 } from './migrations/1791000000000-delivery-engine.js';
 import { EndpointHealth1791000000001 } from './migrations/1791000000001-endpoint-health.js';
 import { PublishedKeys1791000000002 } from './migrations/1791000000002-published-keys.js';
+import { Profiles1791000000003 } from './migrations/1791000000003-profiles.js';
 import { publishOpenApi, publishPool, registerPublish } from './publish/index.js';
 import { Dispatch } from './test-send/index.js';
 
@@ -50,6 +51,7 @@ export async function startManagementApi({
     DeliveryEngine1791000000000,
     EndpointHealth1791000000001,
     PublishedKeys1791000000002,
+    Profiles1791000000003,
   ]);
   const database = await openDatabase(config);
   const log = await openConfiguredLog(config, {

@@ -23,10 +23,14 @@ export type TenantState = z.infer<typeof TenantState>;
 export const SignatureVersion = z.enum(['v1', 'v1a']);
 export type SignatureVersion = z.infer<typeof SignatureVersion>;
 
+/** What a secret is: one of Standard Webhooks, or a `text` whose own characters are the key of an HMAC-SHA256. */
+export const SecretKind = z.enum([...SignatureVersion.options, 'text']);
+export type SecretKind = z.infer<typeof SecretKind>;
+
 /** A signing secret, sealed by the vault; live until `expiresAt` (null = no end). */
 export const SealedSecret = z.object({
   id: z.string(),
-  version: SignatureVersion.default('v1'),
+  version: SecretKind.default('v1'),
   sealed: z.string(),
   createdAt: z.number().int(),
   expiresAt: z.number().int().nullable(),
@@ -49,8 +53,13 @@ export const RetryPolicy = z.union([
 ]);
 export type RetryPolicy = z.infer<typeof RetryPolicy>;
 
-export const WireProfile = z.enum(['standard']);
+/** How requests look and are signed: Standard Webhooks, or as the product of that name does it. */
+export const WireProfile = z.enum(['standard', 'ada', 'linkup', 'middesk']);
 export type WireProfile = z.infer<typeof WireProfile>;
+
+/** Messages are posted to a URL, or kept for the account to fetch. */
+export const EndpointMode = z.enum(['push', 'feed']);
+export type EndpointMode = z.infer<typeof EndpointMode>;
 
 /** At most `count` requests in any `periodSeconds`. */
 export const RateLimit = z.object({
@@ -130,9 +139,13 @@ export const EndpointState = z.object({
   account: z.string(),
   /** The account's configuration version at this change. */
   config: z.number().int(),
+  mode: EndpointMode.default('push'),
+  /** Empty for a feed. */
   url: z.string(),
   enabled: z.boolean(),
   profile: WireProfile,
+  /** Profile `middesk`: the members of `data.object` that are sent beside its scalars; null = all. */
+  include: z.array(z.string()).nullable().default(null),
   /** Empty = every event type. */
   eventTypes: z.array(z.string()),
   /** Empty = no channel filter. */

@@ -1,7 +1,14 @@
 import { z } from 'zod';
 
-/** One endpoint a message was routed to, with the version of the endpoint's configuration that matched. */
-export const Route = z.object({ endpoint: z.string(), version: z.number().int() });
+/**
+ * One endpoint a message was routed to, with the version of the endpoint's configuration that matched. A route to a
+ * feed is delivered by being in the log: nobody sends anything.
+ */
+export const Route = z.object({
+  endpoint: z.string(),
+  version: z.number().int(),
+  feed: z.literal(true).optional(),
+});
 export type Route = z.infer<typeof Route>;
 
 /**
@@ -19,6 +26,8 @@ export const MessageMeta = z.object({
   tags: z.array(z.string()).optional(),
   /** Endpoints that order by key deliver messages of one key one after the other. */
   orderingKey: z.string().optional(),
+  /** What the tenant calls the account; present when an endpoint's profile shows it to the receiver. */
+  subject: z.object({ uid: z.string(), name: z.string() }).optional(),
   contentType: z.string(),
   /** When the message was accepted, milliseconds since 1970. */
   at: z.number().int(),

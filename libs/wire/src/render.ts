@@ -2,7 +2,12 @@ import type { WireProfile } from '@posthaste/contracts';
 import type { Profile, Rendered, WireEndpoint, WireMessage } from './profile.js';
 import { standard } from './profiles/standard.js';
 
-const profiles: Record<WireProfile, Profile> = { standard };
+const profiles: Record<WireProfile, Profile> = {
+  standard,
+  ada: standard,
+  linkup: standard,
+  middesk: standard,
+};
 
 /**
  * How a message looks on the wire to one endpoint, for one attempt.

@@ -10,7 +10,7 @@ import {
   type RecordBatch,
   type StoredRecord,
 } from '@posthaste/event-log';
-import { type Job, jobsOf } from './job.js';
+import { type Job, jobsOf, sentRoutes } from './job.js';
 import { type Held, OwnedPartition } from './owned-partition.js';
 
 /**
@@ -140,9 +140,10 @@ export class Intake {
       this.options.onUnreadable({ topic: partition.topic, partition: partition.partition, offset }, error);
       return [];
     }
-    for (const { endpoint } of item.meta.routes) partition.sees(endpoint, now);
-    const taken = partition.take(offset, record.value.length, item.meta.routes.length);
-    return taken === null ? [] : jobsOf(item, trace, taken);
+    const routes = sentRoutes(item.meta);
+    for (const { endpoint } of routes) partition.sees(endpoint, now);
+    const taken = partition.take(offset, record.value.length, routes.length);
+    return taken === null ? [] : jobsOf(item, routes, trace, taken);
   }
 
   private async onRevoked(refs: PartitionRef[]): Promise<void> {

@@ -78,9 +78,15 @@ export class Job implements LaneJob, OrderingJob {
   }
 }
 
+/** The routes something is sent on. What is routed to a feed has arrived by being in the log. */
+export function sentRoutes({ routes }: MessageMeta): readonly Route[] {
+  return routes.some(({ feed }) => feed) ? routes.filter(({ feed }) => !feed) : routes;
+}
+
 /** The jobs of a record: a fresh message has one for each route, a due delivery exactly one. */
 export function jobsOf(
   { meta, payload }: AcceptedMessage | DueDelivery,
+  routes: readonly Route[],
   trace: string | undefined,
   record: TakenRecord,
 ): Job[] {
@@ -89,7 +95,7 @@ export function jobsOf(
   const trigger = isDue ? meta.trigger : 'publish';
   const position = isDue ? (meta.ordering?.position ?? -1) : record.offset;
   const asOf = isDue ? meta.ordering?.asOf : undefined;
-  return meta.routes.map(
+  return routes.map(
     (route) => new Job(meta, payload, route, attempt, trigger, trace, position, asOf, record),
   );
 }

@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { DataSource } from 'typeorm';
+import { facadeOf } from '../facades/facade-of.js';
 import { forbidden, unauthenticated } from '../http/refusals.js';
 import { isSameDigest, keyDigest, parseKey } from './api-key.js';
 import type { Principal } from './principal.js';
@@ -73,8 +74,10 @@ export function guardRoutes(fastify: FastifyInstance, authenticator: Authenticat
   fastify.addHook('onRequest', async (request: FastifyRequest) => {
     const { access } = request.routeOptions.config;
     if (!access || request.is404) return;
-    const principal = await authenticator.authenticate(request.headers.authorization);
-    if (!principal) throw unauthenticated(request.headers.authorization);
+    const facade = facadeOf(request.url);
+    const authorization = facade ? facade.authorization(request) : request.headers.authorization;
+    const principal = await authenticator.authenticate(authorization);
+    if (!principal) throw unauthenticated(authorization);
     if (!access.includes(principal.kind)) throw forbidden(access);
     request.principal = principal;
   });

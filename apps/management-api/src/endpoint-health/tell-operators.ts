@@ -4,7 +4,7 @@ import { inTransaction, Problem } from '@posthaste/runtime';
 import type pg from 'pg';
 import { acceptMessages } from '../publish/accept-messages.js';
 import type { Admission } from '../publish/account-gate.js';
-import { loadAccountRouting } from '../publish/sql/load-account-routing.js';
+import { type AccountRouting, loadAccountRouting } from '../publish/sql/load-account-routing.js';
 import { findOperators } from './sql/find-operators.js';
 import { CLAIMED_COLUMNS, MARK_DONE } from './sql/todo-actions.js';
 
@@ -70,9 +70,6 @@ async function publish(
 }
 
 /** Of nobody's key: the tenant's catalogue has no say in our own event types. */
-function admissionOf(
-  tenant: string,
-  { account, config, candidates }: { account: string; config: number; candidates: Admission['candidates'] },
-): Admission {
-  return { tenant, account, config, candidates, eventTypes: null, stale: false };
+function admissionOf(tenant: string, { account, config, uid, name, candidates }: AccountRouting): Admission {
+  return { tenant, account, subject: { uid, name }, config, candidates, eventTypes: null, stale: false };
 }

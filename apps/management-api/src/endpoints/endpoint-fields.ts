@@ -18,6 +18,7 @@ export function toColumns(input: EndpointInput): Partial<EndpointRow> {
     enabled: input.enabled,
     mode: input.mode,
     profile: input.profile,
+    include: input.include,
     retryPolicy: toStored(input.retry_policy),
     timeoutSeconds: input.timeout_seconds,
     rateLimit: input.rate_limit && {
@@ -43,6 +44,7 @@ export function toInput(row: EndpointRow): EndpointInput {
     enabled: row.enabled,
     mode: row.mode,
     profile: row.profile,
+    include: row.include,
     retry_policy: toShown(row.retryPolicy),
     timeout_seconds: row.timeoutSeconds,
     rate_limit: row.rateLimit && { count: row.rateLimit.count, period_seconds: row.rateLimit.periodSeconds },

@@ -1,5 +1,6 @@
 import {
   type ClientCertificate,
+  type EndpointMode,
   type EndpointState,
   type OAuthClient,
   type OnExhausted,
@@ -26,8 +27,9 @@ export class EndpointRow {
   @Column('text') description: string;
   @Column('boolean') enabled: boolean;
   @Column('text', { name: 'disabled_reason', nullable: true }) disabledReason: string | null;
-  @Column('text') mode: 'push';
+  @Column('text') mode: EndpointMode;
   @Column('text') profile: WireProfile;
+  @Column('text', { array: true, nullable: true }) include: string[] | null;
   @Column('text', { name: 'event_types', array: true }) eventTypes: string[];
   @Column('text', { array: true }) channels: string[];
   @Column('jsonb') headers: Record<string, string>;
@@ -72,7 +74,6 @@ export const endpointKind: EntityKind<EndpointRow> = {
     clientCertificate: row.clientCertificate && { chain: row.clientCertificate.chain },
     uid: row.uid,
     description: row.description,
-    mode: row.mode,
     autoDisable: row.autoDisable,
     metadata: row.metadata,
     disabledReason: row.disabledReason,
@@ -89,9 +90,11 @@ function published(row: EndpointRow): EndpointState {
     tenant: row.tenant,
     account: row.account,
     config: row.configVersion,
+    mode: row.mode,
     url: row.url,
     enabled: row.enabled,
     profile: row.profile,
+    include: row.include,
     eventTypes: row.eventTypes,
     channels: row.channels,
     headers: row.headers,

@@ -31,6 +31,7 @@ import { type EndpointRef, findEndpoint, findEndpointOrNull, lockEndpoint } from
 import { refuseTwoAuthorizations, storedOAuth } from './oauth-client.js';
 import { type KeyOfClient, keySet } from './oauth-key.js';
 import { credentialSealer } from './seal-credential.js';
+import { refuseFixed, refuseMisfits } from './misfits.js';
 import { dataKeysOf, newSecret, ownSecret } from './signing-secrets.js';
 
 /** Where accounts want their messages. Each change is a new version of the whole endpoint. */
@@ -125,6 +126,7 @@ export class Endpoints {
         // A URL that was fine when it was set stays, even if the rules have become stricter since.
         const fields = this.storable(after, before);
         const changed = changedFields(before, fields);
+        refuseFixed(changed);
         Object.assign(row, toColumns(fields));
         if (changed.includes('oauth') || changed.includes('client_certificate')) {
           const dataKeys = await dataKeysOf(draft.manager, row.tenant);
@@ -177,7 +179,7 @@ export class Endpoints {
     const { url, shadow_url } = input;
     return {
       ...this.named(input),
-      url: url === before?.url ? url : this.callable(url, '/url'),
+      url: url === before?.url || input.mode === 'feed' ? url : this.callable(url, '/url'),
       shadow_url:
         shadow_url === null || shadow_url === before?.shadow_url
           ? shadow_url
@@ -220,6 +222,7 @@ export class Endpoints {
   /** What any change must keep to. A uid of the form of our ids would be looked up as one and never be found. */
   private named(input: EndpointInput): EndpointInput {
     refuseTwoAuthorizations(input);
+    refuseMisfits(input);
     if (input.uid === null || !isId('endpoint', input.uid)) return input;
     const message = 'must not look like an id of ours';
     throw fieldProblem([{ pointer: '/uid', code: 'reserved_form', message }]);

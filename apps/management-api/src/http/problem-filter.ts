@@ -1,6 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import { isDatabaseAway, type Logger, Problem, problemBody, problems } from '@posthaste/runtime';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { facadeOf } from '../facades/facade-of.js';
 import { databaseAway, fieldProblem, unsupportedMediaType } from './refusals.js';
 import { allowedMethods } from './routes.js';
 
@@ -31,9 +32,15 @@ export function sendProblem(
   if (problem.status >= 500) {
     logger?.error({ err: plainError(error), requestId: request.id, url: pathOf(request) }, 'request.failed');
   }
-  if (problem.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer');
+  const facade = facadeOf(request.url);
+  if (problem.code === 'unauthenticated' && !facade) reply.header('www-authenticate', 'Bearer');
   if (problem.retryAfterSeconds !== undefined) reply.header('retry-after', problem.retryAfterSeconds);
   if (reply.sent) return;
+  if (facade) {
+    const { status, body } = facade.refusal(problem, request);
+    void reply.status(status).header('content-type', 'application/json').send(JSON.stringify(body));
+    return;
+  }
   void reply
     .status(problem.status)
     .header('content-type', 'application/problem+json')

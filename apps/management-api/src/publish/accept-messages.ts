@@ -5,6 +5,7 @@ import { type FieldError, Problem } from '@posthaste/runtime';
 import { fieldProblem } from '../http/refusals.js';
 import type { Admission } from './account-gate.js';
 import type { PublishRequest } from './publish-request.js';
+import type { Candidate } from './sql/load-account-routing.js';
 
 /** A message that is to be accepted under an id. */
 export interface Named {
@@ -28,9 +29,12 @@ export async function acceptMessages(
 ): Promise<number[] | Problem> {
   const records: OutgoingRecord[] = [];
   const deliveries = messages.map(({ id, request }) => {
-    const routes = routesOf(admission, request);
+    const matched = matchedBy(admission, request);
+    const routes = matched.map(routeTo);
+    const subject = matched.some(({ profile }) => profile === 'linkup') ? admission.subject : undefined;
     for (let from = 0; from === 0 || from < routes.length; from += ROUTES_PER_RECORD) {
-      const meta = metaOf(admission, id, request, atMs, routes.slice(from, from + ROUTES_PER_RECORD));
+      const some = routes.slice(from, from + ROUTES_PER_RECORD);
+      const meta = metaOf(admission, id, request, atMs, some, subject);
       const encoded = topics.messages.encode({ meta, payload: request.payload });
       records.push({ topic: topics.messages, ...encoded, trace });
     }
@@ -66,14 +70,13 @@ export function refuseUnknownEventTypes(
   return errors.length > 0 ? fieldProblem(errors) : undefined;
 }
 
-function routesOf({ candidates }: Admission, { eventType, channels }: PublishRequest): Route[] {
+function matchedBy({ candidates }: Admission, { eventType, channels }: PublishRequest): Candidate[] {
   const message = { type: eventType, channels };
-  const routes: Route[] = [];
-  for (const candidate of candidates) {
-    if (matches(message, candidate).matched)
-      routes.push({ endpoint: candidate.id, version: candidate.version });
-  }
-  return routes;
+  return candidates.filter((candidate) => matches(message, candidate).matched);
+}
+
+function routeTo({ id, version, mode }: Candidate): Route {
+  return mode === 'feed' ? { endpoint: id, version, feed: true } : { endpoint: id, version };
 }
 
 function metaOf(
@@ -82,6 +85,7 @@ function metaOf(
   { eventType, channels, tags, contentType, orderingKey }: PublishRequest,
   atMs: number,
   routes: Route[],
+  subject: MessageMeta['subject'],
 ): MessageMeta {
   return {
     v: 1,
@@ -92,6 +96,7 @@ function metaOf(
     ...(channels.length > 0 ? { channels } : {}),
     ...(tags.length > 0 ? { tags } : {}),
     ...(orderingKey === undefined ? {} : { orderingKey }),
+    ...(subject === undefined ? {} : { subject }),
     contentType,
     at: atMs,
     config,

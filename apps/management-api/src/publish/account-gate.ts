@@ -25,6 +25,8 @@ import { type Catalogue, loadEventTypes } from './sql/load-event-types.js';
 export interface Admission {
   tenant: string;
   account: string;
+  /** What the tenant calls the account. */
+  subject: { uid: string; name: string };
   /** The account's configuration version the candidates belong to. */
   config: number;
   candidates: readonly Candidate[];
@@ -160,6 +162,7 @@ export class AccountGate {
     return {
       tenant,
       account,
+      subject: { uid: routing.value.uid, name: routing.value.name },
       config: routing.value.config,
       candidates: routing.value.candidates,
       eventTypes: catalogue?.value.names ?? null,

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import {
+  EndpointMode,
   OnExhausted,
   Ordering,
   RetryPolicy,
   RetryStatus,
+  SecretKind,
   SignatureVersion,
   WireProfile,
 } from '../configuration.js';
@@ -81,7 +83,7 @@ const RateLimitInput = z
   .meta({ description: 'At most `count` requests in any `period_seconds`.' });
 
 const fields = {
-  url: z.string().min(1).max(2_048).meta({ description: 'Where messages are posted.' }),
+  url: z.string().max(2_048).meta({ description: 'Where messages are posted; not for a feed.' }),
   uid: Uid.meta({ description: 'Your own id for it, unique in the account.' }),
   description: z.string().max(1_024),
   event_types: z.array(EventTypeName).max(500).meta({ description: 'Empty: every event type.' }),
@@ -96,8 +98,17 @@ const fields = {
     .max(50)
     .meta({ description: 'Empty: messages of any channel and of none.' }),
   enabled: z.boolean(),
-  mode: z.enum(['push']),
-  profile: WireProfile,
+  mode: EndpointMode.meta({
+    description: '`push`: posted to the URL. `feed`: kept 24 h for the account to fetch. Fixed at creation.',
+  }),
+  profile: WireProfile.meta({
+    description:
+      'How requests look and are signed: as Standard Webhooks has it, or as the product of that name. Fixed at creation.',
+  }),
+  include: z.array(z.string().min(1).max(100)).max(50).meta({
+    description:
+      'Profile `middesk`: the members of `data.object` that are sent beside its scalars. Absent: all.',
+  }),
   retry_policy: RetryPolicyInput,
   timeout_seconds: z.number().min(1).max(30),
   rate_limit: RateLimitInput,
@@ -130,7 +141,7 @@ const fields = {
 
 /** An endpoint's writable fields with what stands for an absent one. A merge patch must lead to one of these. */
 export const EndpointInput = z.strictObject({
-  url: fields.url,
+  url: fields.url.default(''),
   uid: fields.uid.nullable().default(null),
   description: fields.description.default(''),
   event_types: fields.event_types.default([]),
@@ -138,6 +149,7 @@ export const EndpointInput = z.strictObject({
   enabled: fields.enabled.default(true),
   mode: fields.mode.default('push'),
   profile: fields.profile.default('standard'),
+  include: fields.include.nullable().default(null),
   retry_policy: fields.retry_policy.default({ preset: 'ada' }),
   timeout_seconds: fields.timeout_seconds.default(15),
   rate_limit: fields.rate_limit.nullable().default(null),
@@ -167,6 +179,7 @@ export const PatchEndpoint = z
     enabled: fields.enabled.nullable().optional(),
     mode: fields.mode.nullable().optional(),
     profile: fields.profile.nullable().optional(),
+    include: fields.include.nullable().optional(),
     retry_policy: RetryPolicyInput.nullable().optional(),
     timeout_seconds: fields.timeout_seconds.nullable().optional(),
     rate_limit: fields.rate_limit.nullable().optional(),
@@ -199,6 +212,7 @@ export const Endpoint = z
     disabled_reason: z.string().nullable(),
     mode: fields.mode,
     profile: WireProfile,
+    include: z.array(z.string()).nullable(),
     retry_policy: z.union([
       z.object({ preset: presets, ...retryRules }),
       z.object({ schedule_seconds: z.array(z.number()), ...retryRules }),
@@ -246,7 +260,7 @@ export const EndpointSecret = z
       .array(
         z.object({
           id: z.string(),
-          version: SignatureVersion,
+          version: SecretKind,
           created_at: z.iso.datetime({ precision: 3 }),
           expires_at: z.iso
             .datetime({ precision: 3 })

@@ -1,3 +1,4 @@
+import type { EndpointMode, WireProfile } from '@posthaste/contracts';
 import type { Filter } from '@posthaste/delivery';
 import type pg from 'pg';
 
@@ -5,18 +6,23 @@ import type pg from 'pg';
 export interface Candidate extends Filter {
   id: string;
   version: number;
+  mode: EndpointMode;
+  profile: WireProfile;
 }
 
 /** An account's endpoints as they were at one configuration version of the account. */
 export interface AccountRouting {
   account: string;
   config: number;
+  uid: string;
+  name: string;
   candidates: Candidate[];
 }
 
 // One statement is one snapshot: the version and the endpoints belong together.
 const LOAD = `
-  select a.id as account, a.config_version as config, e.id, e.version, e.enabled, e.event_types, e.channels
+  select a.id as account, a.config_version as config, a.uid, a.name,
+         e.id, e.version, e.mode, e.profile, e.enabled, e.event_types, e.channels
     from unnest($1::text[]) as ask (id)
     join config.account a on a.id = ask.id
     left join config.endpoint e on e.account = a.id and e.deleted_at is null
@@ -25,8 +31,12 @@ const LOAD = `
 interface Row {
   account: string;
   config: number;
+  uid: string;
+  name: string;
   id: string | null;
   version: number;
+  mode: EndpointMode;
+  profile: WireProfile;
   enabled: boolean;
   event_types: string[];
   channels: string[];
@@ -41,10 +51,10 @@ export async function loadAccountRouting(
   const query = { name: 'publish-routing', text: LOAD, values: [accounts], query_timeout: timeoutMs };
   const { rows } = await pool.query<Row>(query);
   const found = new Map<string, AccountRouting>();
-  for (const { account, config, id, version, enabled, event_types, channels } of rows) {
-    const routing = found.get(account) ?? { account, config, candidates: [] };
+  for (const { account, config, uid, name, id, event_types, ...endpoint } of rows) {
+    const routing = found.get(account) ?? { account, config, uid, name, candidates: [] };
     found.set(account, routing);
-    if (id !== null) routing.candidates.push({ id, version, enabled, eventTypes: event_types, channels });
+    if (id !== null) routing.candidates.push({ id, eventTypes: event_types, ...endpoint });
   }
   return accounts.map((account) => found.get(account) ?? null);
 }

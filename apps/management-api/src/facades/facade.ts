@@ -1,0 +1,20 @@
+import type { Problem } from '@posthaste/runtime';
+import type { FastifyRequest } from 'fastify';
+
+/**
+ * Another product's webhook API, as its clients speak it: where it lies, where they put their key, and how it says no.
+ * Its routes are controllers beside this; what is refused before a route is found, or by the server itself, is said in
+ * the product's words too.
+ */
+export interface Facade {
+  /** Every path under it is the product's. */
+  prefix: string;
+  /** The request's key as an `Authorization` header would hold it (`Bearer <key>`); undefined: there is none. */
+  authorization(request: FastifyRequest): string | undefined;
+  refusal(problem: Problem, request: FastifyRequest): Refusal;
+}
+
+export interface Refusal {
+  status: number;
+  body: unknown;
+}
