@@ -1,9 +1,9 @@
 import type { Meter } from '@opentelemetry/api';
 import type { DeliveryEvent } from '@posthaste/contracts';
+import type { Lanes } from '@posthaste/delivery';
 import type { ConfigCache } from './config-cache/config-cache.js';
 import type { Intake } from './intake/intake.js';
 import type { Job } from './intake/job.js';
-import type { Lanes } from './lanes/lanes.js';
 
 /**
  * What an operator watches of a dispatcher. Counted in plain numbers and read when scraped: a counter of the metrics

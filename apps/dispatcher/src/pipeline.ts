@@ -1,12 +1,10 @@
 import type { DeliveryAttempted, DeliveryEvent } from '@posthaste/contracts';
-import type { AttemptOutcome } from '@posthaste/delivery';
+import { type AttemptOutcome, laneRules, Lanes, type LaneVerdict, type Overflow } from '@posthaste/delivery';
 import { startSpan, traceparentOf } from '@posthaste/runtime';
 import type { ConfigCache } from './config-cache/config-cache.js';
 import type { KnownEndpoint } from './config-cache/known-endpoint.js';
 import type { Job } from './intake/job.js';
 import { RecentAttempts } from './intake/recent-attempts.js';
-import { laneRules, type LaneVerdict, type Overflow } from './lanes/lane.js';
-import { Lanes } from './lanes/lanes.js';
 import { makeAttempt, type Outbound } from './send/attempt.js';
 import { cancelled, deferred } from './settle/delivery-key.js';
 import { Ordering, type OrderingOptions } from './ordering/ordering.js';
@@ -87,7 +85,11 @@ export class Pipeline {
     this.isStopping = true;
     clearInterval(this.sweeping);
     this.ordering.close();
-    return this.lanes.drain(timeoutMs);
+    let late: NodeJS.Timeout | undefined;
+    const isOver = new Promise<false>((resolve) => (late = setTimeout(() => resolve(false), timeoutMs)));
+    const isDrained = await Promise.race([this.lanes.close().then(() => true), isOver]);
+    clearTimeout(late);
+    return isDrained;
   }
 
   private async admitLater(job: Job): Promise<void> {

@@ -1,4 +1,4 @@
-import type { LaneSettings } from '../lanes/lane.js';
+import type { LaneSettings } from '@posthaste/delivery';
 import type { EndpointState, OAuthClient, TenantState } from '@posthaste/contracts';
 import { type ClientCertificate, tokenClient, type TokenClient } from '@posthaste/egress';
 import { endpointCredentialContext, endpointSecretContext, type Vault } from '@posthaste/vault';

@@ -6,7 +6,7 @@ import {
   type Route,
   type Trigger,
 } from '@posthaste/contracts';
-import type { LaneJob } from '../lanes/lane.js';
+import type { LaneJob } from '@posthaste/delivery';
 import type { OrderingJob } from '../ordering/ordering.js';
 import type { TakenRecord } from './owned-partition.js';
 

@@ -1,6 +1,6 @@
 import type { DeliveryCancelled, DeliveryDeferred, DeliveryEvent } from '@posthaste/contracts';
+import type { Overflow } from '@posthaste/delivery';
 import type { Job } from '../intake/job.js';
-import type { Overflow } from '../lanes/lane.js';
 
 type DeliveryKey = Pick<
   DeliveryEvent,

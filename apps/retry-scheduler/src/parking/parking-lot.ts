@@ -1,6 +1,5 @@
 import type { DeliveryEvent } from '@posthaste/contracts';
-import { laneAnswer } from './lane-answer.js';
-import { LanePace } from './lane-pace.js';
+import { laneAnswer, LanePace } from '@posthaste/delivery';
 
 /**
  * What this process knows of lanes: which have parked deliveries, and how fast each is handed what it is owed.

@@ -1,5 +1,5 @@
+import { isLaneReason } from '@posthaste/delivery';
 import type pg from 'pg';
-import { isLaneReason } from '../../parking/lane-answer.js';
 import type { OwedAttempt } from '../owed-attempt.js';
 
 /**

@@ -106,19 +106,13 @@ export class Lanes<J extends LaneJob> {
     }
   }
 
-  /** Starts nothing more, forgets what waits. Resolves true when all that was started is recorded. */
-  async drain(timeoutMs: number): Promise<boolean> {
+  /** Starts nothing more, forgets what waits. Resolves when all that was started is recorded. */
+  async close(): Promise<void> {
     this.isClosed = true;
     this.turns.clear();
     this.waiting.clear();
-    if (this.inFlight === 0) return true;
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), timeoutMs);
-      this.onIdle = () => {
-        clearTimeout(timer);
-        resolve(true);
-      };
-    });
+    if (this.inFlight === 0) return;
+    await new Promise<void>((resolve) => (this.onIdle = resolve));
   }
 
   /** Started and not recorded. */
