@@ -91,7 +91,8 @@ export class KeyOrder<J extends OrderedJob> {
     const following: Following<J> = { go: undefined, away: [] };
     if (key.running === undefined) {
       const first = firstOf(key.away);
-      following.away = key.waiting.filter(({ position }) => position > first);
+      // One of the same position is a repeat of what just went away.
+      following.away = key.waiting.filter(({ position }) => position >= first);
       key.waiting = key.waiting.filter(({ position }) => position < first);
       for (const { position } of following.away) noteAway(key, position, Infinity);
       following.go = key.waiting.shift();
