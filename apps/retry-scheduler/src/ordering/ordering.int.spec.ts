@@ -141,6 +141,36 @@ describe('an ordering key in the index', () => {
     expect(stage.appended.at(-1)?.meta.ordering?.asOf).toBe(4);
   });
 
+  it('lets none go before one that is held by another replica, or that history does not know', async () => {
+    const messages = messagesOf(4);
+    const [, held, , unknown] = messages as [
+      AcceptedMessage,
+      AcceptedMessage,
+      AcceptedMessage,
+      AcceptedMessage,
+    ];
+    await happen(...messages.map((message, i) => behind(message, i)));
+    const replica = await stage.pool.connect();
+    await replica.query('begin');
+    await replica.query('select from schedule.due where delivery = $1 for update', [deliveryOf(held)]);
+    await stage.pool.query('update schedule.due set due_at = 0 where position <> 1');
+    await releaseDue(parts);
+    expect(stage.appended.map(({ meta }) => meta.ordering?.position)).toEqual([0]);
+    await replica.query('rollback');
+    replica.release();
+    const facts = stage.known.get(deliveryOf(unknown));
+    stage.known.delete(deliveryOf(unknown));
+    const [last] = messagesOf(1) as [AcceptedMessage];
+    await happen(behind(last, 4));
+    await stage.pool.query(`update schedule.due set due_at = 0 where key_state = 'first'`);
+    await releaseDue(parts);
+    expect(stage.appended.map(({ meta }) => meta.ordering?.position)).toEqual([0, 1, 2]);
+    if (facts) stage.known.set(facts.id, facts);
+    await stage.pool.query(`update schedule.due set due_at = 0 where key_state = 'first'`);
+    await releaseDue(parts);
+    expect(stage.appended.map(({ meta }) => meta.ordering?.position)).toEqual([0, 1, 2, 3, 4]);
+  });
+
   it('goes on when history says that its first delivery is over', async () => {
     const [head, follower] = messagesOf(2) as [AcceptedMessage, AcceptedMessage];
     await happen(inOrder(attempted(head, 1, { kind: 'retry', at: 0 }), 0), behind(follower, 1));

@@ -33,6 +33,8 @@ export interface HandedOver {
   dropped: string[];
   /** Not in history yet. Left as they are: the caller knows when they may be asked for again. */
   early: string[];
+  /** One before them in their key has not gone. Left as they are, too. */
+  outOfTurn: string[];
   /** Not in history, or not in a form we can read, for long: they wait for a time again. */
   missing: string[];
 }
@@ -57,10 +59,10 @@ export async function handOver(
   parts: HandOverParts,
 ): Promise<HandedOver> {
   const found = await parts.payloads(rows.map((row) => row.delivery));
-  const { due, gone, unknown } = sortOut(rows, found, parts.versionOf);
+  const { due: known, gone, unknown } = sortOut(rows, found, parts.versionOf);
   const inOrder = rows.filter((row) => row.ordering !== null);
-  const records = inOrder.length > 0 ? await inTheirOrder(client, due, inOrder) : due;
-  if (records.length > 0) await parts.producer.append(records.map(toRecord));
+  const due = inOrder.length > 0 ? await inTheirOrder(client, known, inOrder, new Set(gone)) : known;
+  if (due.length > 0) await parts.producer.append(due.map(toRecord));
   const released = due.map(({ row }) => row.delivery);
   const over = [...gone, ...due.filter(({ row }) => row.ordering === null).map(({ row }) => row.delivery)];
   if (over.length > 0) await deleteOwed(client, over);
@@ -70,15 +72,25 @@ export async function handOver(
   const missing = unknown.filter((delivery) => delivery < longAgo);
   if (missing.length > 0) await postponeDue(client, missing, MISSING_POSTPONED_MS);
   const early = unknown.filter((delivery) => delivery >= longAgo);
-  return { released, dropped: gone, early, missing };
+  const outOfTurn = known.filter((one) => !due.includes(one)).map(({ row }) => row.delivery);
+  return { released, dropped: gone, early, outOfTurn, missing };
 }
 
 interface Due extends DueDelivery {
   row: OwedAttempt;
 }
 
-/** With what a dispatcher must know of their keys, by position. */
-async function inTheirOrder(client: pg.PoolClient, due: Due[], inOrder: OwedAttempt[]): Promise<Due[]> {
+/**
+ * By position, with what a dispatcher must know of their keys, and without those that one before them has been left out
+ * of: another replica holds it, or history does not know it. A dispatcher that has just begun knows of a key only its
+ * first and its last, and would send what comes before the one left out arrives.
+ */
+async function inTheirOrder(
+  client: pg.PoolClient,
+  due: Due[],
+  inOrder: OwedAttempt[],
+  gone: Set<string>,
+): Promise<Due[]> {
   const places = new Map(
     (
       await loadPlaces(
@@ -87,15 +99,19 @@ async function inTheirOrder(client: pg.PoolClient, due: Due[], inOrder: OwedAtte
       )
     ).map((place) => [place.delivery, place]),
   );
-  for (const { row, meta } of due) {
-    const place = places.get(row.delivery);
-    // Of one that follows another on its way nothing is known to be settled before it.
-    if (row.ordering && place) {
-      meta.ordering = { position: row.ordering.position, asOf: place.isFirst ? place.asOf : 0 };
-    }
-  }
+  const passed = new Set(gone);
   const positionOf = ({ row }: Due): number => row.ordering?.position ?? 0;
-  return due.toSorted((a, b) => positionOf(a) - positionOf(b));
+  return due
+    .toSorted((a, b) => positionOf(a) - positionOf(b))
+    .filter(({ row, meta }) => {
+      const place = places.get(row.delivery);
+      if (!row.ordering || !place) return true;
+      if (!place.before.every((delivery) => passed.has(delivery))) return false;
+      passed.add(row.delivery);
+      // Of one that follows another on its way nothing is known to be settled before it.
+      meta.ordering = { position: row.ordering.position, asOf: place.isFirst ? place.asOf : 0 };
+      return true;
+    });
 }
 
 /** What is handed over stays in the index, for those behind it; what is gone makes room for the next. */

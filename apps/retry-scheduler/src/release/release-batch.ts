@@ -27,7 +27,7 @@ export interface ReleaseOutcome {
   kind: 'timed' | 'parked';
   released: number;
   dropped: number;
-  /** Not in history. */
+  /** Not in history, or out of turn. */
   postponed: number;
   /** Due, and parked for want of room. */
   parked: number;
@@ -37,8 +37,8 @@ export interface ReleaseOutcome {
   more: boolean;
 }
 
-/** How long history is given to learn of a delivery that it does not know yet. */
-const HISTORY_PAUSE_MS = 1_000;
+/** How long history is given to learn of a delivery that it does not know yet, and one that comes before to go. */
+const PAUSE_MS = 1_000;
 /** A storm of one endpoint is parked by so many a turn; by batches it would hold up the others for as long as it lasts. */
 const STORM_ROWS = 5_000;
 
@@ -61,7 +61,8 @@ export async function releaseDue(parts: ReleaseParts): Promise<ReleaseOutcome> {
       if (more) parked += await parkDueOf(client, [...crowded], STORM_ROWS);
     }
     const handed = await handedOver(client, admitted, parts);
-    if (handed.early.length > 0) await postponeDue(client, handed.early, HISTORY_PAUSE_MS);
+    const later = [...handed.early, ...handed.outOfTurn];
+    if (later.length > 0) await postponeDue(client, later, PAUSE_MS);
     return outcomeOf('timed', handed, { parked, more });
   };
   const outcome = await inTransaction(pool, release).catch((error: unknown) => {
@@ -88,12 +89,15 @@ export async function releaseParked(parts: ReleaseParts): Promise<ReleaseOutcome
     lot.park(claims.map((claim) => claim.endpoint));
     throw error;
   });
-  const early = new Set(handed.early);
-  lot.park(claimed.filter((row) => early.has(row.delivery)).map((row) => row.endpoint));
+  const later = new Set([...handed.early, ...handed.outOfTurn]);
+  const left = claimed.filter((row) => later.has(row.delivery));
+  // What comes before one that is out of turn is parked soon, if it is not, and is older: it goes first then.
+  lot.pause(left, PAUSE_MS);
+  lot.park(left.map((row) => row.endpoint));
   return outcomeOf('parked', handed, { parked: 0, more: lot.msUntilRoom() === 0 });
 }
 
-const NOTHING: HandedOver = { released: [], dropped: [], early: [], missing: [] };
+const NOTHING: HandedOver = { released: [], dropped: [], early: [], outOfTurn: [], missing: [] };
 
 /**
  * Hands them over, and lets the lot know which of them never went. What history does not know yet it does not know of
@@ -106,23 +110,24 @@ async function handedOver(
 ): Promise<HandedOver> {
   if (rows.length === 0) return NOTHING;
   const handed = await handOver(client, rows, parts);
-  const [early, kept] = [new Set(handed.early), new Set([...handed.dropped, ...handed.missing])];
+  const early = new Set(handed.early);
+  const kept = new Set([...handed.dropped, ...handed.missing, ...handed.outOfTurn]);
   const of = (set: Set<string>): OwedAttempt[] => rows.filter((row) => set.has(row.delivery));
   if (kept.size > 0) parts.lot.forget(of(kept));
-  if (early.size > 0) parts.lot.pause(of(early), HISTORY_PAUSE_MS);
+  if (early.size > 0) parts.lot.pause(of(early), PAUSE_MS);
   return handed;
 }
 
 function outcomeOf(
   kind: ReleaseOutcome['kind'],
-  { released, dropped, early, missing }: HandedOver,
+  { released, dropped, early, outOfTurn, missing }: HandedOver,
   { parked, more }: Pick<ReleaseOutcome, 'parked' | 'more'>,
 ): ReleaseOutcome {
   return {
     kind,
     released: released.length,
     dropped: dropped.length,
-    postponed: early.length + missing.length,
+    postponed: early.length + outOfTurn.length + missing.length,
     parked,
     missing,
     more,
