@@ -12,13 +12,11 @@ import {
   type EndpointState,
   grpcLoader,
   protoPath,
-  type DueMeta,
   type HistoryAttempt,
   newId,
   type SendTestReply,
   type SendTestRequest,
   type ShadowAttempted,
-  topics,
 } from '@posthaste/contracts';
 import { type Answer, Receiver } from '@posthaste/test-kit';
 import { Webhook } from 'standardwebhooks';
@@ -186,11 +184,10 @@ describe('a shadow URL', () => {
     const endpoint = await stage.configureEndpoint(receiver.url('/retried'), {
       shadowUrl: receiver.url('/retried-shadow'),
     });
-    const { meta, deliveries } = await stage.publish([endpoint]);
-    await stage.eventsOf(deliveries[0], 2);
-    const due: DueMeta = { ...meta, attempt: 2, trigger: 'retry' };
-    await stage.append(topics.due, { meta: due, payload: Buffer.from('{"a":1.10}') });
-    await stage.eventsOf(deliveries[0], 3);
+    const published = await stage.publish([endpoint]);
+    await stage.eventsOf(published.deliveries[0], 2);
+    await stage.publishAgain(published, 2);
+    await stage.eventsOf(published.deliveries[0], 3);
     await settle();
     expect(receiver.at('/retried')).toHaveLength(2);
     expect(receiver.at('/retried-shadow')).toHaveLength(1);

@@ -24,7 +24,7 @@ const attempt: HistoryAttempt = {
   duration_ms: 7.5,
   outcome: 'failed',
   error_class: 'http_status',
-  error_message: 'The endpoint answered, but not with a 2xx status.',
+  error_message: 'The endpoint answered, but not with a status that acknowledges the message.',
   request_url: 'https://receiver.example/',
   request_headers_json: '{"webhook-test":"true"}',
   response_status: 410,
