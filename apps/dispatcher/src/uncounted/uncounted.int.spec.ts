@@ -70,6 +70,19 @@ describe('a test message', () => {
       );
     });
 
+  it('is in the form of the profile, with the account it is for', async () => {
+    const endpoint = await stage.configureEndpoint(receiver.url('/test-linkup'), {
+      ...{ profile: 'linkup', secrets: [] },
+    });
+    const attempt = await sendTest(endpoint, { subject: { uid: 'acme', name: '' } });
+    expect(attempt).toMatchObject({ profile: 'linkup', outcome: 'succeeded' });
+    const [request] = receiver.at('/test-linkup');
+    expect(request?.headers).toMatchObject({ 'webhook-test': 'true' });
+    expect(request?.body.toString()).toMatch(
+      /^\{"account_id":"acme","account_name":"","event":\{"n":1\.10\},"timestamp":"[^"]+Z"\}$/,
+    );
+  });
+
   it('is signed and flagged, and answered with the attempt, of which nothing is in the log', async () => {
     const endpoint = await stage.configureEndpoint(receiver.url('/test'), { headers: { 'X-Shop': '7' } });
     receiver.plan({ path: '/test', answers: [{ status: 201, body: 'thanks' }] });

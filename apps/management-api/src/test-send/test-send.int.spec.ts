@@ -94,6 +94,15 @@ describe('a test message', () => {
     expect((await tenant.rest.get(`/v1/endpoints/${id}`)).json).toMatchObject(made);
   });
 
+  it('says whose account it is to endpoints whose profile shows it', async () => {
+    await tenant.rest.put('/v1/accounts/shown', { name: 'Shown Ltd' });
+    const { json } = await tenant.rest.post<Endpoint>('/v1/accounts/shown/endpoints', {
+      ...{ url: 'https://receiver.example/', profile: 'linkup' },
+    });
+    await tenant.rest.post(`/v1/endpoints/${json.id}/test`);
+    expect(dispatch.asked[0]?.request).toMatchObject({ subject: { uid: 'shown', name: 'Shown Ltd' } });
+  });
+
   it('has the example of its event type, else a small sample', async () => {
     await tenant.rest.post('/v1/event-types', { name: 'invoice.paid', example: { amount: 12 } });
     await tenant.rest.post(path, { event_type: 'invoice.paid' });
