@@ -142,7 +142,7 @@ describe.each(['standard', 'ada'])('an endpoint of profile %s', (profile) => {
   });
 });
 
-describe('signing, as facades switch it off', () => {
+describe('as facades ask for it, without our schemas, signing', () => {
   let database: DataSource;
   let secrets: EndpointSecrets;
   beforeAll(async () => {
@@ -152,12 +152,25 @@ describe('signing, as facades switch it off', () => {
   });
   afterAll(() => database.destroy());
 
-  const switchOff = (path: string) =>
-    secrets.switchOff(
+  const asked = (path: string) =>
+    [
       { actor: 'key_1', from: '127.0.0.1', requestId: 'r' },
       { tenant: tenant.id, account: null },
       { endpoint: path.split('/').at(-1) ?? '' },
-    );
+    ] as const;
+  const switchOff = (path: string) => secrets.switchOff(...asked(path));
+
+  it.each(['short', 'eight or more', 'x'.repeat(257), ''])('has no text like %j', async (key) => {
+    const path = await create({ profile: 'middesk', secret: text });
+    const rotation = secrets.rotate(...asked(path), { key, overlap_seconds: 0 });
+    const refusal = {
+      pointer: '/key',
+      code: 'bad_secret',
+      message: 'must be 8 to 256 visible ASCII characters',
+    };
+    await expect(rotation).rejects.toMatchObject({ code: 'validation_failed', errors: [refusal] });
+    expect((await secretOf(path)).json.key).toBe(text);
+  });
 
   it('is off, and another time as well, without another version', async () => {
     const path = await create({ profile: 'linkup', secret: text });
