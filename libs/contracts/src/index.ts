@@ -106,6 +106,8 @@ export {
   type EndpointHealth,
   SecretQuery,
   SendTest,
+  SigningSecret,
+  TextSecret,
 } from './http/endpoint.js';
 export { ClientCertificateInput, ClientCertificateView, OAuthInput, OAuthView } from './http/oauth.js';
 export { customHeaderRule } from './http/custom-headers.js';
