@@ -12,6 +12,7 @@ import { Endpoints } from './endpoints/endpoints.js';
 import { EndpointSecrets } from './endpoints/endpoint-secrets.js';
 import { eventTypes } from './event-types/index.js';
 import { EventTypes } from './event-types/event-types.js';
+import { facades } from './facades/index.js';
 import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
@@ -35,6 +36,7 @@ export const controllers = [
   ...eventTypes.controllers,
   ...history.controllers,
   ...testSend.controllers,
+  ...facades.controllers,
 ];
 
 /** What the module cannot make itself: it lives as long as the process. */
