@@ -19,7 +19,8 @@ export class Ordering1791000000002 implements MigrationInterface {
         add held boolean generated always as (coalesce(key_state, 'first') <> 'first') stored;
       drop index schedule.due_by_time, schedule.parked_by_lane;
       create index due_by_time on schedule.due (due_at) where not parked and not held;
-      create index parked_by_lane on schedule.due (endpoint, delivery) where parked and not held;
+      create index parked_by_lane on schedule.due (endpoint, position nulls first, delivery)
+        where parked and not held;
       create index due_by_key on schedule.due (partition, endpoint, ordering_key, position)
         where ordering_key is not null;
       create index released_in_order on schedule.due (due_at) where key_state = 'released';

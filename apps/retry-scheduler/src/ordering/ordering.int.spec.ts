@@ -15,7 +15,7 @@ import { firstValueFrom } from 'rxjs';
 import { dueIndexProjection } from '../due-index/index.js';
 import { ParkingLot } from '../parking/parking-lot.js';
 import { ReleaseStage } from '../proving/release-stage.js';
-import { releaseDue, type ReleaseParts } from '../release/release-batch.js';
+import { releaseDue, releaseParked, type ReleaseParts } from '../release/release-batch.js';
 import { attempted, cancelled, deferred, deliveryOf, sampleMessage } from '../sample-facts.js';
 import { recallReleased } from './recall-released.js';
 import { serveSchedule } from './schedule.grpc.js';
@@ -169,6 +169,17 @@ describe('an ordering key in the index', () => {
     await stage.pool.query(`update schedule.due set due_at = 0 where key_state = 'first'`);
     await releaseDue(parts);
     expect(stage.appended.map(({ meta }) => meta.ordering?.position)).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  it('is parked by position too: ids of one millisecond are in no order', async () => {
+    const messages = messagesOf(30);
+    await happen(...messages.map((message, i) => inOrder(deferred(message, 1, Date.now(), 'lane_full'), i)));
+    parts.lot.park([endpoint]);
+    await releaseParked(parts);
+    const positions = stage.appended.map(({ meta }) => meta.ordering?.position);
+    expect(positions.length).toBeGreaterThan(1);
+    expect(positions).toEqual(positions.map((_, i) => i));
+    expect(positions.length).toBeLessThan(30);
   });
 
   it('goes on when history says that its first delivery is over', async () => {
