@@ -12,6 +12,7 @@ import { Endpoints } from './endpoints/endpoints.js';
 import { EndpointSecrets } from './endpoints/endpoint-secrets.js';
 import { eventTypes } from './event-types/index.js';
 import { EventTypes } from './event-types/event-types.js';
+import { Feeds } from './feeds/index.js';
 import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
@@ -45,6 +46,7 @@ export interface Surroundings {
   cursors: Cursors;
   history: HistoryReader;
   dispatch: Dispatch;
+  feeds: Feeds;
   pepper: string;
   logger: Logger;
 }
@@ -70,6 +72,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: Accounts, useValue: accountsOf },
     { provide: Endpoints, useValue: endpointsOf },
     { provide: EndpointSecrets, useValue: new EndpointSecrets(changes, vault, surroundings.history) },
+    { provide: Feeds, useValue: surroundings.feeds },
     { provide: EventTypes, useValue: eventTypesOf },
     {
       provide: TestSends,
