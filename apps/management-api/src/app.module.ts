@@ -12,7 +12,7 @@ import { Endpoints } from './endpoints/endpoints.js';
 import { EndpointSecrets } from './endpoints/endpoint-secrets.js';
 import { eventTypes } from './event-types/index.js';
 import { EventTypes } from './event-types/event-types.js';
-import { Feeds } from './feeds/index.js';
+import { Feeds, feeds } from './feeds/index.js';
 import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
@@ -35,6 +35,7 @@ export const controllers = [
   ...endpoints.controllers,
   ...eventTypes.controllers,
   ...history.controllers,
+  ...feeds.controllers,
   ...testSend.controllers,
 ];
 
