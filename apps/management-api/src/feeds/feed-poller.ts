@@ -67,7 +67,9 @@ export class FeedPoller {
   private remove(endpoint: string, follower: Follower): void {
     const followers = this.channels.get(endpoint)?.followers;
     followers?.delete(follower);
-    if (followers?.size === 0) this.channels.delete(endpoint);
+    if (followers?.size !== 0) return;
+    this.channels.delete(endpoint);
+    this.recent.forget(endpoint);
   }
 
   stop(): void {
@@ -79,12 +81,11 @@ export class FeedPoller {
     this.polling = true;
     while (this.channels.size > 0 && !this.stopped) {
       const heads = await this.asked(() => this.source.heads([...this.channels.keys()]));
-      for (const [endpoint, newest] of heads ?? []) {
-        const channel = this.channels.get(endpoint);
-        if (channel) channel.newest = newest;
+      for (const channel of heads ? this.channels.values() : []) {
+        channel.newest = heads?.get(channel.endpoint) ?? 0;
+        // Also those that have not moved: whoever came while audit-log was away waits for its first read.
+        this.enqueue(channel);
       }
-      // Without an answer too: whoever came while audit-log was away is waiting for its first read.
-      for (const channel of this.channels.values()) this.enqueue(channel);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, EVERY_MS);
         this.wake = () => (clearTimeout(timer), resolve());

@@ -39,10 +39,11 @@ export class Follower {
     const taken = this.sink.item(item);
     if (taken === undefined) return;
     this.ready = false;
-    void taken.then(() => {
+    const goOn = (): void => {
       this.ready = true;
       onReady();
-    });
+    };
+    taken.then(goOn, goOn);
   }
 
   end(reason: EndReason): void {

@@ -1,7 +1,7 @@
 import type { FeedItem } from './feed-page.js';
 
 /** What is kept twice over: as it was read, and as the frames made of it. */
-const KEPT_BYTES = 16 * 1024 * 1024;
+const KEPT_BYTES = 8 * 1024 * 1024;
 const ITEM_BYTES = 2_000;
 
 interface Page {
@@ -16,16 +16,20 @@ interface Page {
  */
 export class RecentPages {
   private readonly pages = new Map<string, Page[]>();
-  private readonly order: Page[] = [];
+  /** In the order they were read. */
+  private readonly order = new Set<Page>();
   private bytes = 0;
 
   keep(endpoint: string, items: FeedItem[]): void {
     const bytes = items.reduce((sum, { payload }) => sum + payload.length + ITEM_BYTES, 0);
     const page = { endpoint, items, bytes };
-    this.order.push(page);
+    this.order.add(page);
     this.pages.set(endpoint, [...(this.pages.get(endpoint) ?? []), page]);
     this.bytes += bytes;
-    while (this.bytes > KEPT_BYTES) this.dropOldest();
+    for (const oldest of this.order) {
+      if (this.bytes <= KEPT_BYTES) return;
+      this.drop(oldest);
+    }
   }
 
   /** Items from the one after the sequence on; undefined when that is not kept. */
@@ -34,13 +38,18 @@ export class RecentPages {
     return page?.items.filter((item) => item.sequence > sequence);
   }
 
-  private dropOldest(): void {
-    const oldest = this.order.shift();
-    if (!oldest) return;
-    this.bytes -= oldest.bytes;
-    const rest = (this.pages.get(oldest.endpoint) ?? []).filter((page) => page !== oldest);
-    if (rest.length > 0) this.pages.set(oldest.endpoint, rest);
-    else this.pages.delete(oldest.endpoint);
+  /** Nobody reads it any more. */
+  forget(endpoint: string): void {
+    for (const page of this.pages.get(endpoint) ?? []) this.drop(page);
+  }
+
+  private drop(dropped: Page): void {
+    const { endpoint, bytes } = dropped;
+    this.order.delete(dropped);
+    this.bytes -= bytes;
+    const rest = (this.pages.get(endpoint) ?? []).filter((page) => page !== dropped);
+    if (rest.length > 0) this.pages.set(endpoint, rest);
+    else this.pages.delete(endpoint);
   }
 }
 
