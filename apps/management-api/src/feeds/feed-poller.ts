@@ -38,6 +38,7 @@ export class FeedPoller {
   constructor(
     private readonly source: FeedReads,
     private readonly logger: Logger,
+    private readonly everyMs = EVERY_MS,
   ) {}
 
   add({ tenant, endpoint }: { tenant: string; endpoint: string }, follower: Follower): () => void {
@@ -87,7 +88,7 @@ export class FeedPoller {
         this.enqueue(channel);
       }
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, EVERY_MS);
+        const timer = setTimeout(resolve, this.everyMs);
         this.wake = () => (clearTimeout(timer), resolve());
       });
     }

@@ -15,7 +15,7 @@ export interface FeedSink {
 }
 
 export interface Following {
-  close(): void;
+  close: () => void;
 }
 
 /** One who follows a feed, and how far it has got. */
