@@ -51,6 +51,11 @@ describe.each(logsToTest())('history and due index read again, log: $log', ({ st
     await publish('delivered', '/fine', [1]);
     await publish('retrying', '/fails', [86_400]);
     await publish('exhausted', '/fails', [0.1]);
+    const body = { mode: 'feed' };
+    await tenant.putAccount('fed');
+    await tenant.rest.ask('POST', '/v1/accounts/fed/endpoints', { body });
+    for (let n = 0; n < EACH; n++) await tenant.publish('fed', 'order.placed', { n });
+    await whenAll('fed', 'delivered');
     for (const fate of ['delivered', 'retrying', 'exhausted', 'cancelled']) await whenAll(fate, fate);
   }
 
@@ -98,8 +103,10 @@ describe.each(logsToTest())('history and due index read again, log: $log', ({ st
     await publishMix();
     await whenCaughtUp(log);
     const before = await tableRows(database, SCHEMAS);
-    expect(before['history.message']).toHaveLength(4 * EACH);
-    expect(before['history.delivery']).toHaveLength(4 * EACH);
+    expect(before['history.message']).toHaveLength(5 * EACH);
+    expect(before['history.delivery']).toHaveLength(5 * EACH);
+    expect(before['history.feed_item']).toHaveLength(EACH);
+    expect(before['history.feed_head']).toHaveLength(1);
     expect(before['history.attempt']).toHaveLength(5 * EACH);
     expect(before['schedule.due']).toHaveLength(EACH);
 

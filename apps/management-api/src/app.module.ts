@@ -13,6 +13,7 @@ import { EndpointSecrets } from './endpoints/endpoint-secrets.js';
 import { eventTypes } from './event-types/index.js';
 import { EventTypes } from './event-types/event-types.js';
 import { facades } from './facades/index.js';
+import { Feeds, feeds } from './feeds/index.js';
 import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
@@ -35,6 +36,7 @@ export const controllers = [
   ...endpoints.controllers,
   ...eventTypes.controllers,
   ...history.controllers,
+  ...feeds.controllers,
   ...testSend.controllers,
   ...facades.controllers,
 ];
@@ -47,6 +49,7 @@ export interface Surroundings {
   cursors: Cursors;
   history: HistoryReader;
   dispatch: Dispatch;
+  feeds: Feeds;
   pepper: string;
   logger: Logger;
 }
@@ -72,6 +75,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: Accounts, useValue: accountsOf },
     { provide: Endpoints, useValue: endpointsOf },
     { provide: EndpointSecrets, useValue: new EndpointSecrets(changes, vault, surroundings.history) },
+    { provide: Feeds, useValue: surroundings.feeds },
     { provide: EventTypes, useValue: eventTypesOf },
     {
       provide: TestSends,

@@ -13,6 +13,7 @@ import { OutboxRelay } from './changes/relay.js';
 import type { ManagementApiConfig } from './config.js';
 import { startEndpointHealth } from './endpoint-health/index.js';
 import { limitAdaRequests } from './facades/index.js';
+import { Feeds } from './feeds/index.js';
 import { Cursors } from './http/cursors.js';
 import { HistoryReader } from './history/index.js';
 import { serveDocs } from './http/docs.js';
@@ -76,6 +77,7 @@ export async function startManagementApi({
   const cursors = new Cursors(config.POSTHASTE_KEY_PEPPER);
   const history = new HistoryReader(config.HISTORY_GRPC);
   const dispatch = new Dispatch(config.DISPATCH_GRPC);
+  const feeds = new Feeds(history, database, logger);
   const adapter = createAdapter();
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.within({
@@ -85,6 +87,7 @@ export async function startManagementApi({
       cursors,
       history,
       dispatch,
+      feeds,
       pepper: config.POSTHASTE_KEY_PEPPER,
       logger,
     }),
@@ -119,6 +122,7 @@ export async function startManagementApi({
     url: `http://${address}:${port}`,
     stop: async () => {
       await app.close();
+      feeds.stop();
       await endpointHealth.stop();
       await relay.stop();
       history.close();
