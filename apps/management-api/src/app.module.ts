@@ -20,6 +20,7 @@ import { Keys } from './tenants/keys.js';
 import { tenants } from './tenants/index.js';
 import { Tenants } from './tenants/tenants.js';
 import { type Dispatch, testSend, TestSends } from './test-send/index.js';
+import { usage, Usage } from './usage/index.js';
 
 export const entities = [
   ...tenants.entities,
@@ -35,6 +36,7 @@ export const controllers = [
   ...eventTypes.controllers,
   ...history.controllers,
   ...testSend.controllers,
+  ...usage.controllers,
 ];
 
 /** What the module cannot make itself: it lives as long as the process. */
@@ -71,6 +73,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: Endpoints, useValue: endpointsOf },
     { provide: EndpointSecrets, useValue: new EndpointSecrets(changes, vault, surroundings.history) },
     { provide: EventTypes, useValue: eventTypesOf },
+    { provide: Usage, useValue: new Usage(database) },
     {
       provide: TestSends,
       useValue: new TestSends(endpointsOf, eventTypesOf, surroundings.dispatch),
