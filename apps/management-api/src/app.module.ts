@@ -17,6 +17,7 @@ import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
 import { ValidationPipe } from './http/validate.js';
 import { Keys } from './tenants/keys.js';
+import { sources, Sources } from './sources/index.js';
 import { tenants } from './tenants/index.js';
 import { Tenants } from './tenants/tenants.js';
 import { type Dispatch, testSend, TestSends } from './test-send/index.js';
@@ -27,6 +28,7 @@ export const entities = [
   ...accounts.entities,
   ...endpoints.entities,
   ...eventTypes.entities,
+  ...sources.entities,
 ];
 
 export const controllers = [
@@ -36,6 +38,7 @@ export const controllers = [
   ...eventTypes.controllers,
   ...history.controllers,
   ...testSend.controllers,
+  ...sources.controllers,
   ...usage.controllers,
 ];
 
@@ -73,6 +76,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: Endpoints, useValue: endpointsOf },
     { provide: EndpointSecrets, useValue: new EndpointSecrets(changes, vault, surroundings.history) },
     { provide: EventTypes, useValue: eventTypesOf },
+    { provide: Sources, useValue: new Sources(database, changes, vault, egress) },
     { provide: Usage, useValue: new Usage(database) },
     {
       provide: TestSends,
