@@ -1,15 +1,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { AccountUsage, Endpoint, Source, SourceState } from '@posthaste/contracts';
 import { type TenantClient, waitFor } from '@posthaste/test-kit';
-import { loggedMessages } from '../proving/logged-messages.js';
 import { refusalOf } from '../proving/refusal-of.js';
+import { SourceAccount } from '../proving/source-account.js';
 import { startTestBed, type TestBed } from '../proving/test-bed.js';
 import { Upstream } from '../proving/upstream.js';
 
 let bed: TestBed;
 let tenant: TenantClient;
 let upstream: Upstream;
-let account: string;
+let account: SourceAccount;
 let accounts = 0;
 
 beforeAll(async () => {
@@ -19,42 +18,14 @@ beforeAll(async () => {
 afterAll(() => bed.stop());
 beforeEach(async () => {
   upstream = await Upstream.start();
-  account = `account-${++accounts}`;
-  await tenant.putAccount(account);
+  account = await SourceAccount.create(bed, tenant, `account-${++accounts}`);
 });
 afterEach(async () => {
-  await tenant.rest.delete(`/v1/accounts/${account}`);
+  await account.remove();
   await upstream.stop();
 });
 
-const path = (): string => `/v1/accounts/${account}/source`;
-const put = (more: object = {}) => tenant.rest.put<Source>(path(), { url: upstream.url(), ...more });
-const source = async (): Promise<Source> =>
-  (await tenant.through(bed.replica.url).rest.get<Source>(path())).json;
-const usage = (): Promise<AccountUsage> => tenant.rest.ask('GET', `/v1/accounts/${account}/usage`);
-const newEndpoint = (more: object = {}): Promise<Endpoint> =>
-  tenant.rest.ask('POST', `/v1/accounts/${account}/endpoints`, { body: { mode: 'feed', ...more } });
-const switched = (id: string, to: 'enable' | 'disable') => tenant.rest.post(`/v1/endpoints/${id}/${to}`);
-const whenState = <S extends SourceState['status']>(status: S) =>
-  waitFor(
-    async () => {
-      const shown = await source();
-      if (shown.state.status !== status) throw new Error(JSON.stringify(shown.state));
-      return shown as Source & { state: Extract<SourceState, { status: S }> };
-    },
-    { what: `a source that is ${status}` },
-  );
-/** The published payloads of the account, once there are so many. */
-const published = (count: number): Promise<{ type: string; payload: string }[]> =>
-  waitFor(
-    async () => {
-      const { id } = await tenant.rest.ask<{ id: string }>('GET', `/v1/accounts/${account}`);
-      const found = (await loggedMessages(bed.log)).filter(({ meta }) => meta.account === id);
-      if (found.length < count) throw new Error(`${found.length} of ${count}`);
-      return found.map(({ meta, payload }) => ({ type: meta.type, payload: payload.toString() }));
-    },
-    { what: `${count} messages` },
-  );
+const put = (more: object = {}) => account.put({ url: upstream.url(), ...more });
 
 describe('a source', () => {
   it('is created, read through another replica, replaced and deleted; its headers are never shown', async () => {
@@ -76,18 +47,16 @@ describe('a source', () => {
       created_at: expect.any(String),
       updated_at: expect.any(String),
     });
-    expect(await source()).toEqual(created.json);
+    expect(await account.source()).toEqual(created.json);
     const same = await put({ headers: { Authorization: secret }, sync_url: upstream.url('/known') });
     expect([same.status, same.json.version]).toEqual([200, 1]);
     const other = await put({ headers: { 'X-Key': 'other-secret' } });
     expect(other.json).toMatchObject({ version: 2, headers: { 'X-Key': '********' }, sync_url: null });
-    expect(refusalOf(await tenant.rest.put(path(), { url: upstream.url() }, { 'if-match': '"1"' }))).toEqual([
-      412,
-      'precondition_failed',
-      'if-match version_mismatch',
-    ]);
-    expect((await tenant.rest.delete(path())).status).toBe(204);
-    expect(refusalOf(await tenant.rest.get(path()))).toEqual([404, 'not_found', ':account absent']);
+    expect(
+      refusalOf(await tenant.rest.put(account.path, { url: upstream.url() }, { 'if-match': '"1"' })),
+    ).toEqual([412, 'precondition_failed', 'if-match version_mismatch']);
+    expect((await tenant.rest.delete(account.path)).status).toBe(204);
+    expect(refusalOf(await tenant.rest.get(account.path))).toEqual([404, 'not_found', ':account absent']);
     const kept = await bed.database.query<{ text: string }>(
       `select (select string_agg(state::text, '') from config.entity_version) ||
               (select string_agg(entry::text, '') from config.audit_entry) ||
@@ -114,77 +83,81 @@ describe('a source', () => {
 describe('monitoring', () => {
   it('keeps one connection for two endpoints through two replicas, and closes it when the last is stopped', async () => {
     await put({ headers: { 'X-Key': 'k-1' } });
-    expect((await source()).state).toEqual({ status: 'idle' });
-    const [first, second] = [await newEndpoint(), await newEndpoint({ profile: 'linkup' })];
+    expect((await account.source()).state).toEqual({ status: 'idle' });
+    const [first, second] = [await account.endpoint(), await account.endpoint({ profile: 'linkup' })];
     await upstream.whenOpen(1);
-    await whenState('open');
+    await account.whenState('open');
     expect(upstream.requests).toHaveLength(1);
     expect(upstream.requests[0]?.headers).toMatchObject({ accept: 'text/event-stream', 'x-key': 'k-1' });
     upstream.send('1', 'message_received', { type: 'message', n: 1 });
     upstream.write('data: not json\n\n');
     upstream.write('event: not well-formed\ndata: 1\n\n');
     upstream.send('2', 'disconnection', { n: 2 });
-    expect(await published(3)).toEqual([
+    expect(await account.published(3)).toEqual([
       { type: 'message_received', payload: '{"type":"message","n":1}' },
       { type: 'message', payload: '"not json"' },
       { type: 'disconnection', payload: '{"n":2}' },
     ]);
-    await waitFor(async () => (await source()).last_event_id === '2');
-    expect(await source()).toMatchObject({ dropped_events: 1, last_event_at: expect.any(String) });
+    await waitFor(async () => (await account.source()).last_event_id === '2');
+    expect(await account.source()).toMatchObject({ dropped_events: 1, last_event_at: expect.any(String) });
 
-    await switched(first.id, 'disable');
+    await account.disable(first.id);
     upstream.send('3', 'message_received', { n: 3 });
-    await published(4);
+    await account.published(4);
     expect(upstream.requests).toHaveLength(1);
-    await switched(second.id, 'disable');
+    await account.disable(second.id);
     await upstream.whenOpen(0);
-    await whenState('idle');
-    expect((await usage()).monitored_since).toBeNull();
+    await account.whenState('idle');
+    expect((await account.usage()).monitored_since).toBeNull();
 
     upstream.send('4', 'message_received', { n: 4 });
-    await switched(second.id, 'enable');
-    expect((await published(5)).at(-1)).toEqual({ type: 'message_received', payload: '{"n":4}' });
+    await account.enable(second.id);
+    expect((await account.published(5)).at(-1)).toEqual({ type: 'message_received', payload: '{"n":4}' });
     expect(upstream.requests).toHaveLength(2);
     expect(upstream.requests[1]?.headers['last-event-id']).toBe('3');
-    const { periods, monitored_since } = await usage();
+    const { periods, monitored_since } = await account.usage();
     expect(periods).toHaveLength(2);
     expect(monitored_since).toBe(periods[0]?.started_at);
   });
 
   it('publishes an upstream id once, however often it comes, and goes on where it was when the stream breaks', async () => {
     await put();
-    await newEndpoint();
+    await account.endpoint();
     await upstream.whenOpen(1);
     upstream.send('a', 'x', { n: 1 });
     upstream.write('id: a\nevent: x\ndata: {"n":1}\n\n');
     upstream.write('id: a\nevent: x\ndata: {"n":"other"}\n\n');
     upstream.send('b', 'x', { n: 2 });
-    await published(2);
-    await waitFor(async () => (await source()).last_event_id === 'b');
+    await account.published(2);
+    await waitFor(async () => (await account.source()).last_event_id === 'b');
     upstream.hangUp();
     await waitFor(() => upstream.requests.length === 2);
     expect(upstream.requests[1]?.headers['last-event-id']).toBe('b');
     await upstream.whenOpen(1);
     upstream.send('c', 'x', { n: 3 });
-    expect((await published(3)).map(({ payload }) => payload)).toEqual(['{"n":1}', '{"n":2}', '{"n":3}']);
+    expect((await account.published(3)).map(({ payload }) => payload)).toEqual([
+      '{"n":1}',
+      '{"n":2}',
+      '{"n":3}',
+    ]);
   });
 
   it('ends with the source, with the account, and begins anew with another URL', async () => {
     await put();
-    await newEndpoint();
+    await account.endpoint();
     await upstream.whenOpen(1);
     upstream.send('a', 'x', 1);
-    await waitFor(async () => (await source()).last_event_id === 'a');
+    await waitFor(async () => (await account.source()).last_event_id === 'a');
     await put({ url: upstream.url('/stream?another') });
     await waitFor(() => upstream.requests.length === 2 && upstream.open.size === 1);
     expect(upstream.requests[1]?.headers['last-event-id']).toBeUndefined();
-    await tenant.rest.delete(path());
+    await tenant.rest.delete(account.path);
     await upstream.whenOpen(0);
     await put();
     await upstream.whenOpen(1);
-    await tenant.rest.delete(`/v1/accounts/${account}`);
+    await account.remove();
     await upstream.whenOpen(0);
-    await tenant.putAccount(account);
-    expect((await usage()).periods).toEqual([]);
+    await tenant.putAccount(account.uid);
+    expect((await account.usage()).periods).toEqual([]);
   });
 });

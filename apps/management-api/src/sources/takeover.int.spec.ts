@@ -62,12 +62,8 @@ describe('the process that reads a source', () => {
     const log = await openEventLog({ kind: 'postgres', url: server.postgres.url });
     return loggedMessages(log).finally(() => log.close());
   };
-  /** Sends the events one after the other while something else happens. */
-  const sendAll = async (): Promise<void> => {
-    for (let n = 1; n <= EVENTS; n++) {
-      upstream.send(String(n), 'message_received', { n });
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
+  const send = (from: number, to: number): void => {
+    for (let n = from; n <= to; n++) upstream.send(String(n), 'message_received', { n });
   };
   const numbersById = async (): Promise<Map<string, number>> =>
     new Map((await messages()).map(({ meta, payload }) => [meta.id, JSON.parse(payload.toString()).n]));
@@ -76,34 +72,34 @@ describe('the process that reads a source', () => {
   it('is succeeded within 15 s of kill -9: no event is lost, and none is two messages', async () => {
     api = await startApi(server.postgres.url);
     const reading = tenant.through(api.url).rest;
-    const sending = sendAll();
-    await waitFor(async () => (await numbersById()).size > 20);
+    send(1, EVENTS / 2);
+    await waitFor(async () => (await numbersById()).size > 0);
     expect(upstream.requests).toHaveLength(2);
     child?.kill('SIGKILL');
     const killedAt = performance.now();
     await upstream.whenOpen(0);
+    send(EVENTS / 2 + 1, EVENTS);
     await waitFor(() => upstream.requests.length === 3, { deadlineMs: 15_000, what: 'a successor' });
     console.log(`taken over after ${((performance.now() - killedAt) / 1_000).toFixed(1)} s`);
-    await sending;
     await waitFor(async () => (await reading.get<Source>(SOURCE)).json.last_event_id === String(EVENTS));
-    const found = await numbersById();
-    expect([...found.values()].sort((a, b) => a - b)).toEqual(allNumbers);
-    expect(Number(upstream.requests[2]?.headers['last-event-id'])).toBeGreaterThan(0);
+    expect([...(await numbersById()).values()].sort((a, b) => a - b)).toEqual(allNumbers);
     const shown = (await reading.get<Source>(SOURCE)).json;
     expect([shown.state.status, shown.dropped_events]).toEqual(['open', 0]);
   }, 90_000);
 
-  it('stops publishing before another starts, when it is only frozen', async () => {
-    const sending = sendAll();
-    await waitFor(async () => (await numbersById()).size > 20);
-    child?.kill('SIGSTOP');
+  it('stops publishing before another starts, when it was only frozen', async () => {
     api = await startApi(server.postgres.url);
     const reading = tenant.through(api.url).rest;
+    send(1, EVENTS / 2);
+    await waitFor(async () => (await numbersById()).size > 0);
+    child?.kill('SIGSTOP');
+    // These wait for it in its socket.
+    send(EVENTS / 2 + 1, EVENTS);
     await waitFor(() => upstream.requests.length === 3, { deadlineMs: 15_000, what: 'a successor' });
     child?.kill('SIGCONT');
     await upstream.whenOpen(1);
-    await sending;
     await waitFor(async () => (await reading.get<Source>(SOURCE)).json.last_event_id === String(EVENTS));
     expect([...(await numbersById()).values()].sort((a, b) => a - b)).toEqual(allNumbers);
+    expect((await reading.get<Source>(SOURCE)).json.state.status).toBe('open');
   }, 90_000);
 });

@@ -18,7 +18,6 @@ export class UsageController {
     access: ['tenant', 'account'],
     status: 200,
     answers: AccountUsage,
-    problems: [422],
   })
   async get(
     @Within() reach: Reach,

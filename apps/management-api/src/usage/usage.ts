@@ -27,7 +27,7 @@ export class Usage {
     const window = { since: since === undefined ? null : new Date(since), until: upTo(until, new Date()) };
     if (window.since !== null && window.since > window.until) {
       const message = 'must not be after the end of the time asked for';
-      throw fieldProblem([{ pointer: '?since', code: 'out_of_range', message }]);
+      throw fieldProblem([{ pointer: '?since', code: 'out_of_range', message }], 'invalid_request');
     }
     const [periods, monitoring] = await Promise.all([
       periodsOf(this.database, account, window),
