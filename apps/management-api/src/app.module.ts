@@ -19,15 +19,18 @@ import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
 import { ValidationPipe } from './http/validate.js';
 import { Keys } from './tenants/keys.js';
+import { sources, Sources } from './sources/index.js';
 import { tenants } from './tenants/index.js';
 import { Tenants } from './tenants/tenants.js';
 import { type Dispatch, testSend, TestSends } from './test-send/index.js';
+import { usage, Usage } from './usage/index.js';
 
 export const entities = [
   ...tenants.entities,
   ...accounts.entities,
   ...endpoints.entities,
   ...eventTypes.entities,
+  ...sources.entities,
 ];
 
 export const controllers = [
@@ -38,6 +41,8 @@ export const controllers = [
   ...history.controllers,
   ...feeds.controllers,
   ...testSend.controllers,
+  ...sources.controllers,
+  ...usage.controllers,
   ...facades.controllers,
 ];
 
@@ -77,6 +82,8 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: EndpointSecrets, useValue: new EndpointSecrets(changes, vault, surroundings.history) },
     { provide: Feeds, useValue: surroundings.feeds },
     { provide: EventTypes, useValue: eventTypesOf },
+    { provide: Sources, useValue: new Sources(database, changes, vault, egress) },
+    { provide: Usage, useValue: new Usage(database) },
     {
       provide: TestSends,
       useValue: new TestSends(accountsOf, endpointsOf, eventTypesOf, surroundings.dispatch),

@@ -1,0 +1,171 @@
+import type { ServerResponse } from 'node:http';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { type TenantClient, waitFor } from '@posthaste/test-kit';
+import { SourceAccount } from '../proving/source-account.js';
+import { startTestBed, type TestBed } from '../proving/test-bed.js';
+import { Upstream } from '../proving/upstream.js';
+
+let bed: TestBed;
+let tenant: TenantClient;
+let upstream: Upstream;
+let account: SourceAccount;
+let accounts = 0;
+
+beforeAll(async () => {
+  bed = await startTestBed({ replicas: 2 });
+  tenant = await bed.api.newTenant('LinkUp');
+}, 60_000);
+afterAll(() => bed.stop());
+beforeEach(async () => {
+  upstream = await Upstream.start();
+  account = await SourceAccount.create(bed, tenant, `account-${++accounts}`);
+  await account.endpoint();
+});
+afterEach(async () => {
+  await account.remove();
+  await upstream.stop();
+});
+
+const put = (more: object = {}) => account.put({ url: upstream.url(), ...more });
+const events = (response: ServerResponse): ServerResponse =>
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+
+describe('a source in trouble', () => {
+  it.each<[string, string, (response: ServerResponse) => void]>([
+    ['500', 'http_status', (response) => response.writeHead(500).end()],
+    ['204', 'http_status', (response) => response.writeHead(204).end()],
+    ['a redirect', 'http_redirect', (response) => response.writeHead(307, { location: '/stream?2' }).end()],
+    ['HTML', 'not_an_event_stream', (response) => response.setHeader('content-type', 'text/html').end('<p>')],
+    [
+      'compressed bytes',
+      'not_an_event_stream',
+      (response) => events(response.setHeader('content-encoding', 'gzip')).end('x'),
+    ],
+    ['what is not HTTP', 'protocol', (response) => response.socket?.end('SSH-2.0-OpenSSH_9.2\r\n\r\n')],
+    ['a stream that ends at once', 'ended', (response) => events(response).end()],
+    ['a connection that breaks', 'connection', (response) => response.destroy()],
+    [
+      'an endless line',
+      'event_too_large',
+      (response) => flood(events(response), `data: ${'x'.repeat(10_000)}`),
+    ],
+    ['an endless event', 'event_too_large', (response) => flood(events(response), 'data: xxxxxxxxxx\n')],
+    [
+      'text that outgrows the limit as JSON',
+      'event_too_large',
+      (response) => events(response).write(`data: ${'"'.repeat(200_000)}\n\n`),
+    ],
+  ])('that answers %s waits, says why, and is tried again', async (_, failed, behaviour) => {
+    upstream.behaviour = (_request, response) => behaviour(response);
+    await put();
+    const first = await account.whenState('waiting');
+    expect(first.state.error).toEqual({ class: failed, message: expect.any(String) });
+    await account.whenState('waiting', ({ attempt }) => attempt >= 2);
+    expect(upstream.requests.length).toBeGreaterThanOrEqual(2);
+    upstream.behaviour = undefined;
+    await account.whenState('open');
+    upstream.send('1', 'ok', 1);
+    expect(await account.published(1)).toEqual([{ type: 'ok', payload: '1' }]);
+  });
+
+  it('that never answers is connecting, and let go at once when it is no longer wanted', async () => {
+    const hanging: ServerResponse[] = [];
+    upstream.behaviour = (_, response) => hanging.push(response);
+    await put();
+    await waitFor(() => hanging.length === 1);
+    expect((await account.source()).state).toEqual({ status: 'connecting' });
+    const closed = new Promise((resolve) => hanging[0]?.on('close', () => resolve('closed')));
+    await tenant.rest.delete(account.path);
+    expect(await closed).toBe('closed');
+  });
+
+  it('whose address has become a forbidden one is not called', async () => {
+    await put();
+    await upstream.whenOpen(1);
+    // As if it had been set before the rules became stricter.
+    await bed.database.query(
+      `update config.source set url = 'https://10.0.0.1/', version = 2 where account = $1`,
+      [account.id],
+    );
+    const { state } = await account.whenState('waiting');
+    expect(state.error.class).toBe('blocked_address');
+    await upstream.whenOpen(0);
+  });
+
+  it('loses what nobody can ask for again to no other event', async () => {
+    await put();
+    await upstream.whenOpen(1);
+    upstream.write(
+      `id: 1\nevent: a\ndata: 1\n\nevent: a\ndata: 2\n\nid: 3\nevent: a\ndata: ${'"'.repeat(200_000)}\n\n`,
+    );
+    expect((await account.published(2)).map(({ payload }) => payload)).toEqual(['1', '2']);
+    expect((await account.whenState('waiting')).last_event_id).toBe('1');
+  });
+
+  it('drops events of types the tenant does not know, where it has a catalogue', async () => {
+    const path = `/v1/tenants/${tenant.id}`;
+    await tenant.rest.post('/v1/event-types', { name: 'known.type' });
+    await bed.api.operator.patch(path, { event_type_policy: 'known' });
+    await put();
+    await upstream.whenOpen(1);
+    upstream.send('1', 'unknown.type', 1);
+    upstream.send('2', 'known.type', 2);
+    expect(await account.published(1)).toEqual([{ type: 'known.type', payload: '2' }]);
+    await waitFor(async () => (await account.source()).last_event_id === '2');
+    expect((await account.source()).dropped_events).toBe(1);
+    await bed.api.operator.patch(path, { event_type_policy: 'any' });
+  });
+});
+
+describe('the initial sync', () => {
+  const connection = (id: number | string) => ({ id, name: 'someone' });
+  const invite = (id: string, ...ids: unknown[]) =>
+    upstream.send(id, 'accepted_invitation', { type: 'accepted_invitation', new_connections: ids });
+
+  it('is made once, and invitations that brought nobody new are not published', async () => {
+    upstream.list = [connection('c1'), connection(2)];
+    await put({ sync_url: upstream.url('/known'), headers: { 'X-Key': 'k' } });
+    await upstream.whenOpen(1);
+    expect(upstream.listed.map(({ headers }) => headers['x-key'])).toEqual(['k']);
+    invite('1', connection('c1'));
+    invite('2', connection('c1'), connection('c3'));
+    invite('3', connection('c3'), connection('2'));
+    invite('4', { profile_url: 'https://example.com/in/4', name: 'four' });
+    invite('5', { profile_url: 'https://example.com/in/4' });
+    upstream.send('6', 'message_received', { new_connections: [connection('c1')] });
+    const found = await account.published(3);
+    await waitFor(async () => (await account.source()).last_event_id === '6');
+    expect(found.map(({ type, payload }) => [type, JSON.parse(payload).new_connections.length])).toEqual([
+      ['accepted_invitation', 2],
+      ['accepted_invitation', 1],
+      ['message_received', 1],
+    ]);
+    upstream.hangUp();
+    await waitFor(() => upstream.requests.length === 2);
+    await upstream.whenOpen(1);
+    invite('7', connection('c3'));
+    upstream.send('8', 'message_received', {});
+    expect((await account.published(4)).at(-1)?.type).toBe('message_received');
+    expect(upstream.listed).toHaveLength(1);
+  });
+
+  it('waits for a list that can be read, and says why', async () => {
+    upstream.list = { not: 'a list' };
+    await put({ sync_url: upstream.url('/known') });
+    expect((await account.whenState('waiting')).state.error.class).toBe('sync_failed');
+    expect(upstream.requests).toHaveLength(0);
+    upstream.list = [{ name: 'without an id' }];
+    await account.whenState('waiting', ({ error }) => error.message === 'Its entry 0 has no id');
+    upstream.list = [];
+    await upstream.whenOpen(1);
+  });
+});
+
+/** Writes without end, as fast as the other side reads. */
+function flood(response: ServerResponse, text: string): void {
+  const more = (): void => {
+    while (!response.destroyed && response.write(text));
+  };
+  response.on('drain', more);
+  more();
+}
