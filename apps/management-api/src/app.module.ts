@@ -12,6 +12,7 @@ import { Endpoints } from './endpoints/endpoints.js';
 import { EndpointSecrets } from './endpoints/endpoint-secrets.js';
 import { eventTypes } from './event-types/index.js';
 import { EventTypes } from './event-types/event-types.js';
+import { linkupFacade, LinkupWebhooks } from './facades/linkup/index.js';
 import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
@@ -35,6 +36,7 @@ export const controllers = [
   ...eventTypes.controllers,
   ...history.controllers,
   ...testSend.controllers,
+  ...linkupFacade.controllers,
 ];
 
 /** What the module cannot make itself: it lives as long as the process. */
@@ -62,6 +64,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
   const accountsOf = new Accounts(database, changes, cursors);
   const eventTypesOf = new EventTypes(database, changes, cursors);
   const endpointsOf = new Endpoints(database, changes, cursors, vault, egress);
+  const secretsOf = new EndpointSecrets(changes, vault, surroundings.history);
   return [
     { provide: APP_FILTER, useValue: new ProblemFilter(logger) },
     { provide: APP_PIPE, useClass: ValidationPipe },
@@ -69,7 +72,8 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: Keys, useValue: new Keys(database, changes, cursors, pepper) },
     { provide: Accounts, useValue: accountsOf },
     { provide: Endpoints, useValue: endpointsOf },
-    { provide: EndpointSecrets, useValue: new EndpointSecrets(changes, vault, surroundings.history) },
+    { provide: EndpointSecrets, useValue: secretsOf },
+    { provide: LinkupWebhooks, useValue: new LinkupWebhooks(database, endpointsOf, secretsOf) },
     { provide: EventTypes, useValue: eventTypesOf },
     {
       provide: TestSends,

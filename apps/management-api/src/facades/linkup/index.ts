@@ -1,0 +1,4 @@
+import { LinkupWebhooksController } from './webhooks.controller.js';
+
+export { LinkupWebhooks } from './webhooks.js';
+export const linkupFacade = { controllers: [LinkupWebhooksController] };
