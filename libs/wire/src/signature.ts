@@ -3,7 +3,7 @@ import type { SigningSecret } from './signing-key.js';
 
 /**
  * The value of `webhook-signature`: one `version,base64` for each live secret, v1 and v1a alike, space-separated, in
- * the order given (newest first). Throws when no secret is live.
+ * the order given (newest first); a text signs otherwise, and not here. Throws when no secret is live.
  */
 export function signatures(
   secrets: readonly SigningSecret[],
@@ -26,6 +26,8 @@ export function signatures(
       case 'v1a':
         content ??= Buffer.concat([Buffer.from(prefix), body]);
         list += `${separator}v1a,${sign(null, content, key).toString('base64')}`;
+        break;
+      case 'text':
         break;
     }
   }

@@ -1,5 +1,5 @@
 import type { LaneSettings } from '../lanes/lane.js';
-import type { EndpointState, OAuthClient, TenantState } from '@posthaste/contracts';
+import type { EndpointState, OAuthClient, SealedSecret, TenantState } from '@posthaste/contracts';
 import { type ClientCertificate, tokenClient, type TokenClient } from '@posthaste/egress';
 import { endpointCredentialContext, endpointSecretContext, type Vault } from '@posthaste/vault';
 import { type Secrets, secretsOf } from '../send/secrets.js';
@@ -40,9 +40,9 @@ export class KnownEndpoint {
   wire(): WireEndpoint {
     this.wireEndpoint ??= {
       headers: customHeaders(this.state.headers),
-      secrets: this.state.secrets.map(({ id, sealed, expiresAt }) => ({
-        ...this.openKey(id, sealed),
-        expiresAt,
+      secrets: this.state.secrets.map((secret) => ({
+        ...this.openKey(secret),
+        expiresAt: secret.expiresAt,
       })),
     };
     return this.wireEndpoint;
@@ -103,18 +103,19 @@ export class KnownEndpoint {
   secrets(): Secrets {
     this.openedSecrets ??= secretsOf(
       this.wire().headers,
-      this.state.secrets.map(({ id, sealed }) => this.openSecret(id, sealed)),
+      this.state.secrets.map((secret) => this.openSecret(secret)),
     );
     return this.openedSecrets;
   }
 
-  private openKey(id: string, sealed: string): NonNullable<ReturnType<typeof signingKey>> {
-    const key = signingKey(this.openSecret(id, sealed));
-    if (key === null) throw new Error(`secret ${id} of endpoint ${this.state.id} is not a signing secret`);
+  private openKey(secret: SealedSecret): NonNullable<ReturnType<typeof signingKey>> {
+    const key = signingKey(this.openSecret(secret), secret.version);
+    if (key === null)
+      throw new Error(`secret ${secret.id} of endpoint ${this.state.id} is not a signing secret`);
     return key;
   }
 
-  private openSecret(id: string, sealed: string): string {
+  private openSecret({ id, sealed }: SealedSecret): string {
     const { tenant, id: endpoint } = this.state;
     const dataKeys = this.tenantOf(tenant)?.dataKeys ?? [];
     return this.vault.open(dataKeys, endpointSecretContext(tenant, endpoint, id), sealed);
