@@ -42,9 +42,9 @@ export function metadataOf(request: FastifyRequest): Metadata {
 export class Envelope implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
-    return next.handle().pipe(
-      map((data: unknown) => ({ success: true, data, metadata: metadataOf(request) })),
-    );
+    return next
+      .handle()
+      .pipe(map((data: unknown) => ({ success: true, data, metadata: metadataOf(request) })));
   }
 }
 

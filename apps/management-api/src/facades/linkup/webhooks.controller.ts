@@ -90,4 +90,22 @@ export class LinkupWebhooksController {
   async stop(@By() author: Author, @Within() reach: Reach, @Param('webhook') id: string) {
     return this.webhooks.setActive(author, reach, id, false);
   }
+
+  @Post(':webhook/rotate-secret')
+  @FacadeRoute(access)
+  async rotateSecret(
+    @By() author: Author,
+    @Within() reach: Reach,
+    @Param('webhook') id: string,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    reply.header('cache-control', 'no-store');
+    return this.webhooks.rotateSecret(author, reach, id);
+  }
+
+  @Delete(':webhook/secret')
+  @FacadeRoute(access)
+  async deleteSecret(@By() author: Author, @Within() reach: Reach, @Param('webhook') id: string) {
+    return this.webhooks.deleteSecret(author, reach, id);
+  }
 }

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { EndpointInput } from '@posthaste/contracts';
+import { Problem } from '@posthaste/runtime';
+import { newSigningSecret } from '@posthaste/wire';
 import { type DataSource, In, IsNull, Not } from 'typeorm';
 import { AccountRow } from '../../accounts/account.entity.js';
 import type { Author, Reach } from '../../access/principal.js';
 import { EndpointRow } from '../../endpoints/endpoint.entity.js';
 import type { Endpoints } from '../../endpoints/endpoints.js';
 import type { EndpointSecrets } from '../../endpoints/endpoint-secrets.js';
-import { absent, fieldProblem } from '../../http/refusals.js';
+import { absent } from '../../http/refusals.js';
 import {
   type CreateWebhook,
   created,
@@ -16,6 +18,10 @@ import {
   WEBHOOK_ID,
   webhookView,
 } from './webhook.js';
+
+/** Told to people. */
+const SIGNATURE_SCHEME =
+  'X-Linkup-Signature: v1=hex(hmac_sha256(secret, X-Linkup-Timestamp + "." + raw body))';
 
 /** An endpoint as a webhook, with what its account is called by the tenant. */
 export interface Webhook {
@@ -49,8 +55,8 @@ export class LinkupWebhooks {
 
   async create(author: Author, reach: Reach, input: CreateWebhook) {
     const signed = input.enable_signature ?? false;
-    if (signed && input.url === undefined) throw notHosted('enable_signature');
-    const secret = signed ? newSecretText() : undefined;
+    if (signed && input.url === undefined) throw customOnly('enable_signature');
+    const secret = signed ? newSigningSecret('text') : undefined;
     const row = await this.endpoints.create(author, reach, input.account_id, {
       ...EndpointInput.parse({ ...endpointOf(input), uid: randomBytes(12).toString('hex') }),
       ...(secret === undefined ? {} : { secret }),
@@ -61,7 +67,7 @@ export class LinkupWebhooks {
 
   async update(author: Author, reach: Reach, id: string, input: UpdateWebhook) {
     const { row, accountUid } = await this.get(reach, id);
-    if (row.mode === 'feed' && input.url !== undefined) throw notHosted('url');
+    if (row.mode === 'feed' && input.url !== undefined) throw customOnly('url');
     const changed = await this.endpoints.patch(author, reach, { endpoint: row.id }, patchOf(input));
     return webhookView(changed, accountUid);
   }
@@ -79,6 +85,22 @@ export class LinkupWebhooks {
     return { webhook_id: id, account_id: accountUid, monitoring: active };
   }
 
+  /** The old secret dies at once. A webhook that was not signed is from now on. */
+  async rotateSecret(author: Author, reach: Reach, id: string) {
+    const { row } = await this.get(reach, id);
+    if (row.mode === 'feed') throw customOnly('A signature');
+    const secret = newSigningSecret('text');
+    await this.secrets.rotate(author, reach, { endpoint: row.id }, { key: secret, overlap_seconds: 0 });
+    return { webhook_id: id, secret, signature_scheme: SIGNATURE_SCHEME };
+  }
+
+  /** Signing off; of no effect on a webhook that is not signed. */
+  async deleteSecret(author: Author, reach: Reach, id: string) {
+    const { row } = await this.get(reach, id);
+    await this.secrets.switchOff(author, reach, { endpoint: row.id });
+    return { webhook_id: id, signature_enabled: false };
+  }
+
   private async find({ tenant, account }: Reach, uid?: string): Promise<Webhook[]> {
     const { manager } = this.database;
     const rows = await manager.find(EndpointRow, {
@@ -91,7 +113,9 @@ export class LinkupWebhooks {
       },
       order: { createdAt: 'DESC', id: 'DESC' },
     });
-    const accounts = await manager.findBy(AccountRow, { id: In([...new Set(rows.map((row) => row.account))]) });
+    const accounts = await manager.findBy(AccountRow, {
+      id: In([...new Set(rows.map((row) => row.account))]),
+    });
     const uids = new Map(accounts.map((row) => [row.id, row.uid]));
     return rows
       .filter((row) => row.uid !== null && WEBHOOK_ID.test(row.uid))
@@ -99,11 +123,9 @@ export class LinkupWebhooks {
   }
 }
 
-function newSecretText(): string {
-  return randomBytes(32).toString('base64url');
-}
-
-function notHosted(field: string) {
-  const message = 'is for webhooks with a url (custom mode); this one is hosted';
-  return fieldProblem([{ pointer: `/${field}`, code: 'hosted', message }]);
+function customOnly(what: string): Problem {
+  return new Problem(
+    'validation_failed',
+    `${what} is for webhooks with a url (custom mode), not for hosted ones.`,
+  );
 }
