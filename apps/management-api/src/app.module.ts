@@ -13,6 +13,7 @@ import { EndpointSecrets } from './endpoints/endpoint-secrets.js';
 import { eventTypes } from './event-types/index.js';
 import { EventTypes } from './event-types/event-types.js';
 import { linkupFacade, LinkupWebhooks } from './facades/linkup/index.js';
+import { Feeds } from './feeds/index.js';
 import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
@@ -47,6 +48,7 @@ export interface Surroundings {
   cursors: Cursors;
   history: HistoryReader;
   dispatch: Dispatch;
+  feeds: Feeds;
   pepper: string;
   logger: Logger;
 }
@@ -74,6 +76,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: Endpoints, useValue: endpointsOf },
     { provide: EndpointSecrets, useValue: secretsOf },
     { provide: LinkupWebhooks, useValue: new LinkupWebhooks(database, endpointsOf, secretsOf) },
+    { provide: Feeds, useValue: surroundings.feeds },
     { provide: EventTypes, useValue: eventTypesOf },
     {
       provide: TestSends,

@@ -12,6 +12,7 @@ import { AppModule, controllers, entities } from './app.module.js';
 import { OutboxRelay } from './changes/relay.js';
 import type { ManagementApiConfig } from './config.js';
 import { startEndpointHealth } from './endpoint-health/index.js';
+import { Feeds } from './feeds/index.js';
 import { Cursors } from './http/cursors.js';
 import { HistoryReader } from './history/index.js';
 import { serveDocs } from './http/docs.js';
@@ -75,6 +76,7 @@ export async function startManagementApi({
   const cursors = new Cursors(config.POSTHASTE_KEY_PEPPER);
   const history = new HistoryReader(config.HISTORY_GRPC);
   const dispatch = new Dispatch(config.DISPATCH_GRPC);
+  const feeds = new Feeds(history, database, logger);
   const adapter = createAdapter();
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.within({
@@ -84,6 +86,7 @@ export async function startManagementApi({
       cursors,
       history,
       dispatch,
+      feeds,
       pepper: config.POSTHASTE_KEY_PEPPER,
       logger,
     }),
@@ -117,6 +120,7 @@ export async function startManagementApi({
     url: `http://${address}:${port}`,
     stop: async () => {
       await app.close();
+      feeds.stop();
       await endpointHealth.stop();
       await relay.stop();
       history.close();

@@ -62,16 +62,20 @@ export {
   historyClientTransport,
   historyTransport,
   type DueDeliveryPayload,
+  type FeedHead,
   type GetById,
   type HistoryAttempt,
   type HistoryClient,
   type HistoryDelivery,
+  type HistoryFeedItem,
+  type HistoryFeedPage,
   type HistoryMessage,
   type HistoryPage,
   type LastAttemptRequest,
   type ListDeliveriesRequest,
   type ListMessagesRequest,
   type PageRequest,
+  type ReadFeedRequest,
 } from './history.js';
 export { clientChannel, grpcLoader, protoPath } from './grpc.js';
 export {

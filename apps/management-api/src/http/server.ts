@@ -4,6 +4,7 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { endStreamsAtClose } from '../feeds/sse.js';
 import { parseJsonBody } from './json-body.js';
 import { sendProblem } from './problem-filter.js';
 import { unsupportedMediaType } from './refusals.js';
@@ -42,6 +43,7 @@ export function createAdapter(): FastifyAdapter {
 /** Must run before Nest registers its routes. */
 export function prepareServer(fastify: FastifyInstance, logger: Logger): void {
   rememberRoutes(fastify);
+  endStreamsAtClose(fastify);
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     done();

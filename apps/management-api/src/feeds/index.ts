@@ -1,0 +1,11 @@
+export { Feeds } from './feeds.js';
+export type { FeedItem, FeedPage } from './feed-page.js';
+export type { EndReason, FeedSink, Following } from './follower.js';
+export {
+  endStreamsAtClose,
+  eventFrame,
+  type EventFrame,
+  type EventStream,
+  type EventStreamOptions,
+  startEventStream,
+} from './sse.js';
