@@ -22,6 +22,7 @@ import { Keys } from './tenants/keys.js';
 import { tenants } from './tenants/index.js';
 import { Tenants } from './tenants/tenants.js';
 import { type Dispatch, testSend, TestSends } from './test-send/index.js';
+import { usage, Usage } from './usage/index.js';
 
 export const entities = [
   ...tenants.entities,
@@ -38,6 +39,7 @@ export const controllers = [
   ...history.controllers,
   ...testSend.controllers,
   ...linkupFacade.controllers,
+  ...usage.controllers,
 ];
 
 /** What the module cannot make itself: it lives as long as the process. */
@@ -78,6 +80,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: LinkupWebhooks, useValue: new LinkupWebhooks(database, endpointsOf, secretsOf) },
     { provide: Feeds, useValue: surroundings.feeds },
     { provide: EventTypes, useValue: eventTypesOf },
+    { provide: Usage, useValue: new Usage(database) },
     {
       provide: TestSends,
       useValue: new TestSends(endpointsOf, eventTypesOf, surroundings.dispatch),

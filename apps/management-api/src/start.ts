@@ -24,6 +24,7 @@ import { DeliveryEngine1791000000000 } from './migrations/1791000000000-delivery
 import { EndpointHealth1791000000001 } from './migrations/1791000000001-endpoint-health.js';
 import { PublishedKeys1791000000002 } from './migrations/1791000000002-published-keys.js';
 import { Profiles1791000000003 } from './migrations/1791000000003-profiles.js';
+import { Sources1791000000005 } from './migrations/1791000000005-sources.js';
 import { publishOpenApi, publishPool, registerPublish } from './publish/index.js';
 import { Dispatch } from './test-send/index.js';
 
@@ -53,6 +54,7 @@ export async function startManagementApi({
     EndpointHealth1791000000001,
     PublishedKeys1791000000002,
     Profiles1791000000003,
+    Sources1791000000005,
   ]);
   const database = await openDatabase(config);
   const log = await openConfiguredLog(config, {

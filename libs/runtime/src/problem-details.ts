@@ -7,6 +7,7 @@ export const problems = {
   malformed_json: { status: 400, title: 'The body is not valid JSON' },
   invalid_cursor: { status: 400, title: 'The cursor cannot be used here' },
   unauthenticated: { status: 401, title: 'A valid API key is needed' },
+  insufficient_credits: { status: 402, title: 'The credits for monitoring are used up' },
   forbidden: { status: 403, title: 'This key may not do that' },
   not_found: { status: 404, title: 'There is nothing here' },
   method_not_allowed: { status: 405, title: 'This method is not served here' },
