@@ -19,7 +19,7 @@ import { CreateWebhook, UpdateWebhook, webhookView } from './webhook.js';
 import { LinkupWebhooks } from './webhooks.js';
 
 /** LinkUp's keys see every account of theirs; an account's key sees its own. */
-export const access = ['tenant', 'account'] as const;
+export const LINKUP_KEYS = ['tenant', 'account'] as const;
 
 @Controller('v2/webhooks')
 @UseInterceptors(Envelope)
@@ -27,7 +27,7 @@ export class LinkupWebhooksController {
   constructor(@Inject(LinkupWebhooks) private readonly webhooks: LinkupWebhooks) {}
 
   @Post()
-  @FacadeRoute(access)
+  @FacadeRoute(LINKUP_KEYS)
   async create(
     @By() author: Author,
     @Within() reach: Reach,
@@ -39,20 +39,20 @@ export class LinkupWebhooksController {
   }
 
   @Get()
-  @FacadeRoute(access)
+  @FacadeRoute(LINKUP_KEYS)
   async list(@Within() reach: Reach) {
     return { items: await this.webhooks.list(reach) };
   }
 
   @Get(':webhook')
-  @FacadeRoute(access)
+  @FacadeRoute(LINKUP_KEYS)
   async get(@Within() reach: Reach, @Param('webhook') id: string) {
     const { row, accountUid } = await this.webhooks.get(reach, id);
     return webhookView(row, accountUid);
   }
 
   @Put(':webhook')
-  @FacadeRoute(access)
+  @FacadeRoute(LINKUP_KEYS)
   async put(
     @By() author: Author,
     @Within() reach: Reach,
@@ -63,7 +63,7 @@ export class LinkupWebhooksController {
   }
 
   @Patch(':webhook')
-  @FacadeRoute(access)
+  @FacadeRoute(LINKUP_KEYS)
   async patch(
     @By() author: Author,
     @Within() reach: Reach,
@@ -74,25 +74,25 @@ export class LinkupWebhooksController {
   }
 
   @Delete(':webhook')
-  @FacadeRoute(access)
+  @FacadeRoute(LINKUP_KEYS)
   async remove(@By() author: Author, @Within() reach: Reach, @Param('webhook') id: string) {
     return this.webhooks.remove(author, reach, id);
   }
 
   @Post(':webhook/start')
-  @FacadeRoute(access)
+  @FacadeRoute(LINKUP_KEYS)
   async start(@By() author: Author, @Within() reach: Reach, @Param('webhook') id: string) {
     return this.webhooks.setActive(author, reach, id, true);
   }
 
   @Post(':webhook/stop')
-  @FacadeRoute(access)
+  @FacadeRoute(LINKUP_KEYS)
   async stop(@By() author: Author, @Within() reach: Reach, @Param('webhook') id: string) {
     return this.webhooks.setActive(author, reach, id, false);
   }
 
   @Post(':webhook/rotate-secret')
-  @FacadeRoute(access)
+  @FacadeRoute(LINKUP_KEYS)
   async rotateSecret(
     @By() author: Author,
     @Within() reach: Reach,
@@ -104,7 +104,7 @@ export class LinkupWebhooksController {
   }
 
   @Delete(':webhook/secret')
-  @FacadeRoute(access)
+  @FacadeRoute(LINKUP_KEYS)
   async deleteSecret(@By() author: Author, @Within() reach: Reach, @Param('webhook') id: string) {
     return this.webhooks.deleteSecret(author, reach, id);
   }

@@ -9,6 +9,7 @@ import { EndpointRow } from '../../endpoints/endpoint.entity.js';
 import type { Endpoints } from '../../endpoints/endpoints.js';
 import type { EndpointSecrets } from '../../endpoints/endpoint-secrets.js';
 import { absent } from '../../http/refusals.js';
+import { hasCredits } from '../../usage/monitoring.js';
 import {
   type CreateWebhook,
   created,
@@ -81,6 +82,8 @@ export class LinkupWebhooks {
   /** Starting or stopping what is so already changes nothing. */
   async setActive(author: Author, reach: Reach, id: string, active: boolean) {
     const { row, accountUid } = await this.get(reach, id);
+    // Also of what is started already: monitoring may have ended under it.
+    if (active && !(await hasCredits(this.database, reach.tenant, new Date()))) throw outOfCredits();
     await this.endpoints.setEnabled(author, reach, { endpoint: row.id }, active);
     return { webhook_id: id, account_id: accountUid, monitoring: active };
   }
@@ -121,6 +124,10 @@ export class LinkupWebhooks {
       .filter((row) => row.uid !== null && WEBHOOK_ID.test(row.uid))
       .map((row) => ({ row, accountUid: uids.get(row.account) ?? row.account }));
   }
+}
+
+function outOfCredits(): Problem {
+  return new Problem('insufficient_credits', 'The credits for monitoring are used up; nothing was started.');
 }
 
 function customOnly(what: string): Problem {
