@@ -1,6 +1,19 @@
 import { createHmac, sign } from 'node:crypto';
 import type { SigningSecret } from './signing-key.js';
 
+/** The HMAC-SHA256 in hex of prefix and body, by the newest live text; null when none is live. */
+export function textSignature(
+  secrets: readonly SigningSecret[],
+  prefix: string,
+  body: Buffer,
+  now: number,
+): string | null {
+  const live = secrets.find(
+    ({ version, expiresAt }) => version === 'text' && (expiresAt === null || expiresAt > now),
+  );
+  return live ? createHmac('sha256', live.key).update(prefix).update(body).digest('hex') : null;
+}
+
 /**
  * The value of `webhook-signature`: one `version,base64` for each live secret, v1 and v1a alike, space-separated, in
  * the order given (newest first); a text signs otherwise, and not here. Throws when no secret is live.

@@ -44,6 +44,7 @@ export class KnownEndpoint {
         ...this.openKey(secret),
         expiresAt: secret.expiresAt,
       })),
+      include: this.state.include,
     };
     return this.wireEndpoint;
   }
@@ -53,9 +54,9 @@ export class KnownEndpoint {
    * in where they go. Throws as `wire()` does.
    */
   flagged(header: 'webhook-test' | 'webhook-shadow', state = this.state): KnownEndpoint {
-    const { headers, secrets } = this.wire();
+    const { headers, ...rest } = this.wire();
     const flagged = new KnownEndpoint(state, this.tenantOf, this.vault);
-    flagged.wireEndpoint = { headers: { ...headers, [header]: 'true' }, secrets };
+    flagged.wireEndpoint = { headers: { ...headers, [header]: 'true' }, ...rest };
     return flagged;
   }
 
