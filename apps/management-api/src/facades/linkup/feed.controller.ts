@@ -66,7 +66,8 @@ export class LinkupFeedController {
   private async hosted(reach: Reach, id: string): Promise<Webhook> {
     const webhook = await this.webhooks.get(reach, id);
     if (webhook.row.mode === 'feed') return webhook;
-    const detail = 'Events and their stream are for hosted webhooks; this one has a url, and they are sent there.';
+    const detail =
+      'Events and their stream are for hosted webhooks; this one has a url, and they are sent there.';
     throw new Problem('validation_failed', detail);
   }
 }
