@@ -13,7 +13,7 @@ import { EndpointSecrets } from './endpoints/endpoint-secrets.js';
 import { eventTypes } from './event-types/index.js';
 import { EventTypes } from './event-types/event-types.js';
 import { linkupFacade, LinkupWebhooks } from './facades/linkup/index.js';
-import { Feeds } from './feeds/index.js';
+import { Feeds, feeds } from './feeds/index.js';
 import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
@@ -37,6 +37,7 @@ export const controllers = [
   ...endpoints.controllers,
   ...eventTypes.controllers,
   ...history.controllers,
+  ...feeds.controllers,
   ...testSend.controllers,
   ...linkupFacade.controllers,
   ...usage.controllers,

@@ -54,7 +54,7 @@ export class Feeds {
       limit: number;
     },
   ): Promise<FeedPage> {
-    refusePush(row);
+    requireFeed(row);
     return readFeedPage(this.reader, {
       tenant: row.tenant,
       endpoint: row.id,
@@ -72,7 +72,7 @@ export class Feeds {
    * @param by whose request this is: when its key is revoked, the sink is ended.
    */
   follow(row: EndpointRow, after: number | null, sink: FeedSink, by: Principal): Following {
-    refusePush(row);
+    requireFeed(row);
     const follower = new Follower(after, sink, by.kind === 'operator' ? null : by.key);
     return { close: this.poller.add({ tenant: row.tenant, endpoint: row.id }, follower) };
   }
@@ -100,7 +100,8 @@ export class Feeds {
   }
 }
 
-function refusePush({ mode }: EndpointRow): void {
+/** Throws `conflict` for an endpoint whose messages are posted. */
+export function requireFeed({ mode }: EndpointRow): void {
   if (mode === 'feed') return;
   const message = 'is not a feed';
   throw new Problem('conflict', 'The endpoint is not a feed: its messages are posted to its URL.', [

@@ -1,4 +1,6 @@
-export { Feeds } from './feeds.js';
+import { FeedsController } from './feeds.controller.js';
+
+export { Feeds, requireFeed } from './feeds.js';
 export type { FeedItem, FeedPage } from './feed-page.js';
 export type { EndReason, FeedSink, Following } from './follower.js';
 export {
@@ -9,3 +11,5 @@ export {
   type EventStreamOptions,
   startEventStream,
 } from './sse.js';
+
+export const feeds = { controllers: [FeedsController] };

@@ -95,7 +95,11 @@ export function startEventStream(
       const limit = setTimeout(() => raw.destroy(), END_WITHIN_MS);
       raw.once('close', () => clearTimeout(limit));
     },
-    onClosed: (callback) => raw.once('close', callback),
+    onClosed: (callback) => {
+      // It may have left before it was answered.
+      if (raw.destroyed) queueMicrotask(callback);
+      else raw.once('close', callback);
+    },
   };
   const streams = streamsOf.get(reply.server.server);
   streams?.add(stream);
