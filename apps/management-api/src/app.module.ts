@@ -84,7 +84,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: Usage, useValue: new Usage(database) },
     {
       provide: TestSends,
-      useValue: new TestSends(endpointsOf, eventTypesOf, surroundings.dispatch),
+      useValue: new TestSends(accountsOf, endpointsOf, eventTypesOf, surroundings.dispatch),
     },
     {
       provide: History,
