@@ -111,6 +111,7 @@ export {
   SecretQuery,
   SendTest,
   SigningSecret,
+  TextSecret,
 } from './http/endpoint.js';
 export { FEED_SEQUENCE_PATTERN, FeedItem, FeedList, FeedQuery, FeedStreamQuery } from './http/feed.js';
 export { ClientCertificateInput, ClientCertificateView, OAuthInput, OAuthView } from './http/oauth.js';

@@ -77,7 +77,9 @@ const isSigned = ({ headers, body }: ReceivedRequest) =>
 /** 204, or 401 to a token that is not good; either way with all that it was sent. */
 const answerTo = (request: ReceivedRequest): Answer => ({
   status: isSigned(request) && good.has(bearer(request)) ? 204 : 401,
-  headers: { 'x-echo': `${request.headers.authorization} ${request.headers['x-middesk-signature-256']}` },
+  headers: {
+    'x-echo': `${request.headers.authorization} ${String(request.headers['x-middesk-signature-256'])}`,
+  },
 });
 
 describe.each(['client_secret', 'private_key_jwt'] as const)('a delivery to Middesk by %s', (method) => {
