@@ -19,6 +19,7 @@ import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
 import { ValidationPipe } from './http/validate.js';
 import { Keys } from './tenants/keys.js';
+import { sources, Sources } from './sources/index.js';
 import { tenants } from './tenants/index.js';
 import { Tenants } from './tenants/tenants.js';
 import { type Dispatch, testSend, TestSends } from './test-send/index.js';
@@ -29,6 +30,7 @@ export const entities = [
   ...accounts.entities,
   ...endpoints.entities,
   ...eventTypes.entities,
+  ...sources.entities,
 ];
 
 export const controllers = [
@@ -40,6 +42,7 @@ export const controllers = [
   ...feeds.controllers,
   ...testSend.controllers,
   ...linkupFacade.controllers,
+  ...sources.controllers,
   ...usage.controllers,
 ];
 
@@ -81,6 +84,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: LinkupWebhooks, useValue: new LinkupWebhooks(database, endpointsOf, secretsOf) },
     { provide: Feeds, useValue: surroundings.feeds },
     { provide: EventTypes, useValue: eventTypesOf },
+    { provide: Sources, useValue: new Sources(database, changes, vault, egress) },
     { provide: Usage, useValue: new Usage(database) },
     {
       provide: TestSends,

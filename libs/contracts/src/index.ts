@@ -120,6 +120,7 @@ export { CreateEventType, EventType, EventTypeName, PatchEventType } from './htt
 export { UID_PATTERN, Uid } from './http/names.js';
 export { listOf, PageQuery, ProblemDetails } from './http/paging.js';
 export { ApiKey, CreateKey, CreateTenant, NewApiKey, PatchTenant, Tenant } from './http/tenant.js';
+export { MASKED, PutSource, Source, SourceState } from './http/source.js';
 export { AccountUsage, UsageQuery } from './http/usage.js';
 export {
   Attempt,
