@@ -333,7 +333,7 @@ describe('GET /v2/webhooks/{id}/stream', () => {
       await listening.whenSaying('connected');
       jest.advanceTimersByTime(30_000);
       await listening.whenSaying('\n: keepalive\n\n');
-      } finally {
+    } finally {
       jest.useRealTimers();
     }
   });
