@@ -71,6 +71,12 @@ const numbers = (events: { event: Wrapper }[]): number[] => events.map(({ event 
 const happens = (account: string, n: number, type = 'message_received'): Promise<unknown> =>
   tenant.publish(account, type, { type: type === 'message_received' ? 'message' : type, n });
 
+/** The processes' logs that hold the words. */
+function logsWith(words: string): string[] {
+  const folder = path.join(stack.dataDir, 'logs');
+  return readdirSync(folder).filter((name) => readFileSync(path.join(folder, name), 'utf8').includes(words));
+}
+
 /** What a browser's EventSource makes of a stream. */
 class Streaming {
   readonly events: { id: string; event: Wrapper }[] = [];
@@ -147,6 +153,7 @@ describe('a hosted webhook', () => {
     const api = stack.process('management-api');
     const streaming = await Streaming.to(made);
     await api.stop();
+    expect(logsWith('service.stop_timed_out')).toEqual([]);
     await api.start();
     await happens('restarted', 1);
     expect(await streaming.whenSeen(1)).toEqual([1]);
@@ -244,12 +251,8 @@ describe('the key in the URL of a stream', () => {
     // Refused ones are more likely to be told of.
     await fetch(`${stack.url}/v2/webhooks/nonsense/stream?api_key=${tenant.key}`);
     await fetch(`${stack.url}/v2/webhooks/${made.webhook_id}/nonsense?api_key=${tenant.key}`);
-    const folder = path.join(stack.dataDir, 'logs');
     const secret = tenant.key.split('_').at(-1) ?? '';
     expect(secret).toHaveLength(49);
-    const telling = readdirSync(folder).filter((name) =>
-      readFileSync(path.join(folder, name), 'utf8').includes(secret),
-    );
-    expect(telling).toEqual([]);
+    expect(logsWith(secret)).toEqual([]);
   });
 });

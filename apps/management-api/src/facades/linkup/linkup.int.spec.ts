@@ -293,7 +293,7 @@ describe('a signature', () => {
     expect(rotated.headers.get('cache-control')).toBe('no-store');
     expect(rotated.json.data['secret']).not.toBe(first);
     expect(await revealed()).toBe(rotated.json.data['secret']);
-    const { secrets } = await tenant.rest.ask<{ secrets: unlinkup.ids[] }>(
+    const { secrets } = await tenant.rest.ask<{ secrets: unknown[] }>(
       'GET',
       `/v1/endpoints/${id}/secret`,
     );
