@@ -1,4 +1,4 @@
-import { commonConfig, egressAllow, egressDeny, keks, port } from '@posthaste/runtime';
+import { commonConfig, egressAllow, egressDeny, egressProxy, keks, port } from '@posthaste/runtime';
 import { z } from 'zod';
 
 /** What the management API reads from its environment; nothing else in it looks there. */
@@ -23,6 +23,7 @@ export const ManagementApiConfig = z.object({
   POSTHASTE_KEKS: keks(),
   POSTHASTE_EGRESS_ALLOW: egressAllow(),
   POSTHASTE_EGRESS_DENY: egressDeny(),
+  POSTHASTE_EGRESS_PROXY: egressProxy(),
   DATABASE_POOL: z.coerce
     .number()
     .int()

@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { topics } from '@posthaste/contracts';
-import { parseEgressPolicy } from '@posthaste/egress';
+import { parseEgressPolicy, parseEgressProxy } from '@posthaste/egress';
 import { openConfiguredLog } from '@posthaste/event-log';
 import { createPool, migrate, type RunningService, type ServiceContext } from '@posthaste/runtime';
 import { parseKeks, Vault } from '@posthaste/vault';
@@ -26,6 +26,7 @@ import { PublishedKeys1791000000002 } from './migrations/1791000000002-published
 import { Profiles1791000000003 } from './migrations/1791000000003-profiles.js';
 import { Sources1791000000005 } from './migrations/1791000000005-sources.js';
 import { publishOpenApi, publishPool, registerPublish } from './publish/index.js';
+import { startSourceStreams } from './sources/index.js';
 import { Dispatch } from './test-send/index.js';
 
 const VERSION = '0.1.0';
@@ -75,6 +76,18 @@ export async function startManagementApi({
     fatal,
   });
 
+  const vault = new Vault(parseKeks(config.POSTHASTE_KEKS));
+  const egress = parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW, config.POSTHASTE_EGRESS_DENY);
+  const proxy = config.POSTHASTE_EGRESS_PROXY;
+  const sourceStreams = startSourceStreams({
+    databaseUrl: config.DATABASE_URL,
+    database,
+    log,
+    vault,
+    egress: { policy: egress, ...(proxy === undefined ? {} : { proxy: parseEgressProxy(proxy) }) },
+    logger,
+  });
+
   const cursors = new Cursors(config.POSTHASTE_KEY_PEPPER);
   const history = new HistoryReader(config.HISTORY_GRPC);
   const dispatch = new Dispatch(config.DISPATCH_GRPC);
@@ -83,8 +96,8 @@ export async function startManagementApi({
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.within({
       database,
-      vault: new Vault(parseKeks(config.POSTHASTE_KEKS)),
-      egress: parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW, config.POSTHASTE_EGRESS_DENY),
+      vault,
+      egress,
       cursors,
       history,
       dispatch,
@@ -123,6 +136,7 @@ export async function startManagementApi({
     stop: async () => {
       await app.close();
       feeds.stop();
+      await sourceStreams.stop();
       await endpointHealth.stop();
       await relay.stop();
       history.close();

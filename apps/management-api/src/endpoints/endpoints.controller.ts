@@ -37,7 +37,7 @@ export class EndpointsController {
     status: 201,
     answers: Endpoint,
     etag: true,
-    problems: [409],
+    problems: [402, 409],
   })
   async create(
     @By() author: Author,
@@ -92,7 +92,7 @@ export class EndpointsController {
     status: 200,
     answers: Endpoint,
     etag: true,
-    problems: [409],
+    problems: [402, 409],
   })
   async patch(
     @By() author: Author,
@@ -125,6 +125,7 @@ export class EndpointsController {
     status: 200,
     answers: Endpoint,
     etag: true,
+    problems: [402],
   })
   async enable(
     @By() author: Author,

@@ -23,12 +23,10 @@ export const PutSource = z
   .strictObject({
     url: SourceUrl.meta({ description: 'A stream of server-sent events (`text/event-stream`).' }),
     headers: SourceHeaders.default({}),
-    sync_url: SourceUrl.nullable()
-      .default(null)
-      .meta({
-        description:
-          'A JSON array of the connections the account has already, each with an `id`. Read once, when an endpoint asks for `accepted_invitation`: invitations that brought only known connections are not published.',
-      }),
+    sync_url: SourceUrl.nullable().default(null).meta({
+      description:
+        'A JSON array of the connections the account has already, each with an `id`. Read once, when an endpoint asks for `accepted_invitation`: invitations that brought only known connections are not published.',
+    }),
   })
   .meta({ id: 'PutSource' });
 export type PutSource = z.infer<typeof PutSource>;
@@ -45,7 +43,7 @@ export const SourceState = z
       error: z.object({
         class: z.string().meta({
           description:
-            "As of an attempt, or `not_an_event_stream`, `event_too_large`, `ended`, `sync_failed`, `publish_failed`, `headers_unreadable`.",
+            'As of an attempt, or `not_an_event_stream`, `event_too_large`, `ended`, `sync_failed`, `publish_failed`, `headers_unreadable`.',
         }),
         message: z.string(),
       }),

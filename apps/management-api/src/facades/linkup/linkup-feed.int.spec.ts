@@ -192,7 +192,6 @@ describe('GET /v2/webhooks/{id}/events', () => {
 /** A stream as it comes over the wire. */
 class Listening {
   text = '';
-  ended = false;
   private readonly stop = new AbortController();
 
   static readonly all: Listening[] = [];
@@ -223,7 +222,6 @@ class Listening {
     } catch {
       // Closed here.
     }
-    this.ended = true;
   }
 }
 

@@ -164,6 +164,11 @@ describe('GET /v2/webhooks', () => {
     });
   });
 
+  it('answers none to who has none', async () => {
+    const { key } = await bed.api.newTenant('Empty');
+    expectAnswer(await new LinkupClient(bed.api.url, key).call('GET'), 'list_webhooks', { items: [] });
+  });
+
   it('answers one', async () => {
     expectAnswer(await linkup.call('GET /{hosted}'), 'get_webhook', { ...hostedView, ...more, url: null });
     expectAnswer(await linkup.call('GET /{signed}'), 'get_webhook', {
@@ -293,10 +298,7 @@ describe('a signature', () => {
     expect(rotated.headers.get('cache-control')).toBe('no-store');
     expect(rotated.json.data['secret']).not.toBe(first);
     expect(await revealed()).toBe(rotated.json.data['secret']);
-    const { secrets } = await tenant.rest.ask<{ secrets: unknown[] }>(
-      'GET',
-      `/v1/endpoints/${id}/secret`,
-    );
+    const { secrets } = await tenant.rest.ask<{ secrets: unknown[] }>('GET', `/v1/endpoints/${id}/secret`);
     expect(secrets).toHaveLength(1);
   });
 
@@ -316,32 +318,5 @@ describe('a signature', () => {
   it('is not for hosted webhooks', async () => {
     const answer = await linkup.call('POST /{hosted}/rotate-secret');
     expectError(answer, 'INVALID_PARAMS', { action: 'rotate_webhook_secret' });
-  });
-});
-
-describe('without credits for monitoring', () => {
-  it('nothing is started: 402; with credits again it is', async () => {
-    const [broke, running] = [await bed.api.newTenant('Broke'), 'running'];
-    for (const uid of [running, 'stopped']) await broke.putAccount(uid);
-    const client = new LinkupClient(bed.api.url, broke.key);
-    const [on, off] = [
-      await client.make({ account_id: running }),
-      await client.make({ account_id: 'stopped' }),
-    ];
-    await client.call(`POST /${off}/stop`);
-    const grant = async (monitoring_credits: number | null): Promise<void> => {
-      await bed.api.operator.ask('PATCH', `/v1/tenants/${broke.id}`, { body: { monitoring_credits } });
-    };
-    await grant(0);
-    const starts: [string, unknown][] = [
-      [`POST /${off}/start`, undefined],
-      [`POST /${on}/start`, undefined],
-      [`PUT /${off}`, { is_active: true }],
-      ['POST', { account_id: 'stopped' }],
-    ];
-    for (const [line, body] of starts) expectError(await client.call(line, body), 'INSUFFICIENT_CREDITS');
-    expect((await client.call(`GET /${off}`)).json.data['is_active']).toBe(false);
-    await grant(null);
-    for (const [line, body] of starts) expect((await client.call(line, body)).status).toBe(200);
   });
 });
