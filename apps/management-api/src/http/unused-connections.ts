@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 
 /**
  * Ends, when the server begins to stop, the connections on which nothing was asked yet. Clients open some ahead of need,
- * and to Node they are not idle but about to send their headers: the stop would wait for each until that times out.
+ * and to Node they are not idle but about to send their headers: a stop would wait for as long as the client likes.
  */
 export function endUnusedAtClose(fastify: FastifyInstance): void {
   const sockets = new Set<Socket>();
