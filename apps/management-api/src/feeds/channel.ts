@@ -1,5 +1,6 @@
 import type { FeedItem, FeedPage } from './feed-page.js';
 import type { Follower } from './follower.js';
+import { isWithin } from './recent-pages.js';
 
 /** What is to be read next for a feed's followers: where `from now on` begins, or what comes after a place. */
 export type Wanted = { since: Date; limit: 1 } | { after: number; limit: number };
@@ -41,7 +42,9 @@ export class Channel {
     if (page.kind === 'expired') {
       for (const follower of this.followers) {
         const { ready, position } = follower;
-        if (ready && position !== null && position < page.oldest - 1) follower.end('expired');
+        if (!ready || position === null || position >= page.oldest - 1) continue;
+        this.followers.delete(follower);
+        follower.end('expired');
       }
       return true;
     }
@@ -51,13 +54,25 @@ export class Channel {
       for (const follower of this.followers) follower.position ??= start;
       return true;
     }
-    for (const item of page.items) {
+    return this.hand(page.items, wanted.after, give);
+  }
+
+  /** Gives consecutive items, the first of them the one after a sequence, to all whom they bring further; answers whether to any. */
+  hand(items: FeedItem[], after: number, give: (follower: Follower, item: FeedItem) => void): boolean {
+    let given = false;
+    for (const item of items) {
       for (const follower of this.followers) {
-        const { ready, closed, position } = follower;
-        const isNext = position !== null && position >= wanted.after && position < item.sequence;
-        if (ready && !closed && isNext) give(follower, item);
+        const { ready, position } = follower;
+        if (!ready || position === null || position < after || position >= item.sequence) continue;
+        give(follower, item);
+        given = true;
       }
     }
-    return page.items.length > 0;
+    return given;
+  }
+
+  /** True when somebody has got some of the items and not all. */
+  hasReadersOf(items: FeedItem[]): boolean {
+    return [...this.followers].some(({ position }) => position !== null && isWithin(items, position));
   }
 }

@@ -1,7 +1,8 @@
 import type { Logger } from '@posthaste/runtime';
 import { Channel, type Wanted } from './channel.js';
 import type { FeedItem, FeedPage } from './feed-page.js';
-import type { Follower } from './follower.js';
+import type { EndReason, Follower } from './follower.js';
+import { RecentPages } from './recent-pages.js';
 
 /** What the poller asks of audit-log. */
 export interface FeedReads {
@@ -27,6 +28,7 @@ const READS_AT_ONCE = 8;
 export class FeedPoller {
   private readonly channels = new Map<string, Channel>();
   private readonly queue = new Set<Channel>();
+  private readonly recent = new RecentPages();
   private reads = 0;
   private polling = false;
   private away = false;
@@ -45,18 +47,27 @@ export class FeedPoller {
     this.enqueue(channel);
     if (!this.polling) void this.poll();
     return () => {
-      follower.closed = true;
-      channel.followers.delete(follower);
-      if (channel.followers.size === 0 && this.channels.get(endpoint) === channel) {
-        this.channels.delete(endpoint);
-      }
+      follower.close();
+      this.remove(endpoint, follower);
     };
   }
 
-  *followers(): Generator<{ endpoint: string; follower: Follower }> {
-    for (const { endpoint, followers } of this.channels.values()) {
-      for (const follower of followers) yield { endpoint, follower };
-    }
+  followers(): { endpoint: string; follower: Follower }[] {
+    return [...this.channels.values()].flatMap(({ endpoint, followers }) =>
+      [...followers].map((follower) => ({ endpoint, follower })),
+    );
+  }
+
+  /** Its sink is told, and it is given nothing more. */
+  end(endpoint: string, follower: Follower, reason: EndReason): void {
+    this.remove(endpoint, follower);
+    follower.end(reason);
+  }
+
+  private remove(endpoint: string, follower: Follower): void {
+    const followers = this.channels.get(endpoint)?.followers;
+    followers?.delete(follower);
+    if (followers?.size === 0) this.channels.delete(endpoint);
   }
 
   stop(): void {
@@ -106,11 +117,20 @@ export class FeedPoller {
   private async read(channel: Channel): Promise<boolean> {
     const wanted = channel.wanted();
     if (wanted === undefined) return false;
+    const give = (follower: Follower, item: FeedItem): void => this.give(channel, follower, item);
+    if ('after' in wanted) {
+      const kept = this.recent.after(channel.endpoint, wanted.after);
+      if (kept) return channel.hand(kept, wanted.after, give);
+    }
     channel.reading = true;
     const page = await this.asked(() => this.source.page(channel, wanted));
     channel.reading = false;
     if (page === undefined) return false;
-    return channel.apply(wanted, page, (follower, item) => this.give(channel, follower, item));
+    const again = channel.apply(wanted, page, give);
+    if (page.kind === 'items' && channel.hasReadersOf(page.items)) {
+      this.recent.keep(channel.endpoint, page.items);
+    }
+    return again;
   }
 
   private give(channel: Channel, follower: Follower, item: FeedItem): void {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { FeedList } from '@posthaste/contracts';
 import { type RestClient, StreamClient, type TenantClient, waitFor } from '@posthaste/test-kit';
 import { type ApiUnderTest, startApi } from '../proving/api-under-test.js';
@@ -28,11 +28,11 @@ beforeAll(async () => {
   own = await bed.api.accountClient(tenant, 'acme');
 }, 60_000);
 afterAll(async () => {
-  for (const client of open) client.close();
   await bed.stop();
   feed.history.stop();
 });
 beforeEach(() => feed.clear());
+afterEach(() => open.splice(0).forEach((client) => client.close()));
 
 async function newEndpoint(body: object): Promise<string> {
   return (await tenant.rest.ask<{ id: string }>('POST', '/v1/accounts/acme/endpoints', { body })).id;
@@ -219,7 +219,8 @@ describe('a stream of a feed', () => {
     expect(sequencesOf(resumed)).toEqual(upTo(4, 2));
   });
 
-  it('reads no further ahead than a slow client takes, and misses nothing when it goes on', async () => {
+  it('leaves a slow client where it is while others go on, and misses nothing when it does', async () => {
+    // Far more than the sockets of both sides hold.
     const payload = JSON.stringify('x'.repeat(100_000));
     for (let n = 0; n < 400; n++) feed.add(payload);
     const slow = await follow('?after=0');
@@ -227,15 +228,12 @@ describe('a stream of a feed', () => {
     slow.pause();
     const quick = await follow('?after=0');
     await whenHas(quick, 400);
-    const readFor = Math.max(...feed.asked('ReadFeed').map(({ after }) => Number(after ?? 0)));
-    expect(readFor).toBeGreaterThanOrEqual(200);
-    const got = slow.events.length;
-    expect(got).toBeLessThan(400);
+    expect(slow.events.length).toBeLessThan(400);
     slow.resume();
     await whenHas(slow, 400);
     expect(sequencesOf(slow)).toEqual(upTo(400));
     expect(sequencesOf(quick)).toEqual(upTo(400));
-  });
+  }, 30_000);
 
   it('is answered to HEAD with its headers alone', async () => {
     const { status, headers, bytes } = await tenant.rest.send('HEAD', `${path}/stream`);

@@ -84,14 +84,16 @@ export class Feeds {
   }
 
   private async checkStanding(): Promise<void> {
-    const followers = [...this.poller.followers()];
+    const followers = this.poller.followers();
     if (followers.length === 0) return;
     const endpoints = new Set(followers.map(({ endpoint }) => endpoint));
     const keys = new Set(followers.flatMap(({ follower: { key } }) => key ?? []));
     try {
       const good = await stillGood(this.database, [...endpoints], [...keys]);
       for (const { endpoint, follower } of followers) {
-        if (!good.has(endpoint) || (follower.key !== null && !good.has(follower.key))) follower.end('gone');
+        const { key } = follower;
+        if (good.has(endpoint) && (key === null || good.has(key))) continue;
+        this.poller.end(endpoint, follower, 'gone');
       }
     } catch (error) {
       // While the database is away nothing can have been revoked either.

@@ -22,7 +22,7 @@ export interface Following {
 export class Follower {
   /** False from the time it has more than it can take until it has taken it. */
   ready = true;
-  closed = false;
+  private closed = false;
   readonly joinedAtMs = Date.now();
 
   constructor(
@@ -46,8 +46,11 @@ export class Follower {
   }
 
   end(reason: EndReason): void {
-    if (this.closed) return;
+    if (!this.closed) this.sink.end(reason);
     this.closed = true;
-    this.sink.end(reason);
+  }
+
+  close(): void {
+    this.closed = true;
   }
 }

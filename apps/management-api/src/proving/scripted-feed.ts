@@ -1,6 +1,9 @@
 import { type HistoryFeedItem, newId } from '@posthaste/contracts';
 import { ScriptedHistory } from './scripted-history.js';
 
+/** As the real one ends a page. */
+const PAGE_BYTES = 4 * 1024 * 1024;
+
 /** audit-log with feeds that a test fills and ages by hand; every endpoint it is asked about has the same one. */
 export class ScriptedFeed {
   readonly history: ScriptedHistory;
@@ -59,7 +62,9 @@ export class ScriptedFeed {
   private read(request: Record<string, unknown>): object {
     const { after = 0, since = 0, limit } = request as { after?: number; since?: number; limit: number };
     const found = this.items.filter((item) => item.sequence > after && item.accepted_at > since);
-    const items = found.slice(0, limit);
+    let bytes = 0;
+    const room = found.findIndex(({ payload }) => (bytes += payload?.length ?? 0) >= PAGE_BYTES) + 1;
+    const items = found.slice(0, Math.min(limit, room || limit));
     const oldest = this.items[0]?.sequence ?? this.newest + 1;
     return { items, oldest, newest: this.newest, has_more: found.length > items.length };
   }
