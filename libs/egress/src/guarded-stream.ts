@@ -14,6 +14,9 @@ export interface StreamRequest {
   signal?: AbortSignal;
 }
 
+/** What may wait here unread before the socket is left alone. */
+const WAITING_BYTES = 64 * 1024;
+
 export type OpenedStream = { kind: 'open'; stream: GuardedStream } | StreamEnd;
 
 /** What a stream ends with: the server said so, we did, or something broke. */
@@ -22,8 +25,8 @@ export type StreamEnd = { kind: 'ended' } | { kind: 'closed' } | ({ kind: 'faile
 export type StreamRead = { kind: 'bytes'; bytes: Buffer } | StreamEnd;
 
 /**
- * One GET whose response may last for ever, on a connection of its own. It is read as fast as `read` is called: between
- * calls the socket is not read, so what a server writes without end waits on its side.
+ * One GET whose response may last for ever, on a connection of its own. It is read as fast as `read` is called: beyond
+ * 64 KB that nobody has asked for the socket is not read, so what a server writes without end waits on its side.
  *
  *   connecting -> sent -> open -> over
  *
@@ -38,6 +41,7 @@ export class GuardedStream implements Dispatcher.DispatchHandler {
   private end: StreamEnd = { kind: 'ended' };
   private controller: Dispatcher.DispatchController | undefined;
   private chunks: Buffer[] = [];
+  private waitingBytes = 0;
   private deadline: NodeJS.Timeout;
   private opened: ((opened: OpenedStream) => void) | undefined;
   private waiting: ((read: StreamRead) => void) | undefined;
@@ -66,14 +70,16 @@ export class GuardedStream implements Dispatcher.DispatchHandler {
 
   /** The next bytes, as soon as there are any. One call at a time. Never rejects. */
   read(): Promise<StreamRead> {
-    if (this.chunks.length > 0) {
-      return Promise.resolve({ kind: 'bytes', bytes: Buffer.concat(this.chunks.splice(0)) });
+    if (this.waitingBytes > 0) {
+      const bytes = Buffer.concat(this.chunks.splice(0));
+      this.waitingBytes = 0;
+      this.controller?.resume();
+      return Promise.resolve({ kind: 'bytes', bytes });
     }
     if (this.state === 'over') return Promise.resolve(this.end);
     return new Promise((resolve) => {
       this.waiting = resolve;
       this.deadline = setTimeout(() => this.fail(new EgressError('timeout', 'idle')), this.request.idleMs);
-      this.controller?.resume();
     });
   }
 
@@ -86,7 +92,7 @@ export class GuardedStream implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(
-    controller: Dispatcher.DispatchController,
+    _controller: Dispatcher.DispatchController,
     status: number,
     headers: Record<string, string | string[]>,
   ): void {
@@ -96,19 +102,21 @@ export class GuardedStream implements Dispatcher.DispatchHandler {
     this.status = status;
     this.headers = headers;
     clearTimeout(this.deadline);
-    controller.pause();
     this.opened?.({ kind: 'open', stream: this });
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     // A resumed parser may begin with nothing; pausing it for that would keep it there for ever.
     if (this.state !== 'open' || chunk.length === 0) return;
+    if (this.waiting) {
+      clearTimeout(this.deadline);
+      this.waiting({ kind: 'bytes', bytes: chunk });
+      this.waiting = undefined;
+      return;
+    }
     this.chunks.push(chunk);
-    controller.pause();
-    if (this.waiting === undefined) return;
-    clearTimeout(this.deadline);
-    this.waiting({ kind: 'bytes', bytes: Buffer.concat(this.chunks.splice(0)) });
-    this.waiting = undefined;
+    this.waitingBytes += chunk.length;
+    if (this.waitingBytes >= WAITING_BYTES) controller.pause();
   }
 
   onResponseEnd(): void {

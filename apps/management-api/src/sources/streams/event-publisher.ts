@@ -2,6 +2,7 @@ import { publishLimits } from '@posthaste/contracts';
 import { Problem } from '@posthaste/runtime';
 import type pg from 'pg';
 import type { Admission } from '../../publish/account-gate.js';
+import { EVENT_ID_SCOPE, type Idempotency } from '../../publish/idempotency.js';
 import type { Publisher } from '../../publish/publisher.js';
 import type { PublishRequest } from '../../publish/publish-request.js';
 import { loadAccountRouting } from '../../publish/sql/load-account-routing.js';
@@ -28,6 +29,7 @@ export class EventPublisher {
   constructor(
     private readonly pool: pg.Pool,
     private readonly publisher: Publisher,
+    private readonly idempotency: Idempotency,
     private readonly owner: string,
   ) {}
 
@@ -71,6 +73,7 @@ export class EventPublisher {
         trace: undefined,
       });
       if (!(outcome instanceof Problem)) break;
+      if (outcome.code === 'idempotency_in_progress') await this.freeClaims(source, requests);
       const reused =
         outcome.code === 'idempotency_key_reused' && INDEX.exec(outcome.errors[0]?.pointer ?? '');
       if (!reused) return { kind: 'refused', problem: outcome };
@@ -101,6 +104,15 @@ export class EventPublisher {
       return true;
     });
     return { news, names };
+  }
+
+  /**
+   * Only who holds the lease publishes a stream's events, so whoever has claimed them still is dead, or was us without
+   * knowing the answer. The message keeps the id the claim gave it: in the log twice, it is delivered once.
+   */
+  private async freeClaims({ tenant }: TakenSource, requests: readonly PublishRequest[]): Promise<void> {
+    const claims = requests.map(({ eventId: key = '' }) => ({ tenant, scope: EVENT_ID_SCOPE, key }));
+    await this.idempotency.release(claims);
   }
 
   private async catalogueOf(tenant: string) {

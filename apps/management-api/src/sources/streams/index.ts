@@ -27,7 +27,8 @@ export function startSourceStreams(parts: SourceStreamsParts): RunningService {
   const pool = createPool({ url: databaseUrl, name: 'management-api sources', max: 4, logger });
   const client = new GuardedClient(egress);
   const owner = newOwner();
-  const publisher = new Publisher(log, new Idempotency(pool), Date.now, (error) =>
+  const idempotency = new Idempotency(pool);
+  const publisher = new Publisher(log, idempotency, Date.now, (error) =>
     logger.warn({ err: error }, 'source.idempotency_failed'),
   );
   let creditsAt = 0;
@@ -37,7 +38,7 @@ export function startSourceStreams(parts: SourceStreamsParts): RunningService {
     pool,
     client,
     vault,
-    publisher: new EventPublisher(pool, publisher, owner),
+    publisher: new EventPublisher(pool, publisher, idempotency, owner),
     logger,
     onSweep: async () => {
       if (performance.now() < creditsAt) return;

@@ -149,10 +149,13 @@ export class SourceKeeper {
   private holdUntil(at: number): void {
     this.leasedUntil = at;
     clearTimeout(this.expiry);
-    this.expiry = setTimeout(() => {
-      if (performance.now() < this.leasedUntil) return this.holdUntil(this.leasedUntil);
-      for (const reader of this.readers.values()) reader.close();
-    }, at - performance.now());
+    this.expiry = setTimeout(
+      () => {
+        if (performance.now() < this.leasedUntil) return this.holdUntil(this.leasedUntil);
+        for (const reader of this.readers.values()) reader.close();
+      },
+      Math.max(0, at - performance.now()),
+    );
   }
 
   private async listen(): Promise<void> {

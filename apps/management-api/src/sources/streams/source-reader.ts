@@ -172,8 +172,10 @@ export class SourceReader {
         return published;
       }
       if (published?.kind === 'lost') return 'over';
-      const message = published?.problem.detail ?? 'The database does not answer';
-      await this.pause(failures, { class: 'publish_failed', message }, undefined);
+      const { code, detail: message = 'The database does not answer' } = published?.problem ?? {};
+      // What the one before us left in the middle has just been freed.
+      const attempt = code === 'idempotency_in_progress' ? 1 : failures;
+      await this.pause(attempt, { class: 'publish_failed', message }, undefined);
     }
     return { dropped: 0 };
   }
