@@ -6,7 +6,7 @@ import { type EventStream, Feeds, startEventStream } from '../../feeds/index.js'
 import { checked } from '../../http/validate.js';
 import { FacadeRoute } from '../facade-route.js';
 import { envelopeAround } from './envelope.js';
-import { EventId, eventId, EventsQuery, frameOf, pollEvents, startOf } from './feed.js';
+import { connectedFrame, EventId, EventsQuery, frameOf, pollEvents, startOf } from './feed.js';
 import { LINKUP_KEYS } from './webhooks.controller.js';
 import { LinkupWebhooks, type Webhook } from './webhooks.js';
 
@@ -46,20 +46,15 @@ export class LinkupFeedController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
+    const { principal } = request;
+    if (!principal) throw new Error('this route has an access rule');
     const { row, accountUid } = await this.hosted(reach, id);
     const given = inHeader ?? inQuery;
     const last = given === undefined || given === '' ? null : checked(EventId, given, '?', 'last_event_id');
     const start = await startOf(this.feeds, row, last);
-    // It has left already, and nobody would tell us again.
-    if (reply.raw.destroyed || request.principal === null) return;
-    const stream = startEventStream(reply, {
-      first: {
-        event: 'connected',
-        data: JSON.stringify({ webhook_id: id, account_id: accountUid }),
-        ...(start === null ? {} : { id: eventId(start) }),
-      },
-    });
-    const following = this.feeds.follow(row, start, sinkOf(stream), request.principal);
+    const stream = startEventStream(reply);
+    void stream.send(connectedFrame(id, accountUid, start));
+    const following = this.feeds.follow(row, start, sinkOf(stream), principal);
     stream.onClosed(() => following.close());
   }
 

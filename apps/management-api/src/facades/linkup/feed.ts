@@ -3,14 +3,14 @@ import { Problem } from '@posthaste/runtime';
 import { linkupEvent } from '@posthaste/wire';
 import { z } from 'zod';
 import type { EndpointRow } from '../../endpoints/endpoint.entity.js';
-import { eventFrame, type FeedItem, type Feeds } from '../../feeds/index.js';
+import { type FeedItem, type Feeds } from '../../feeds/index.js';
 
 // A hosted webhook's events: our feed's items in LinkUp's words. An event's id is the item's sequence in the form of
 // LinkUp's ids, so that ids sort as the events came.
 
 const ID_DIGITS = 24;
 
-export function eventId(sequence: number): string {
+function eventId(sequence: number): string {
   return sequence.toString(16).padStart(ID_DIGITS, '0');
 }
 
@@ -83,13 +83,25 @@ export async function startOf(feeds: Feeds, row: EndpointRow, last: number | nul
   }
 }
 
+/** The first frame of a stream; its client goes on after `start` when it comes again. */
+export function connectedFrame(webhook: string, account: string, start: number | null): Buffer {
+  const data = Buffer.from(JSON.stringify({ webhook_id: webhook, account_id: account }));
+  return frameFor('connected', data, start);
+}
+
+/** As LinkUp's documents show frames; the id is ours and comes last. */
+function frameFor(event: string, line: Buffer, sequence: number | null): Buffer {
+  const id = sequence === null ? '' : `id: ${eventId(sequence)}\n`;
+  return Buffer.concat([Buffer.from(`event: ${event}\ndata: `), line, Buffer.from(`\n${id}\n`)]);
+}
+
 const frames = new WeakMap<FeedItem, Buffer>();
 
 /** The item's frame, made once for all streams that show it. */
 export function frameOf(item: FeedItem): Buffer {
   let frame = frames.get(item);
   if (!frame) {
-    frame = eventFrame({ event: 'webhook', id: eventId(item.sequence), data: onOneLine(wrapped(item)) });
+    frame = frameFor('webhook', onOneLine(wrapped(item)), item.sequence);
     frames.set(item, frame);
   }
   return frame;

@@ -231,26 +231,26 @@ describe('GET /v2/webhooks/{id}/stream', () => {
   });
 
   const frame = (sequence: number, data = WRAPPER): string =>
-    `id: ${idOf(sequence)}\nevent: webhook\ndata: ${data}\n\n`;
+    `event: webhook\ndata: ${data}\nid: ${idOf(sequence)}\n\n`;
   const connected = (sequence?: number): string =>
-    `${sequence === undefined ? '' : `id: ${idOf(sequence)}\n`}event: connected\ndata: ` +
-    `{"webhook_id":"${linkup.ids['hosted']}","account_id":"ada"}\n\n`;
+    `event: connected\ndata: {"webhook_id":"${linkup.ids['hosted']}","account_id":"ada"}\n` +
+    `${sequence === undefined ? '' : `id: ${idOf(sequence)}\n`}\n`;
   const withKey = (): string => `?api_key=${tenant.key}`;
 
   it('says connected, then every event from then on', async () => {
     happens();
     const listening = await Listening.to(withKey());
-    await listening.whenSaying('connected');
+    await listening.whenSaying('\n\n');
     expect(listening.text).toBe(connected(1));
     happens();
     happens();
-    await listening.whenSaying(idOf(3));
+    await listening.whenSaying(`${idOf(3)}\n\n`);
     expect(listening.text).toBe(connected(1) + frame(2) + frame(3));
   });
 
   it('takes the key in the header too, and none that is wrong', async () => {
     const listening = await Listening.to('', { 'x-api-key': tenant.key });
-    await listening.whenSaying('connected');
+    await listening.whenSaying('\n\n');
     for (const query of [
       '',
       '?api_key=',
@@ -266,19 +266,19 @@ describe('GET /v2/webhooks/{id}/stream', () => {
 
   it('has every event on one line', async () => {
     const listening = await Listening.to(withKey());
-    await listening.whenSaying('connected');
+    await listening.whenSaying('\n\n');
     happens('{\n  "type": "message",\r\n  "text": "a\\nb"\n}');
-    await listening.whenSaying('webhook\n');
+    await listening.whenSaying(`${idOf(1)}\n\n`);
     const data = WRAPPER.replace('{"type":"message"}', '{   "type": "message",   "text": "a\\nb" }');
     expect(listening.text.replace(/ +/g, ' ')).toBe(connected(0) + frame(1, data.replace(/ +/g, ' ')));
   });
 
   it('tells each of its clients everything', async () => {
     const clients = await Promise.all([Listening.to(withKey()), Listening.to(withKey())]);
-    for (const client of clients) await client.whenSaying('connected');
+    for (const client of clients) await client.whenSaying('\n\n');
     happens();
     for (const client of clients) {
-      await client.whenSaying(idOf(1));
+      await client.whenSaying(`${idOf(1)}\n\n`);
       expect(client.text).toBe(connected(0) + frame(1));
     }
   });
@@ -290,7 +290,7 @@ describe('GET /v2/webhooks/{id}/stream', () => {
     for (let n = 1; n <= 4; n++) happens();
     const [query, headers] = say(idOf(2));
     const listening = await Listening.to(withKey() + query, headers);
-    await listening.whenSaying(idOf(4));
+    await listening.whenSaying(`${idOf(4)}\n\n`);
     expect(listening.text).toBe(connected(2) + frame(3) + frame(4));
   });
 
@@ -298,7 +298,7 @@ describe('GET /v2/webhooks/{id}/stream', () => {
     for (let n = 1; n <= 4; n++) happens();
     kept.splice(0, 3);
     const listening = await Listening.to(withKey(), { 'last-event-id': idOf(1) });
-    await listening.whenSaying(idOf(4));
+    await listening.whenSaying(`${idOf(4)}\n\n`);
     expect(listening.text).toBe(connected(3) + frame(4));
   });
 
@@ -313,22 +313,22 @@ describe('GET /v2/webhooks/{id}/stream', () => {
   it('says connected while history does not answer, and goes on when it does', async () => {
     delete history.replies['ReadFeed'];
     const listening = await Listening.to(withKey(), { 'last-event-id': idOf(0) });
-    await listening.whenSaying('connected');
+    await listening.whenSaying('\n\n');
     expect(listening.text).toBe(connected(0));
     const fresh = await Listening.to(withKey());
-    await fresh.whenSaying('connected');
+    await fresh.whenSaying('\n\n');
     expect(fresh.text).toBe(connected());
     answering();
     happens();
     // The questions that are under way are given up after 5 s.
-    await listening.whenSaying(idOf(1));
+    await listening.whenSaying(`${idOf(1)}\n\n`);
   }, 30_000);
 
   it('keeps the connection alive every 30 s', async () => {
     jest.useFakeTimers({ advanceTimers: false, doNotFake: [...EVERYTHING_BUT_INTERVALS] });
     try {
       const listening = await Listening.to(withKey());
-      await listening.whenSaying('connected');
+      await listening.whenSaying('\n\n');
       jest.advanceTimersByTime(30_000);
       await listening.whenSaying('\n: keepalive\n\n');
     } finally {
