@@ -12,7 +12,7 @@ import { Endpoints } from './endpoints/endpoints.js';
 import { EndpointSecrets } from './endpoints/endpoint-secrets.js';
 import { eventTypes } from './event-types/index.js';
 import { EventTypes } from './event-types/event-types.js';
-import { facades } from './facades/index.js';
+import { facades, LinkupWebhooks } from './facades/index.js';
 import { Feeds, feeds } from './feeds/index.js';
 import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
@@ -72,6 +72,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
   const accountsOf = new Accounts(database, changes, cursors);
   const eventTypesOf = new EventTypes(database, changes, cursors);
   const endpointsOf = new Endpoints(database, changes, cursors, vault, egress);
+  const secretsOf = new EndpointSecrets(changes, vault, surroundings.history);
   return [
     { provide: APP_FILTER, useValue: new ProblemFilter(logger) },
     { provide: APP_PIPE, useClass: ValidationPipe },
@@ -79,7 +80,8 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: Keys, useValue: new Keys(database, changes, cursors, pepper) },
     { provide: Accounts, useValue: accountsOf },
     { provide: Endpoints, useValue: endpointsOf },
-    { provide: EndpointSecrets, useValue: new EndpointSecrets(changes, vault, surroundings.history) },
+    { provide: EndpointSecrets, useValue: secretsOf },
+    { provide: LinkupWebhooks, useValue: new LinkupWebhooks(database, endpointsOf, secretsOf) },
     { provide: Feeds, useValue: surroundings.feeds },
     { provide: EventTypes, useValue: eventTypesOf },
     { provide: Sources, useValue: new Sources(database, changes, vault, egress) },

@@ -10,6 +10,7 @@ import { parseJsonBody } from './json-body.js';
 import { sendProblem } from './problem-filter.js';
 import { unsupportedMediaType } from './refusals.js';
 import { rememberRoutes } from './routes.js';
+import { endUnusedAtClose } from './unused-connections.js';
 
 export const BODY_LIMIT_BYTES = 1_048_576;
 const HEADER_LIMIT_BYTES = 16_384;
@@ -45,6 +46,7 @@ export function createAdapter(): FastifyAdapter {
 /** Must run before Nest registers its routes. */
 export function prepareServer(fastify: FastifyInstance, logger: Logger): void {
   rememberRoutes(fastify);
+  endUnusedAtClose(fastify);
   endStreamsAtClose(fastify);
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
