@@ -12,6 +12,7 @@ import { Endpoints } from './endpoints/endpoints.js';
 import { EndpointSecrets } from './endpoints/endpoint-secrets.js';
 import { eventTypes } from './event-types/index.js';
 import { EventTypes } from './event-types/event-types.js';
+import { middeskFacade, MiddeskWebhooks, OidcKeys } from './facades/middesk/index.js';
 import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
@@ -35,6 +36,7 @@ export const controllers = [
   ...eventTypes.controllers,
   ...history.controllers,
   ...testSend.controllers,
+  ...middeskFacade.controllers,
 ];
 
 /** What the module cannot make itself: it lives as long as the process. */
@@ -62,6 +64,8 @@ function providersWithin(surroundings: Surroundings): Provider[] {
   const accountsOf = new Accounts(database, changes, cursors);
   const eventTypesOf = new EventTypes(database, changes, cursors);
   const endpointsOf = new Endpoints(database, changes, cursors, vault, egress);
+  const secretsOf = new EndpointSecrets(changes, vault, surroundings.history);
+  const oidcKeys = new OidcKeys({ database, changes, vault, logger });
   return [
     { provide: APP_FILTER, useValue: new ProblemFilter(logger) },
     { provide: APP_PIPE, useClass: ValidationPipe },
@@ -69,7 +73,12 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: Keys, useValue: new Keys(database, changes, cursors, pepper) },
     { provide: Accounts, useValue: accountsOf },
     { provide: Endpoints, useValue: endpointsOf },
-    { provide: EndpointSecrets, useValue: new EndpointSecrets(changes, vault, surroundings.history) },
+    { provide: EndpointSecrets, useValue: secretsOf },
+    { provide: OidcKeys, useValue: oidcKeys },
+    {
+      provide: MiddeskWebhooks,
+      useValue: new MiddeskWebhooks(database, endpointsOf, secretsOf, oidcKeys),
+    },
     { provide: EventTypes, useValue: eventTypesOf },
     {
       provide: TestSends,

@@ -23,6 +23,7 @@ import { DeliveryEngine1791000000000 } from './migrations/1791000000000-delivery
 import { EndpointHealth1791000000001 } from './migrations/1791000000001-endpoint-health.js';
 import { PublishedKeys1791000000002 } from './migrations/1791000000002-published-keys.js';
 import { Profiles1791000000003 } from './migrations/1791000000003-profiles.js';
+import { KeyPermissions1791000000006 } from './migrations/1791000000006-key-permissions.js';
 import { publishOpenApi, publishPool, registerPublish } from './publish/index.js';
 import { Dispatch } from './test-send/index.js';
 
@@ -52,6 +53,7 @@ export async function startManagementApi({
     EndpointHealth1791000000001,
     PublishedKeys1791000000002,
     Profiles1791000000003,
+    KeyPermissions1791000000006,
   ]);
   const database = await openDatabase(config);
   const log = await openConfiguredLog(config, {

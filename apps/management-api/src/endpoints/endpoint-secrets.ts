@@ -3,7 +3,7 @@ import { Problem } from '@posthaste/runtime';
 import { endpointSecretContext, type Vault } from '@posthaste/vault';
 import { publicKeyOf } from '@posthaste/wire';
 import type { Author, Reach } from '../access/principal.js';
-import type { Changes } from '../changes/changes.js';
+import type { Changes, Draft } from '../changes/changes.js';
 import type { HistoryReader } from '../history/history-reader.js';
 import { requireMatch } from '../http/if-match.js';
 import { absent } from '../http/refusals.js';
@@ -72,6 +72,13 @@ export class EndpointSecrets {
       await draft.write(endpointKind, row, 'endpoint.secret_rotated', ['secret']);
       return row;
     });
+  }
+
+  /** Replaces all of them at once, within another change. */
+  async replaceAll(draft: Draft, row: EndpointRow, given: { text: string; pointer: string }): Promise<void> {
+    const dataKeys = await dataKeysOf(draft.manager, row.tenant);
+    const place = { tenant: row.tenant, endpoint: row.id };
+    row.secrets = [ownSecret(this.vault, dataKeys, place, draft.at.getTime(), given)];
   }
 
   /** Ends one secret now. */

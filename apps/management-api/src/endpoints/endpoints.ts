@@ -34,6 +34,10 @@ import { credentialSealer } from './seal-credential.js';
 import { refuseFixed, refuseMisfits } from './misfits.js';
 import { dataKeysOf, newSecret, ownSecret } from './signing-secrets.js';
 
+/** What else becomes of the endpoint in the same change; answers the names of what it changed. */
+export type Also = (row: EndpointRow, draft: Draft) => Promise<string[]>;
+const nothingElse: Also = async () => [];
+
 /** Where accounts want their messages. Each change is a new version of the whole endpoint. */
 export class Endpoints {
   constructor(
@@ -79,6 +83,7 @@ export class Endpoints {
     reach: Reach,
     accountRef: string,
     { secret, ...input }: CreateEndpoint,
+    also = nothingElse,
   ): Promise<EndpointRow> {
     const fields = this.storable(input);
     return this.changes
@@ -101,10 +106,12 @@ export class Endpoints {
               ? newSecret(this.vault, dataKeys, place, nowMs, 'v1')
               : ownSecret(this.vault, dataKeys, place, nowMs, { text: secret, pointer: '/secret' }),
           ],
+          disabledAt: null,
           createdAt: draft.at,
           deletedAt: null,
         });
-        await draft.write(endpointKind, row, 'endpoint.created', [...Object.keys(input), 'secret']);
+        const more = await also(row, draft);
+        await draft.write(endpointKind, row, 'endpoint.created', [...Object.keys(input), 'secret', ...more]);
         return row;
       })
       .catch(explainTakenUid);
@@ -116,6 +123,7 @@ export class Endpoints {
     ref: EndpointRef,
     patch: PatchEndpoint,
     ifMatch?: string,
+    also = nothingElse,
   ): Promise<EndpointRow> {
     return this.changes
       .make(author, async (draft) => {
@@ -136,6 +144,7 @@ export class Endpoints {
         if (changed.includes('enabled')) row.disabledReason = fields.enabled ? null : 'requested';
         if (changed.includes('url') || (changed.includes('enabled') && row.enabled))
           row.healthSince = draft.at;
+        changed.push(...(await also(row, draft)));
         await draft.write(endpointKind, row, 'endpoint.updated', changed);
         return row;
       })

@@ -20,6 +20,7 @@ export class EndpointSecretsController {
     summary: 'Reveal the signing secret',
     description: 'The newest secret, and a list of all live ones. Each reading leaves an audit entry.',
     access,
+    needs: 'secrets:read',
     status: 200,
     answers: EndpointSecret,
   })
@@ -46,6 +47,7 @@ export class EndpointSecretsController {
       'the receiver the `public_key`, and when it verifies v1a end the v1 secret. At most 10 secrets are live; ' +
       'beyond that those that would end first end now.',
     access,
+    needs: 'secrets:write',
     status: 204,
     etag: true,
     optionalBody: true,
@@ -71,6 +73,7 @@ export class EndpointSecretsController {
       'For a secret that was found out, or whose version no receiver verifies any more. The only one without an end ' +
       'cannot be ended (409): rotate it.',
     access,
+    needs: 'secrets:write',
     status: 204,
     etag: true,
     problems: [409],

@@ -147,6 +147,7 @@ function operationOf(
     summary: doc.summary,
     ...(doc.description === undefined ? {} : { description: doc.description }),
     'x-access': doc.access,
+    ...(doc.needs === undefined ? {} : { 'x-permission': doc.needs }),
     parameters: [
       ...[...path.matchAll(/\{([a-z_]+)\}/g)].map(([, name]) => ({
         name,
