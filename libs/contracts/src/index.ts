@@ -106,6 +106,7 @@ export {
   type EndpointHealth,
   SecretQuery,
   SendTest,
+  SigningSecret,
 } from './http/endpoint.js';
 export { ClientCertificateInput, ClientCertificateView, OAuthInput, OAuthView } from './http/oauth.js';
 export { customHeaderRule } from './http/custom-headers.js';

@@ -10,16 +10,17 @@ import { newSigningSecret, publicKeyOf, render, signingKey, versionOf } from './
 
 const whsk = 'whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==';
 const whpk = 'whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=';
+const facts = { account: 'acc_1', type: 'a.b', at: 0 };
 const bytesOf = (key: string) => Buffer.from(key.slice(key.indexOf('_') + 1), 'base64');
 
 function signed(body: string | Buffer, secrets: string[], now: number, id = 'msg_1') {
-  const message = { id, contentType: 'application/json', payload: Buffer.from(body) };
+  const message = { id, ...facts, contentType: 'application/json', payload: Buffer.from(body) };
   const live = secrets.map((secret) => {
     const key = signingKey(secret);
     if (key === null) throw new Error('not a secret');
     return { ...key, expiresAt: null };
   });
-  return render('standard', message, { headers: {}, secrets: live }, 1, now);
+  return render('standard', message, { headers: {}, secrets: live, include: null }, 1, now);
 }
 
 /** A receiver of v1a, written from the specification alone. */

@@ -1,16 +1,21 @@
+import type { MessageMeta } from '@posthaste/contracts';
 import type { SigningSecret } from './signing-key.js';
 
-export interface WireMessage {
-  id: string;
-  contentType: string;
+/** What a profile may tell of a message; `standard` looks at no more than its id and its bytes. */
+export interface WireMessage extends Pick<
+  MessageMeta,
+  'id' | 'account' | 'type' | 'at' | 'tags' | 'subject' | 'contentType'
+> {
   payload: Buffer;
 }
 
 export interface WireEndpoint {
   /** As `customHeaders` made them. */
   headers: Readonly<Record<string, string>>;
-  /** Newest first. At least one must be live. */
+  /** Newest first. Of standard and ada at least one must be live. */
   secrets: readonly SigningSecret[];
+  /** Profile `middesk`: the members of `data.object` that are sent beside its scalars; null = all. */
+  include: readonly string[] | null;
 }
 
 export interface Rendered {

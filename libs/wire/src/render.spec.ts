@@ -9,6 +9,7 @@ import { customHeaders, render, signingKey, USER_AGENT } from './index.js';
 
 const now = 1_795_000_000_999;
 const json = 'application/json';
+const facts = { account: 'acc_1', type: 'a.b', at: 0 };
 const newSecret = () => `whsec_${randomBytes(32).toString('base64')}`;
 const keyOf = (secret: string): NonNullable<ReturnType<typeof signingKey>> => {
   const key = signingKey(secret);
@@ -24,8 +25,8 @@ function signed(
   id = 'msg_1',
   headers = {},
 ) {
-  const message = { id, contentType: json, payload: Buffer.from(body) };
-  return render('standard', message, { headers, secrets }, 1, at);
+  const message = { id, ...facts, contentType: json, payload: Buffer.from(body) };
+  return render('standard', message, { headers, secrets, include: null }, 1, at);
 }
 
 describe('the standard profile', () => {

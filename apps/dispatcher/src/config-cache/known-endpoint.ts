@@ -1,5 +1,5 @@
 import type { LaneSettings } from '../lanes/lane.js';
-import type { EndpointState, OAuthClient, TenantState } from '@posthaste/contracts';
+import type { EndpointState, OAuthClient, SealedSecret, TenantState } from '@posthaste/contracts';
 import { type ClientCertificate, tokenClient, type TokenClient } from '@posthaste/egress';
 import { endpointCredentialContext, endpointSecretContext, type Vault } from '@posthaste/vault';
 import { type Secrets, secretsOf } from '../send/secrets.js';
@@ -40,10 +40,11 @@ export class KnownEndpoint {
   wire(): WireEndpoint {
     this.wireEndpoint ??= {
       headers: customHeaders(this.state.headers),
-      secrets: this.state.secrets.map(({ id, sealed, expiresAt }) => ({
-        ...this.openKey(id, sealed),
-        expiresAt,
+      secrets: this.state.secrets.map((secret) => ({
+        ...this.openKey(secret),
+        expiresAt: secret.expiresAt,
       })),
+      include: this.state.include,
     };
     return this.wireEndpoint;
   }
@@ -53,9 +54,9 @@ export class KnownEndpoint {
    * in where they go. Throws as `wire()` does.
    */
   flagged(header: 'webhook-test' | 'webhook-shadow', state = this.state): KnownEndpoint {
-    const { headers, secrets } = this.wire();
+    const { headers, ...rest } = this.wire();
     const flagged = new KnownEndpoint(state, this.tenantOf, this.vault);
-    flagged.wireEndpoint = { headers: { ...headers, [header]: 'true' }, secrets };
+    flagged.wireEndpoint = { headers: { ...headers, [header]: 'true' }, ...rest };
     return flagged;
   }
 
@@ -103,18 +104,19 @@ export class KnownEndpoint {
   secrets(): Secrets {
     this.openedSecrets ??= secretsOf(
       this.wire().headers,
-      this.state.secrets.map(({ id, sealed }) => this.openSecret(id, sealed)),
+      this.state.secrets.map((secret) => this.openSecret(secret)),
     );
     return this.openedSecrets;
   }
 
-  private openKey(id: string, sealed: string): NonNullable<ReturnType<typeof signingKey>> {
-    const key = signingKey(this.openSecret(id, sealed));
-    if (key === null) throw new Error(`secret ${id} of endpoint ${this.state.id} is not a signing secret`);
+  private openKey(secret: SealedSecret): NonNullable<ReturnType<typeof signingKey>> {
+    const key = signingKey(this.openSecret(secret), secret.version);
+    if (key === null)
+      throw new Error(`secret ${secret.id} of endpoint ${this.state.id} is not a signing secret`);
     return key;
   }
 
-  private openSecret(id: string, sealed: string): string {
+  private openSecret({ id, sealed }: SealedSecret): string {
     const { tenant, id: endpoint } = this.state;
     const dataKeys = this.tenantOf(tenant)?.dataKeys ?? [];
     return this.vault.open(dataKeys, endpointSecretContext(tenant, endpoint, id), sealed);

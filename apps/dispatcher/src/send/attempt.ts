@@ -3,10 +3,11 @@ import {
   attemptErrors,
   attemptId,
   type DeliveryAttempted,
+  type WireProfile,
 } from '@posthaste/contracts';
 import { type AttemptOutcome, decide, parseReceiverWish, parseRetryAfter } from '@posthaste/delivery';
 import type { EgressRequest, EgressResult, GuardedClient } from '@posthaste/egress';
-import { render, type Rendered } from '@posthaste/wire';
+import { isAcknowledged, render, type Rendered } from '@posthaste/wire';
 import type { KnownEndpoint } from '../config-cache/known-endpoint.js';
 import type { Job } from '../intake/job.js';
 import { deliveryKeyOf, type NamedJob } from '../settle/delivery-key.js';
@@ -46,8 +47,7 @@ export async function makeAttempt(
   let rendered: Rendered = { headers: {}, body: job.payload };
   let result: EgressResult;
   try {
-    const { id, contentType } = job.message;
-    const message = { id, contentType, payload: job.payload };
+    const message = { ...job.message, payload: job.payload };
     secrets = endpoint.secrets();
     rendered = render(state.profile, message, endpoint.wire(), job.attempt, signedAt ?? startedAt);
     const certificate = endpoint.clientCertificate() ?? undefined;
@@ -66,7 +66,7 @@ export async function makeAttempt(
     result = { kind: 'failed', class: 'internal', message, timings: { totalMs: Date.now() - startedAt } };
   }
   const endedAt = Date.now();
-  const outcome = outcomeOf(result, endedAt);
+  const outcome = outcomeOf(state.profile, result, endedAt);
   onAnswered(outcome);
   return {
     type: 'DeliveryAttempted',
@@ -93,12 +93,12 @@ export async function makeAttempt(
   };
 }
 
-function outcomeOf(result: EgressResult, now: number): AttemptOutcome {
+function outcomeOf(profile: WireProfile, result: EgressResult, now: number): AttemptOutcome {
   if (result.kind === 'failed')
     return { kind: 'failed', class: result.class, retryAfterMs: result.retryAfterMs };
   const { status, headers } = result;
   const wish = parseReceiverWish(headers['webhook-delivery']);
-  if (status >= 200 && status < 300) return { kind: 'succeeded', status, wish };
+  if (isAcknowledged(profile, status)) return { kind: 'succeeded', status, wish };
   return {
     kind: 'failed',
     class: status >= 300 && status < 400 ? 'http_redirect' : 'http_status',

@@ -1,22 +1,37 @@
-import type { EndpointSecret, RotateSecret, SealedSecret, SecretQuery } from '@posthaste/contracts';
+import type {
+  EndpointSecret,
+  RotateSecret,
+  SealedSecret,
+  SecretKind,
+  SecretQuery,
+  WireProfile,
+} from '@posthaste/contracts';
 import { Problem } from '@posthaste/runtime';
 import { endpointSecretContext, type Vault } from '@posthaste/vault';
-import { publicKeyOf } from '@posthaste/wire';
+import { publicKeyOf, secretKindsOf } from '@posthaste/wire';
 import type { Author, Reach } from '../access/principal.js';
 import type { Changes, Draft } from '../changes/changes.js';
 import type { HistoryReader } from '../history/history-reader.js';
 import { requireMatch } from '../http/if-match.js';
-import { absent } from '../http/refusals.js';
+import { absent, fieldProblem } from '../http/refusals.js';
 import { endpointKind, type EndpointRow } from './endpoint.entity.js';
 import { type EndpointRef, findEndpoint, lockEndpoint } from './find-endpoint.js';
-import { dataKeysOf, liveSecrets, newSecret, ownSecret, rotate, without } from './signing-secrets.js';
+import {
+  dataKeysOf,
+  isAlwaysSigned,
+  liveSecrets,
+  newSecret,
+  ownSecret,
+  rotate,
+  without,
+} from './signing-secrets.js';
 
 /** A secret in the clear, beside what is kept of it. */
 interface OpenSecret extends SealedSecret {
   text: string;
 }
 
-/** The secrets an endpoint's requests are signed with: shown, replaced, ended. All three leave an audit entry. */
+/** The secrets an endpoint's requests are signed with: shown, replaced, ended. Each leaves an audit entry. */
 export class EndpointSecrets {
   constructor(
     private readonly changes: Changes,
@@ -42,11 +57,12 @@ export class EndpointSecrets {
       return { row, secrets };
     });
     const newest = secrets.find((secret) => version === undefined || secret.version === version);
-    if (!newest) throw absent(`secret of version ${version ?? 'v1'}`, '?version');
+    if (!newest && version === undefined) throw absent('signing secret', ':endpoint');
+    if (!newest) throw absent(`secret of version ${version}`, '?version');
     const lastAttemptAt = await this.lastAttemptAt(row);
     return {
       key: newest.text,
-      public_key: publicKeyOf(newest.text),
+      public_key: publicKeyOf(newest.text, newest.version),
       secrets: secrets.map((secret) => listed(secret, lastAttemptAt)),
     };
   }
@@ -64,10 +80,12 @@ export class EndpointSecrets {
       const nowMs = draft.at.getTime();
       const dataKeys = await dataKeysOf(draft.manager, row.tenant);
       const place = { tenant: row.tenant, endpoint: row.id };
+      const { profile } = row;
+      const kind = kindToMake(profile, version);
       const fresh =
         key === undefined
-          ? newSecret(this.vault, dataKeys, place, nowMs, version ?? 'v1')
-          : ownSecret(this.vault, dataKeys, place, nowMs, { text: key, pointer: '/key', version });
+          ? newSecret(this.vault, dataKeys, place, nowMs, kind)
+          : ownSecret(this.vault, dataKeys, place, nowMs, { profile, text: key, pointer: '/key', version });
       row.secrets = rotate(row.secrets, fresh, overlap_seconds, nowMs);
       await draft.write(endpointKind, row, 'endpoint.secret_rotated', ['secret']);
       return row;
@@ -78,10 +96,11 @@ export class EndpointSecrets {
   async replaceAll(draft: Draft, row: EndpointRow, given: { text: string; pointer: string }): Promise<void> {
     const dataKeys = await dataKeysOf(draft.manager, row.tenant);
     const place = { tenant: row.tenant, endpoint: row.id };
-    row.secrets = [ownSecret(this.vault, dataKeys, place, draft.at.getTime(), given)];
+    const own = { ...given, profile: row.profile };
+    row.secrets = [ownSecret(this.vault, dataKeys, place, draft.at.getTime(), own)];
   }
 
-  /** Ends one secret now. */
+  /** Ends one secret now. Without any, requests are no longer signed, where the profile has that. */
   async end(
     author: Author,
     reach: Reach,
@@ -91,7 +110,7 @@ export class EndpointSecrets {
     return this.changes.make(author, async (draft) => {
       const row = await lockEndpoint(draft, reach, ref);
       requireMatch(ifMatch, row.version);
-      const rest = without(row.secrets, ref.secret, draft.at.getTime());
+      const rest = without(row.secrets, ref.secret, draft.at.getTime(), !isAlwaysSigned(row.profile));
       if (rest === 'absent') throw absent('secret', ':secret');
       if (rest === 'last') {
         const message = 'is the only one that has no end; rotate it with overlap_seconds 0 instead';
@@ -100,6 +119,21 @@ export class EndpointSecrets {
         ]);
       }
       row.secrets = rest;
+      await draft.write(endpointKind, row, 'endpoint.secret_ended', ['secret']);
+      return row;
+    });
+  }
+
+  /** Requests are no longer signed; a rotation signs them again. Of no effect where they were not. */
+  async switchOff(author: Author, reach: Reach, ref: EndpointRef, ifMatch?: string): Promise<EndpointRow> {
+    return this.changes.make(author, async (draft) => {
+      const row = await lockEndpoint(draft, reach, ref);
+      requireMatch(ifMatch, row.version);
+      if (isAlwaysSigned(row.profile)) {
+        throw new Problem('conflict', `Requests of profile ${row.profile} are always signed.`);
+      }
+      if (row.secrets.length === 0) return row;
+      row.secrets = [];
       await draft.write(endpointKind, row, 'endpoint.secret_ended', ['secret']);
       return row;
     });
@@ -118,6 +152,15 @@ export class EndpointSecrets {
   }
 }
 
+/** What a rotation that brings no secret makes. */
+function kindToMake(profile: WireProfile, asked: SecretKind | undefined): SecretKind {
+  const kinds = secretKindsOf(profile);
+  const kind = asked ?? kinds[0];
+  if (kind !== undefined && kinds.includes(kind)) return kind;
+  const message = `must be ${kinds.join(' or ')} for profile ${profile}`;
+  throw fieldProblem([{ pointer: '/version', code: 'other_profile', message }]);
+}
+
 function listed(
   { id, version, createdAt, expiresAt, text }: OpenSecret,
   lastAttemptAt: number | null,
@@ -129,6 +172,6 @@ function listed(
     created_at: timeOf(createdAt),
     expires_at: expiresAt === null ? null : timeOf(expiresAt),
     last_used_at: lastAttemptAt === null || lastAttemptAt < createdAt ? null : timeOf(lastAttemptAt),
-    public_key: publicKeyOf(text),
+    public_key: publicKeyOf(text, version),
   };
 }

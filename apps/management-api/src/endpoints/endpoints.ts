@@ -32,7 +32,7 @@ import { refuseTwoAuthorizations, storedOAuth } from './oauth-client.js';
 import { type KeyOfClient, keySet } from './oauth-key.js';
 import { credentialSealer } from './seal-credential.js';
 import { refuseFixed, refuseMisfits } from './misfits.js';
-import { dataKeysOf, newSecret, ownSecret } from './signing-secrets.js';
+import { dataKeysOf, firstSecrets } from './signing-secrets.js';
 
 /** What else becomes of the endpoint in the same change; answers the names of what it changed. */
 export type Also = (row: EndpointRow, draft: Draft) => Promise<string[]>;
@@ -92,7 +92,8 @@ export class Endpoints {
         const id = newId('endpoint', draft.at.getTime());
         const dataKeys = await dataKeysOf(draft.manager, reach.tenant);
         const place = { tenant: reach.tenant, endpoint: id };
-        const nowMs = draft.at.getTime();
+        const own = { profile: fields.profile, secret };
+        const secrets = firstSecrets(this.vault, dataKeys, place, draft.at.getTime(), own);
         const row = Object.assign(new EndpointRow(), toColumns(fields), {
           id,
           tenant: reach.tenant,
@@ -101,17 +102,17 @@ export class Endpoints {
           disabledReason: fields.enabled ? null : 'requested',
           ...(await this.credentials(draft, place, dataKeys, fields, null)),
           healthSince: null,
-          secrets: [
-            secret === undefined
-              ? newSecret(this.vault, dataKeys, place, nowMs, 'v1')
-              : ownSecret(this.vault, dataKeys, place, nowMs, { text: secret, pointer: '/secret' }),
-          ],
+          secrets,
           disabledAt: null,
           createdAt: draft.at,
           deletedAt: null,
         });
         const more = await also(row, draft);
-        await draft.write(endpointKind, row, 'endpoint.created', [...Object.keys(input), 'secret', ...more]);
+        await draft.write(endpointKind, row, 'endpoint.created', [
+          ...Object.keys(input),
+          ...(secrets.length > 0 ? ['secret'] : []),
+          ...more,
+        ]);
         return row;
       })
       .catch(explainTakenUid);

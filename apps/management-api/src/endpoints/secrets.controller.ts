@@ -45,7 +45,8 @@ export class EndpointSecretsController {
       'A rotation replaces the secrets of one version and leaves those of the other as they are; of a version the ' +
       'endpoint has no secret of, it adds the first. So to move from v1 to v1a: rotate with `version: "v1a"`, give ' +
       'the receiver the `public_key`, and when it verifies v1a end the v1 secret. At most 10 secrets are live; ' +
-      'beyond that those that would end first end now.',
+      'beyond that those that would end first end now. Profiles `linkup` and `middesk` have one secret: a rotation ' +
+      'replaces it at once, and is how an endpoint without any begins to sign.',
     access,
     needs: 'secrets:write',
     status: 204,
@@ -71,7 +72,7 @@ export class EndpointSecretsController {
     summary: 'End a signing secret now',
     description:
       'For a secret that was found out, or whose version no receiver verifies any more. The only one without an end ' +
-      'cannot be ended (409): rotate it.',
+      'cannot be ended (409): rotate it. Of profiles `linkup` and `middesk` it can: requests are then not signed.',
     access,
     needs: 'secrets:write',
     status: 204,

@@ -1,6 +1,13 @@
-import { newId, type SealedSecret, type SignatureVersion, type WrappedKey } from '@posthaste/contracts';
+import {
+  newId,
+  type SealedSecret,
+  type SecretKind,
+  SigningSecret,
+  type WireProfile,
+  type WrappedKey,
+} from '@posthaste/contracts';
 import { endpointSecretContext, type Vault } from '@posthaste/vault';
-import { newSigningSecret, signingKey } from '@posthaste/wire';
+import { newSigningSecret, secretKindsOf, signingKey } from '@posthaste/wire';
 import type { EntityManager } from 'typeorm';
 import { fieldProblem } from '../http/refusals.js';
 import { TenantRow } from '../tenants/tenant.entity.js';
@@ -12,6 +19,9 @@ import { TenantRow } from '../tenants/tenant.entity.js';
  * Rotating replaces the secrets of one version and leaves those of the other alone, so an endpoint gets its first v1a
  * secret, and has both, by a rotation; it leaves a version by ending that version's secrets. What it is never left
  * without is a secret that has no end.
+ *
+ * The profiles linkup and middesk have room for one signature, of a text: their endpoints have one secret, which a
+ * rotation replaces at once, or none, and then their requests are not signed.
  */
 const MOST_LIVE = 10;
 
@@ -24,31 +34,38 @@ export async function dataKeysOf(manager: EntityManager, tenant: string): Promis
   return (await manager.findOneByOrFail(TenantRow, { id: tenant })).dataKeys;
 }
 
-/** A new random secret of a version, sealed. */
+/** Whether an endpoint of the profile always has a secret. */
+export function isAlwaysSigned(profile: WireProfile): boolean {
+  return !secretKindsOf(profile).includes('text');
+}
+
+/** A new random secret of a kind, sealed. */
 export function newSecret(
   vault: Vault,
   dataKeys: WrappedKey[],
   place: SecretPlace,
   atMs: number,
-  version: SignatureVersion,
+  version: SecretKind,
 ): SealedSecret {
   return seal(vault, dataKeys, place, atMs, version, newSigningSecret(version));
 }
 
-/** A secret of the caller's own, sealed; or a Problem that points at it. */
+/** A secret of the caller's own, sealed; or a Problem that points at it when the profile does not sign with such. */
 export function ownSecret(
   vault: Vault,
   dataKeys: WrappedKey[],
   place: SecretPlace,
   atMs: number,
-  given: { text: string; pointer: string; version?: SignatureVersion | undefined },
+  given: { profile: WireProfile; text: string; pointer: string; version?: SecretKind | undefined },
 ): SealedSecret {
-  const { text, pointer, version } = given;
-  const key = signingKey(text);
-  if (key === null) {
-    const message = 'must hold an Ed25519 seed and the public key that belongs to it';
-    throw fieldProblem([{ pointer, code: 'bad_secret', message }]);
+  const { profile, text, pointer, version } = given;
+  const refuse = (message: string) => fieldProblem([{ pointer, code: 'bad_secret', message }]);
+  if (isAlwaysSigned(profile)) {
+    const { error } = SigningSecret.safeParse(text);
+    if (error) throw refuse(error.issues[0]?.message ?? error.message);
   }
+  const key = signingKey(text, isAlwaysSigned(profile) ? undefined : 'text');
+  if (key === null) throw refuse('must hold an Ed25519 seed and the public key that belongs to it');
   if (version !== undefined && version !== key.version) {
     const message = `is a secret for ${key.version}, not for ${version}`;
     throw fieldProblem([{ pointer, code: 'other_version', message }]);
@@ -61,13 +78,27 @@ function seal(
   [dataKey]: WrappedKey[],
   { tenant, endpoint }: SecretPlace,
   atMs: number,
-  version: SignatureVersion,
+  version: SecretKind,
   secret: string,
 ): SealedSecret {
   if (!dataKey) throw new Error(`tenant ${tenant} has no data key`);
   const id = newId('secret', atMs);
   const sealed = vault.seal(dataKey, endpointSecretContext(tenant, endpoint, id), secret);
   return { id, version, sealed, createdAt: atMs, expiresAt: null };
+}
+
+/** What an endpoint has at its creation. */
+export function firstSecrets(
+  vault: Vault,
+  dataKeys: WrappedKey[],
+  place: SecretPlace,
+  atMs: number,
+  { profile, secret }: { profile: WireProfile; secret: string | undefined },
+): SealedSecret[] {
+  if (secret !== undefined) {
+    return [ownSecret(vault, dataKeys, place, atMs, { profile, text: secret, pointer: '/secret' })];
+  }
+  return isAlwaysSigned(profile) ? [newSecret(vault, dataKeys, place, atMs, 'v1')] : [];
 }
 
 export function liveSecrets(secrets: SealedSecret[], nowMs: number): SealedSecret[] {
@@ -84,7 +115,7 @@ export function rotate(
   overlapSeconds: number,
   nowMs: number,
 ): SealedSecret[] {
-  const until = nowMs + overlapSeconds * 1_000;
+  const until = nowMs + (fresh.version === 'text' ? 0 : overlapSeconds * 1_000);
   const leaving = secrets.map((secret) =>
     secret.version === fresh.version
       ? { ...secret, expiresAt: Math.min(secret.expiresAt ?? until, until) }
@@ -97,14 +128,15 @@ export function rotate(
   return kept.filter((secret) => !surplus.includes(secret));
 }
 
-/** The secrets without the one of this id; or why it is not ended. */
+/** The secrets without the one of this id; or why it is not ended. `mayBeNone`: the profile does without, too. */
 export function without(
   secrets: SealedSecret[],
   id: string,
   nowMs: number,
+  mayBeNone: boolean,
 ): SealedSecret[] | 'absent' | 'last' {
   const live = liveSecrets(secrets, nowMs);
   const rest = live.filter((secret) => secret.id !== id);
   if (rest.length === live.length) return 'absent';
-  return rest.some(({ expiresAt }) => expiresAt === null) ? rest : 'last';
+  return mayBeNone || rest.some(({ expiresAt }) => expiresAt === null) ? rest : 'last';
 }

@@ -6,7 +6,6 @@ import {
   RetryPolicy,
   RetryStatus,
   SecretKind,
-  SignatureVersion,
   WireProfile,
 } from '../configuration.js';
 import { CustomHeaders } from './custom-headers.js';
@@ -20,20 +19,21 @@ const KEY_PAIR_BYTES = { min: 64, max: 64 };
 const WEEK_SECONDS = 604_800;
 
 /**
- * As Standard Webhooks has them: `whsec_` and base64 of 24 to 64 bytes (v1), or `whsk_` and base64 of an Ed25519 seed and
+ * Of profiles standard and ada, as Standard Webhooks has them: `whsec_` and base64 of 24 to 64 bytes (v1), or `whsk_` and base64 of an Ed25519 seed and
  * its public key, 64 bytes (v1a). Whether the halves of a `whsk_` belong together takes more than a look at its form.
  */
-const SigningSecret = z
+export const SigningSecret = z
   .string()
-  .max(128)
   .refine((text) => isBase64Of(text, 'whsec_', SECRET_BYTES) || isBase64Of(text, 'whsk_', KEY_PAIR_BYTES), {
     error: 'must be whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of 64',
     params: { rule: 'bad_secret' },
-  })
-  .meta({
-    description:
-      'A signing secret of your own, `whsec_...` (v1) or `whsk_...` (v1a); without it we make one.',
   });
+
+/** Of any profile. Those that sign with a text take every one of these; the others ask for more. */
+const OwnSecret = z.string().refine((text) => /^[\x21-\x7e]{8,256}$/.test(text), {
+  error: 'must be 8 to 256 visible ASCII characters',
+  params: { rule: 'bad_secret' },
+});
 
 function isBase64Of(text: string, prefix: string, bytes: { min: number; max: number }): boolean {
   if (!text.startsWith(prefix)) return false;
@@ -164,7 +164,13 @@ export const EndpointInput = z.strictObject({
 });
 export type EndpointInput = z.infer<typeof EndpointInput>;
 
-export const CreateEndpoint = EndpointInput.extend({ secret: SigningSecret.optional() }).meta({
+export const CreateEndpoint = EndpointInput.extend({
+  secret: OwnSecret.optional().meta({
+    description:
+      'A signing secret of your own: of profiles `standard` and `ada` `whsec_...` (v1) or `whsk_...` (v1a), made by us ' +
+      'when absent; of `linkup` and `middesk` any 8 to 256 visible ASCII characters, whose requests are not signed without.',
+  }),
+}).meta({
   id: 'CreateEndpoint',
 });
 export type CreateEndpoint = z.infer<typeof CreateEndpoint>;
@@ -255,7 +261,9 @@ const PublicKey = z.string().nullable().meta({
 /** Signing secrets are shown by their own routes only. */
 export const EndpointSecret = z
   .object({
-    key: z.string().meta({ description: 'The newest signing secret, `whsec_...` or `whsk_...`.' }),
+    key: z
+      .string()
+      .meta({ description: 'The newest signing secret: `whsec_...`, `whsk_...` or a text, by the profile.' }),
     public_key: PublicKey,
     secrets: z
       .array(
@@ -285,20 +293,30 @@ export const EndpointSecret = z
 export type EndpointSecret = z.infer<typeof EndpointSecret>;
 
 export const SecretQuery = z.strictObject({
-  version: SignatureVersion.optional().meta({ description: 'The newest secret of this version as `key`.' }),
+  version: SecretKind.optional().meta({ description: 'The newest secret of this version as `key`.' }),
 });
 export type SecretQuery = z.infer<typeof SecretQuery>;
 
 export const RotateSecret = z
   .strictObject({
-    key: SigningSecret.optional(),
-    version: SignatureVersion.optional().meta({
-      description: 'What the new secret signs; v1 when absent, or what `key` is for.',
+    key: OwnSecret.optional().meta({
+      description: 'A secret of your own, as at creation; without it we make one.',
     }),
-    overlap_seconds: z.number().int().min(0).max(WEEK_SECONDS).default(86_400).meta({
+    version: SecretKind.optional().meta({
       description:
-        'How long the old secrets of this version go on signing beside the new one; 0 ends them now.',
+        'What the new secret signs; when absent what `key` is for, or v1. Of profiles `linkup` and `middesk` it is `text`.',
     }),
+    overlap_seconds: z
+      .number()
+      .int()
+      .min(0)
+      .max(WEEK_SECONDS)
+      .default(86_400)
+      .meta({
+        description:
+          'How long the old secrets of this version go on signing beside the new one; 0 ends them now. Of profiles ' +
+          '`linkup` and `middesk`, which have room for one signature, the old one always ends now.',
+      }),
   })
   .meta({ id: 'RotateSecret' });
 export type RotateSecret = z.infer<typeof RotateSecret>;
