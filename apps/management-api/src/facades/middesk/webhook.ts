@@ -39,7 +39,6 @@ const fields = {
     .array(z.union([z.literal(ALL), EventTypeName]))
     .min(1)
     .max(500),
-  secret: z.string().min(8).max(256),
   include: z.string().max(1_024).nullable(),
   oidc_auth_method: z.enum(['private_key_jwt', 'client_secret']).nullable(),
   oidc_client_id: z.string().min(1).max(512).nullable(),
@@ -63,7 +62,7 @@ export const UpdateWebhook = z.strictObject({
   ...said,
   url: fields.url.optional(),
   enabled_events: fields.enabled_events.optional(),
-  secret: fields.secret.optional(),
+  secret: CreateEndpoint.shape.secret,
   include: fields.include.optional(),
   oidc_auth_method: fields.oidc_auth_method.optional(),
   oidc_client_id: fields.oidc_client_id.optional(),
@@ -78,7 +77,7 @@ export type UpdateWebhook = z.infer<typeof UpdateWebhook>;
 export const CreateWebhook = UpdateWebhook.extend({
   url: fields.url,
   enabled_events: fields.enabled_events,
-  secret: fields.secret.optional(),
+  secret: CreateEndpoint.shape.secret,
 });
 export type CreateWebhook = z.infer<typeof CreateWebhook>;
 
