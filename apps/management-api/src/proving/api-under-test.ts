@@ -18,6 +18,7 @@ export interface ApiUnderTest {
 }
 
 export const OPERATOR_KEY = 'operator-key-of-the-tests-0123456789';
+export const KEKS = `k1:${Buffer.alloc(32, 7).toString('base64')}`;
 export const PEPPER = 'pepper-of-the-tests-0123456789abcdef';
 
 export async function startApi(databaseUrl: string, env: Record<string, string> = {}): Promise<ApiUnderTest> {
@@ -30,7 +31,7 @@ export async function startApi(databaseUrl: string, env: Record<string, string> 
     POSTHASTE_SCALE: 'single',
     POSTHASTE_OPERATOR_KEY: OPERATOR_KEY,
     POSTHASTE_KEY_PEPPER: PEPPER,
-    POSTHASTE_KEKS: `k1:${Buffer.alloc(32, 7).toString('base64')}`,
+    POSTHASTE_KEKS: KEKS,
     POSTHASTE_EGRESS_ALLOW: '127.0.0.0/8',
     POSTHASTE_EGRESS_DENY: 'posthaste.example.com',
     ...env,

@@ -288,7 +288,7 @@ describe.each(['PUT', 'PATCH'])('changing a webhook by %s', (method) => {
     const disabled_at = '2026-02-03T04:05:06.000Z';
     expect((await change(made, { disabled_at }, own)).json).toMatchObject({ disabled_at });
     expect(await routesOfNext()).toBe(0);
-    expect((await change(made, { url: `${url}/2` })).json).toMatchObject({ disabled_at });
+    expect((await change(made, { url: `${url}/2` }, own)).json).toMatchObject({ disabled_at });
     expect((await change(made, { disabled_at: null }, own)).json).toMatchObject({ disabled_at: null });
     expect(await routesOfNext()).toBe(1);
   });
