@@ -28,6 +28,7 @@ import { storedCertificate } from './client-certificate.js';
 import { applyPatch, endpointView, toColumns, toInput } from './endpoint-fields.js';
 import { endpointKind, EndpointRow } from './endpoint.entity.js';
 import { type EndpointRef, findEndpoint, findEndpointOrNull, lockEndpoint } from './find-endpoint.js';
+import { refuseForeignClient } from './foreign-client.js';
 import { refuseTwoAuthorizations, storedOAuth } from './oauth-client.js';
 import { type KeyOfClient, keySet } from './oauth-key.js';
 import { credentialSealer } from './seal-credential.js';
@@ -107,6 +108,7 @@ export class Endpoints {
           createdAt: draft.at,
           deletedAt: null,
         });
+        await refuseForeignClient(draft.manager, row);
         const more = await also(row, draft);
         await draft.write(endpointKind, row, 'endpoint.created', [
           ...Object.keys(input),
@@ -141,6 +143,7 @@ export class Endpoints {
           const dataKeys = await dataKeysOf(draft.manager, row.tenant);
           const owner = { tenant: row.tenant, endpoint: row.id };
           Object.assign(row, await this.credentials(draft, owner, dataKeys, fields, row));
+          await refuseForeignClient(draft.manager, row);
         }
         if (changed.includes('enabled')) row.disabledReason = fields.enabled ? null : 'requested';
         if (changed.includes('url') || (changed.includes('enabled') && row.enabled))

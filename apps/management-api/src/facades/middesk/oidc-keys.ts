@@ -16,7 +16,7 @@ import { newCertifiedKey } from './certified-key.js';
  *
  * One key for the installation, and not one for each endpoint as elsewhere: the product has one list for everybody, which
  * must stay short and say nothing of tenants; and receivers who know a client by its certificate register that once. What
- * it costs is `foreign-client.ts`. Whoever wants a key of their own makes the endpoint through our API, which has one.
+ * it costs is `endpoints/foreign-client.ts`. Whoever wants a key of their own makes the endpoint through our API, which has one.
  *
  *   announced (shown) -> signing (shown) -> leaving (shown) -> retired (shown until its last assertion has expired)
  *

@@ -9,7 +9,6 @@ import type { EndpointSecrets } from '../../endpoints/endpoint-secrets.js';
 import type { Also, Endpoints } from '../../endpoints/endpoints.js';
 import { findEndpointOrNull } from '../../endpoints/find-endpoint.js';
 import { absent } from '../../http/refusals.js';
-import { refuseForeignClient } from './foreign-client.js';
 import type { OidcKeys } from './oidc-keys.js';
 import { type CreateWebhook, toCreate, toPatch, type UpdateWebhook } from './webhook.js';
 
@@ -104,8 +103,7 @@ export class MiddeskWebhooks {
 
 /** What has to be in the same change as the endpoint's fields. */
 function also({ disabled_at }: UpdateWebhook): Also {
-  return async (row, { manager }) => {
-    await refuseForeignClient(manager, row);
+  return async (row) => {
     if (disabled_at == null || row.disabledAt?.getTime() === Date.parse(disabled_at)) return [];
     row.disabledAt = new Date(disabled_at);
     return ['disabled_at'];
