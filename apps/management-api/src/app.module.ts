@@ -12,7 +12,7 @@ import { Endpoints } from './endpoints/endpoints.js';
 import { EndpointSecrets } from './endpoints/endpoint-secrets.js';
 import { eventTypes } from './event-types/index.js';
 import { EventTypes } from './event-types/event-types.js';
-import { facades, LinkupWebhooks } from './facades/index.js';
+import { facades, LinkupWebhooks, MiddeskWebhooks, OidcKeys } from './facades/index.js';
 import { Feeds, feeds } from './feeds/index.js';
 import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
@@ -73,6 +73,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
   const eventTypesOf = new EventTypes(database, changes, cursors);
   const endpointsOf = new Endpoints(database, changes, cursors, vault, egress);
   const secretsOf = new EndpointSecrets(changes, vault, surroundings.history);
+  const oidcKeys = new OidcKeys({ database, changes, vault, logger });
   return [
     { provide: APP_FILTER, useValue: new ProblemFilter(logger) },
     { provide: APP_PIPE, useClass: ValidationPipe },
@@ -81,6 +82,11 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: Accounts, useValue: accountsOf },
     { provide: Endpoints, useValue: endpointsOf },
     { provide: EndpointSecrets, useValue: secretsOf },
+    { provide: OidcKeys, useValue: oidcKeys },
+    {
+      provide: MiddeskWebhooks,
+      useValue: new MiddeskWebhooks(database, endpointsOf, secretsOf, oidcKeys),
+    },
     { provide: LinkupWebhooks, useValue: new LinkupWebhooks(database, endpointsOf, secretsOf) },
     { provide: Feeds, useValue: surroundings.feeds },
     { provide: EventTypes, useValue: eventTypesOf },

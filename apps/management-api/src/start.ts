@@ -26,6 +26,7 @@ import { EndpointHealth1791000000001 } from './migrations/1791000000001-endpoint
 import { PublishedKeys1791000000002 } from './migrations/1791000000002-published-keys.js';
 import { Profiles1791000000003 } from './migrations/1791000000003-profiles.js';
 import { Sources1791000000005 } from './migrations/1791000000005-sources.js';
+import { KeyPermissions1791000000006 } from './migrations/1791000000006-key-permissions.js';
 import { publishOpenApi, publishPool, registerPublish } from './publish/index.js';
 import { startSourceStreams } from './sources/index.js';
 import { Dispatch } from './test-send/index.js';
@@ -57,6 +58,7 @@ export async function startManagementApi({
     PublishedKeys1791000000002,
     Profiles1791000000003,
     Sources1791000000005,
+    KeyPermissions1791000000006,
   ]);
   const database = await openDatabase(config);
   const log = await openConfiguredLog(config, {

@@ -80,7 +80,10 @@ export type OnExhausted = z.infer<typeof OnExhausted>;
 export const AssertionAlgorithm = z.enum(['ES256', 'PS256', 'RS256', 'EdDSA']);
 export type AssertionAlgorithm = z.infer<typeof AssertionAlgorithm>;
 
-/** The public half of an assertion's key, as its JWKS shows it; RSA has `n` and `e`, the others `crv`, `x`, and EC `y`. */
+/**
+ * The public half of an assertion's key, as its JWKS shows it; RSA has `n` and `e`, the others `crv`, `x`, and EC `y`.
+ * A key with a certificate is named by that too, in its JWKS (`x5c`) and in what it signs (`x5t`).
+ */
 export const PublicJwk = z.object({
   kty: z.enum(['EC', 'RSA', 'OKP']),
   crv: z.string().optional(),
@@ -89,6 +92,8 @@ export const PublicJwk = z.object({
   n: z.string().optional(),
   e: z.string().optional(),
   kid: z.string(),
+  x5t: z.string().optional(),
+  x5c: z.array(z.string()).optional(),
   alg: AssertionAlgorithm,
   use: z.literal('sig'),
 });
@@ -122,6 +127,8 @@ export const OAuthClient = z.object({
   audience: z.string().nullable(),
   /** The `aud` of an assertion: the server's issuer identifier, or `token_endpoint` for the token URL. */
   assertionAudience: z.string().nullable(),
+  /** A token is held no longer, whatever the server says of it. */
+  maxTokenTtlSeconds: z.number().int().positive().optional(),
 });
 export type OAuthClient = z.infer<typeof OAuthClient>;
 

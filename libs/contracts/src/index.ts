@@ -119,7 +119,15 @@ export { customHeaderRule } from './http/custom-headers.js';
 export { CreateEventType, EventType, EventTypeName, PatchEventType } from './http/event-type.js';
 export { UID_PATTERN, Uid } from './http/names.js';
 export { listOf, PageQuery, ProblemDetails } from './http/paging.js';
-export { ApiKey, CreateKey, CreateTenant, NewApiKey, PatchTenant, Tenant } from './http/tenant.js';
+export {
+  ApiKey,
+  CreateKey,
+  CreateTenant,
+  NewApiKey,
+  PatchTenant,
+  Permission,
+  Tenant,
+} from './http/tenant.js';
 export { MASKED, PutSource, Source, SourceState } from './http/source.js';
 export { AccountUsage, UsageQuery } from './http/usage.js';
 export {

@@ -81,12 +81,16 @@ describe('the token cache', () => {
   });
 
   it.each([
-    ['five minutes, when it does not say how long it lasts', {}, 300_000],
-    ['an hour, however long it lasts', { expires_in: 1e9 }, 3_600_000],
-    ['nine tenths of a long life', { expires_in: 1_000 }, 900_000],
-    ['not at all, when it is over within the margin', { expires_in: 30 }, 0],
-  ])('holds a token for %s', async (_, more, lifeMs) => {
-    const client = asking((count) => token(count, more));
+    ['five minutes, when it does not say how long it lasts', {}, 300_000, undefined],
+    ['an hour, however long it lasts', { expires_in: 1e9 }, 3_600_000, undefined],
+    ['nine tenths of a long life', { expires_in: 1_000 }, 900_000, undefined],
+    ['not at all, when it is over within the margin', { expires_in: 30 }, 0, undefined],
+    ['what its client sets', { expires_in: 1e9 }, 20_000, 20],
+    ['what its client sets, when it does not say', {}, 600_000, 600],
+    ['less than what its client sets, when it is over before', { expires_in: 1_000 }, 900_000, 950],
+    ['an hour, whatever its client sets', {}, 3_600_000, 86_400],
+  ])('holds a token for %s', async (_, more, lifeMs, maxTokenTtlSeconds) => {
+    const client = asking((count) => token(count, more), { maxTokenTtlSeconds });
     expect(await taken(client)).toBe('token-1');
     const start = now;
     if (lifeMs > 0) {

@@ -10,7 +10,7 @@ import { LRUCache } from 'lru-cache';
  *                       -> on hold -> nothing
  *
  * However many deliveries want a token at once, one request is under way for it. A token is held for its life less a
- * margin, an hour at most; in the last fifth of that the next one is fetched while the old one serves on. After a
+ * margin, an hour at most or what its client sets; in the last fifth of that the next one is fetched while the old one serves on. After a
  * failure the server is left alone for a while, longer each time, and those who ask meanwhile are told of the failure:
  * ten thousand queued messages must not become ten thousand refused logins. Never rejects.
  *
@@ -124,7 +124,7 @@ export class TokenCache {
       return answerOf(result, holdMs);
     }
     const { token, expiresInSeconds, grantedScope } = result;
-    const lifeMs = lifeMsOf(expiresInSeconds);
+    const lifeMs = lifeMsOf(expiresInSeconds, client.oauth.maxTokenTtlSeconds);
     entry.held = { token, freshUntil: now + lifeMs, refreshFrom: now + REFRESH_FROM_SHARE * lifeMs };
     entry.hold = undefined;
     entry.failures = 0;
@@ -141,10 +141,14 @@ export class TokenCache {
   }
 }
 
-function lifeMsOf(expiresInSeconds: number | undefined): number {
-  if (expiresInSeconds === undefined) return LIFE_WHEN_UNSAID_MS;
+function lifeMsOf(expiresInSeconds: number | undefined, maxSeconds: number | undefined): number {
+  const mostMs = Math.min(LIFE_MAX_MS, (maxSeconds ?? Infinity) * 1_000);
+  if (expiresInSeconds === undefined) {
+    // Who sets a most knows the server better than we do.
+    return maxSeconds === undefined ? LIFE_WHEN_UNSAID_MS : mostMs;
+  }
   const lifeMs = expiresInSeconds * 1_000;
-  return Math.min(lifeMs - Math.max(MARGIN_MS, lifeMs * MARGIN_SHARE), LIFE_MAX_MS);
+  return Math.min(lifeMs - Math.max(MARGIN_MS, lifeMs * MARGIN_SHARE), mostMs);
 }
 
 function holdMsOf({ class: why, retryAfter }: TokenFailure, failuresBefore: number): number {

@@ -1,23 +1,27 @@
 import { timingSafeEqual } from 'node:crypto';
+import type { Permission } from '@posthaste/contracts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { DataSource } from 'typeorm';
 import { facadeOf } from '../facades/facade-of.js';
-import { forbidden, unauthenticated } from '../http/refusals.js';
+import { forbidden, notPermitted, unauthenticated } from '../http/refusals.js';
 import { isSameDigest, keyDigest, parseKey } from './api-key.js';
-import type { Principal } from './principal.js';
+import { allows, type Permissions, type Principal } from './principal.js';
 
-/** Who may call a route. */
+/** Whose keys may call a route. */
 export type AccessRule = readonly Principal['kind'][];
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: AccessRule;
+    /** What a tenant's or an account's key must be permitted for it. */
+    needs?: Permission | undefined;
   }
 }
 
 interface KeyRow {
   tenant: string;
   account: string | null;
+  permissions: Permissions;
   digest: Buffer;
   live: boolean;
 }
@@ -46,7 +50,7 @@ export class Authenticator {
     const parsed = parseKey(text);
     if (!parsed) return null;
     const [row] = await this.database.query<KeyRow[]>(
-      `select k.tenant, k.account, k.digest,
+      `select k.tenant, k.account, k.permissions, k.digest,
               k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
                 and t.deleted_at is null and (k.account is null or a.deleted_at is null) as live
          from config.api_key k
@@ -56,9 +60,9 @@ export class Authenticator {
       [parsed.id],
     );
     if (!isSameDigest(row?.digest, digest) || !row?.live) return null;
-    return row.account === null
-      ? { kind: 'tenant', tenant: row.tenant, key: parsed.id }
-      : { kind: 'account', tenant: row.tenant, account: row.account, key: parsed.id };
+    const { tenant, account, permissions } = row;
+    const held = { tenant, permissions, key: parsed.id };
+    return account === null ? { kind: 'tenant', ...held } : { kind: 'account', account, ...held };
   }
 }
 
@@ -72,13 +76,14 @@ export function bearerOf(authorization: string | undefined): string | null {
 export function guardRoutes(fastify: FastifyInstance, authenticator: Authenticator): void {
   fastify.decorateRequest('principal', null);
   fastify.addHook('onRequest', async (request: FastifyRequest) => {
-    const { access } = request.routeOptions.config;
+    const { access, needs } = request.routeOptions.config;
     if (!access || request.is404) return;
     const facade = facadeOf(request.url);
     const authorization = facade ? facade.authorization(request) : request.headers.authorization;
     const principal = await authenticator.authenticate(authorization);
     if (!principal) throw unauthenticated(authorization);
     if (!access.includes(principal.kind)) throw forbidden(access);
+    if (principal.kind !== 'operator' && !allows(principal.permissions, needs)) throw notPermitted(needs);
     request.principal = principal;
   });
 }

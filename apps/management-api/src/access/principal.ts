@@ -1,11 +1,25 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { Permission } from '@posthaste/contracts';
 import type { FastifyRequest } from 'fastify';
 
 /** Whom a request's credential speaks for. Nothing else in a request ever names the tenant. */
 export type Principal =
-  | { kind: 'operator' }
-  | { kind: 'tenant'; tenant: string; key: string }
-  | { kind: 'account'; tenant: string; account: string; key: string };
+  { kind: 'operator' } | ({ kind: 'tenant' } & HeldKey) | ({ kind: 'account'; account: string } & HeldKey);
+
+interface HeldKey {
+  tenant: string;
+  /** The key's id. */
+  key: string;
+  permissions: Permissions;
+}
+
+/** What a key may do; null = everything its scope can reach. */
+export type Permissions = readonly Permission[] | null;
+
+/** Fails closed: where nobody has said what is needed, only a key that may do everything gets in. */
+export function allows(permissions: Permissions, needed: Permission | undefined): boolean {
+  return permissions === null || (needed !== undefined && permissions.includes(needed));
+}
 
 /** Whom a request is attributed to in the audit log. */
 export interface Author {

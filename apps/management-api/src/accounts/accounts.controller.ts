@@ -19,6 +19,7 @@ export class AccountsController {
     tag,
     summary: 'List accounts',
     access: ['tenant'],
+    needs: 'accounts:read',
     status: 200,
     answers: listOf(Account, 'AccountList'),
   })
@@ -33,6 +34,7 @@ export class AccountsController {
     summary: 'Create or replace an account',
     description: 'Answers 201 when it was created, 200 when it was there. `{account}` is your own uid.',
     access: ['tenant'],
+    needs: 'accounts:write',
     status: 200,
     answers: Account,
     etag: true,
@@ -56,6 +58,7 @@ export class AccountsController {
     tag,
     summary: 'Read an account',
     access: ['tenant', 'account'],
+    needs: 'accounts:read',
     status: 200,
     answers: Account,
     etag: true,
@@ -75,6 +78,7 @@ export class AccountsController {
     tag,
     summary: 'Change an account',
     access: ['tenant'],
+    needs: 'accounts:write',
     status: 200,
     answers: Account,
     etag: true,
@@ -97,6 +101,7 @@ export class AccountsController {
     tag,
     summary: 'Delete an account and its endpoints',
     access: ['tenant'],
+    needs: 'accounts:write',
     status: 204,
   })
   async remove(

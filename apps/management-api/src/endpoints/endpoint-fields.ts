@@ -67,6 +67,7 @@ export function endpointView(row: EndpointRow): Endpoint {
     oauth: row.oauth && oauthView(row.oauth),
     client_certificate: row.clientCertificate && certificateView(row.clientCertificate),
     disabled_reason: row.disabledReason,
+    disabled_at: row.disabledAt?.toISOString() ?? null,
     version: row.version,
     created_at: row.createdAt.toISOString(),
     updated_at: row.updatedAt.toISOString(),

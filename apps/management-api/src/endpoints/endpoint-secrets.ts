@@ -10,7 +10,7 @@ import { Problem } from '@posthaste/runtime';
 import { endpointSecretContext, type Vault } from '@posthaste/vault';
 import { publicKeyOf, secretKindsOf } from '@posthaste/wire';
 import type { Author, Reach } from '../access/principal.js';
-import type { Changes } from '../changes/changes.js';
+import type { Changes, Draft } from '../changes/changes.js';
 import type { HistoryReader } from '../history/history-reader.js';
 import { requireMatch } from '../http/if-match.js';
 import { absent, fieldProblem } from '../http/refusals.js';
@@ -90,6 +90,14 @@ export class EndpointSecrets {
       await draft.write(endpointKind, row, 'endpoint.secret_rotated', ['secret']);
       return row;
     });
+  }
+
+  /** Replaces all of them at once, within another change. */
+  async replaceAll(draft: Draft, row: EndpointRow, given: { text: string; pointer: string }): Promise<void> {
+    const dataKeys = await dataKeysOf(draft.manager, row.tenant);
+    const place = { tenant: row.tenant, endpoint: row.id };
+    const own = { ...given, profile: row.profile };
+    row.secrets = [ownSecret(this.vault, dataKeys, place, draft.at.getTime(), own)];
   }
 
   /** Ends one secret now. Without any, requests are no longer signed, where the profile has that. */

@@ -29,6 +29,8 @@ export class EndpointRow {
   @Column('text') description: string;
   @Column('boolean') enabled: boolean;
   @Column('text', { name: 'disabled_reason', nullable: true }) disabledReason: string | null;
+  /** Since when it is not enabled. */
+  @Column('timestamptz', { name: 'disabled_at', nullable: true }) disabledAt: Date | null;
   @Column('text') mode: EndpointMode;
   @Column('text') profile: WireProfile;
   @Column('text', { array: true, nullable: true }) include: string[] | null;
@@ -60,6 +62,8 @@ export const endpointKind: EntityKind<EndpointRow> = {
   target: EndpointRow,
   place: ({ tenant, account }) => ({ tenant, account }),
   raise: async (manager, row) => {
+    // Here, since whatever switches it off or on comes by.
+    row.disabledAt = row.enabled ? null : (row.disabledAt ?? row.updatedAt);
     row.configVersion = await raiseAccount(manager, row.account);
     return row.configVersion;
   },

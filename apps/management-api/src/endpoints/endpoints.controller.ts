@@ -34,6 +34,7 @@ export class EndpointsController {
     tag,
     summary: 'Create an endpoint',
     access,
+    needs: 'endpoints:write',
     status: 201,
     answers: Endpoint,
     etag: true,
@@ -57,6 +58,7 @@ export class EndpointsController {
     tag,
     summary: "List an account's endpoints",
     access,
+    needs: 'endpoints:read',
     status: 200,
     answers: listOf(Endpoint, 'EndpointList'),
   })
@@ -74,6 +76,7 @@ export class EndpointsController {
     tag,
     summary: 'Read an endpoint',
     access,
+    needs: 'endpoints:read',
     status: 200,
     answers: EndpointWithHealth,
     etag: true,
@@ -89,6 +92,7 @@ export class EndpointsController {
     tag,
     summary: 'Change an endpoint',
     access,
+    needs: 'endpoints:write',
     status: 200,
     answers: Endpoint,
     etag: true,
@@ -106,7 +110,14 @@ export class EndpointsController {
   }
 
   @Delete(paths)
-  @Operation({ id: 'deleteEndpoint', tag, summary: 'Delete an endpoint', access, status: 204 })
+  @Operation({
+    id: 'deleteEndpoint',
+    tag,
+    summary: 'Delete an endpoint',
+    access,
+    needs: 'endpoints:write',
+    status: 204,
+  })
   async remove(
     @By() author: Author,
     @Within() reach: Reach,
@@ -122,6 +133,7 @@ export class EndpointsController {
     tag,
     summary: 'Deliver to an endpoint again',
     access,
+    needs: 'endpoints:write',
     status: 200,
     answers: Endpoint,
     etag: true,
@@ -147,6 +159,7 @@ export class EndpointsController {
     tag,
     summary: 'Stop delivering to an endpoint',
     access,
+    needs: 'endpoints:write',
     status: 200,
     answers: Endpoint,
     etag: true,

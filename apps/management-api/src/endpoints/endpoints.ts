@@ -28,11 +28,16 @@ import { storedCertificate } from './client-certificate.js';
 import { applyPatch, endpointView, toColumns, toInput } from './endpoint-fields.js';
 import { endpointKind, EndpointRow } from './endpoint.entity.js';
 import { type EndpointRef, findEndpoint, findEndpointOrNull, lockEndpoint } from './find-endpoint.js';
+import { refuseForeignClient } from './foreign-client.js';
 import { refuseTwoAuthorizations, storedOAuth } from './oauth-client.js';
 import { type KeyOfClient, keySet } from './oauth-key.js';
 import { credentialSealer } from './seal-credential.js';
 import { refuseFixed, refuseMisfits } from './misfits.js';
 import { dataKeysOf, firstSecrets } from './signing-secrets.js';
+
+/** What else becomes of the endpoint in the same change; answers the names of what it changed. */
+export type Also = (row: EndpointRow, draft: Draft) => Promise<string[]>;
+const nothingElse: Also = async () => [];
 
 /** Where accounts want their messages. Each change is a new version of the whole endpoint. */
 export class Endpoints {
@@ -85,6 +90,7 @@ export class Endpoints {
     reach: Reach,
     accountRef: string,
     { secret, ...input }: CreateEndpoint,
+    also = nothingElse,
   ): Promise<EndpointRow> {
     const fields = this.storable(input);
     return this.changes
@@ -104,12 +110,16 @@ export class Endpoints {
           ...(await this.credentials(draft, place, dataKeys, fields, null)),
           healthSince: null,
           secrets,
+          disabledAt: null,
           createdAt: draft.at,
           deletedAt: null,
         });
+        await refuseForeignClient(draft.manager, row);
+        const more = await also(row, draft);
         await draft.write(endpointKind, row, 'endpoint.created', [
           ...Object.keys(input),
           ...(secrets.length > 0 ? ['secret'] : []),
+          ...more,
         ]);
         return row;
       })
@@ -122,6 +132,7 @@ export class Endpoints {
     ref: EndpointRef,
     patch: PatchEndpoint,
     ifMatch?: string,
+    also = nothingElse,
   ): Promise<EndpointRow> {
     return this.changes
       .make(author, async (draft) => {
@@ -138,10 +149,12 @@ export class Endpoints {
           const dataKeys = await dataKeysOf(draft.manager, row.tenant);
           const owner = { tenant: row.tenant, endpoint: row.id };
           Object.assign(row, await this.credentials(draft, owner, dataKeys, fields, row));
+          await refuseForeignClient(draft.manager, row);
         }
         if (changed.includes('enabled')) row.disabledReason = fields.enabled ? null : 'requested';
         if (changed.includes('url') || (changed.includes('enabled') && row.enabled))
           row.healthSince = draft.at;
+        changed.push(...(await also(row, draft)));
         await draft.write(endpointKind, row, 'endpoint.updated', changed);
         return row;
       })

@@ -31,6 +31,7 @@ export async function storedOAuth(
     resource: input.resource,
     audience: input.audience,
     assertionAudience: input.assertion_audience,
+    ...(input.max_token_ttl_seconds === null ? {} : { maxTokenTtlSeconds: input.max_token_ttl_seconds }),
   };
 }
 
@@ -44,6 +45,7 @@ export function oauthInput(oauth: OAuthClient): OAuthInput {
     resource: oauth.resource,
     audience: oauth.audience,
     assertion_audience: oauth.assertionAudience,
+    max_token_ttl_seconds: oauth.maxTokenTtlSeconds ?? null,
   };
 }
 

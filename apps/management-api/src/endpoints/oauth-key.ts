@@ -1,4 +1,11 @@
-import { createPrivateKey, generateKeyPair, type JsonWebKey, type KeyObject } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  generateKeyPair,
+  type JsonWebKey,
+  type KeyObject,
+  X509Certificate,
+} from 'node:crypto';
 import { promisify } from 'node:util';
 import { type AssertionAlgorithm, type OAuthClient, type OAuthInput, PublicJwk } from '@posthaste/contracts';
 import { calculateJwkThumbprint } from 'jose';
@@ -22,6 +29,7 @@ const algorithms: Record<string, AssertionAlgorithm[]> = {
 };
 const RSA_BITS_MIN = 2_048;
 const KID = /^[\x21-\x7e]{1,128}$/;
+const CHAIN_MAX = 10;
 
 /** How long token servers may use a key set they have read: what its `cache-control` says. */
 export const JWKS_MAX_AGE_MS = 300_000;
@@ -66,7 +74,7 @@ export async function importedKey(
   given: NonNullable<OAuthInput['private_key']>,
   alg: AssertionAlgorithm | null,
 ): Promise<AssertionKey> {
-  const { key, kid } = read(given);
+  const { key, kid, x5c } = read(given);
   const fitting = algorithms[key.asymmetricKeyType ?? ''] ?? [];
   const { modulusLength = 0, namedCurve } = key.asymmetricKeyDetails ?? {};
   const isWrongCurve = key.asymmetricKeyType === 'ec' && namedCurve !== 'prime256v1';
@@ -81,27 +89,54 @@ export async function importedKey(
     const message = `cannot be used with this key; ${fitting.join(' or ')} can`;
     throw fieldProblem([{ pointer: '/oauth/alg', code: 'wrong_key_type', message }]);
   }
-  return assertionKey(key, alg ?? usual, kid);
+  return assertionKey(key, alg ?? usual, { kid, ...certified(key, x5c) });
 }
 
-function read(given: NonNullable<OAuthInput['private_key']>): { key: KeyObject; kid?: string | undefined } {
+interface ReadKey {
+  key: KeyObject;
+  kid?: string | undefined;
+  x5c?: unknown;
+}
+
+function read(given: NonNullable<OAuthInput['private_key']>): ReadKey {
   try {
     const isText = typeof given === 'string';
     if (isText && !given.trimStart().startsWith('{')) return { key: createPrivateKey(given) };
     const jwk = (isText ? JSON.parse(given) : given) as JsonWebKey;
     const kid = typeof jwk['kid'] === 'string' && KID.test(jwk['kid']) ? jwk['kid'] : undefined;
-    return { key: createPrivateKey({ key: jwk, format: 'jwk' }), kid };
+    return { key: createPrivateKey({ key: jwk, format: 'jwk' }), kid, x5c: jwk['x5c'] };
   } catch {
     throw refusal('bad_key', 'must be a private key, as PEM without a passphrase or as a JWK');
   }
 }
 
+/** What names a key by its certificate; nothing when it has none. */
+function certified(key: KeyObject, x5c: unknown): Pick<PublicJwk, 'x5c' | 'x5t'> {
+  if (x5c === undefined) return {};
+  try {
+    const chain = (x5c as string[]).map((one) => new X509Certificate(Buffer.from(one, 'base64')).raw);
+    const [leaf] = chain;
+    if (leaf && chain.length <= CHAIN_MAX && new X509Certificate(leaf).checkPrivateKey(key)) {
+      const x5t = createHash('sha1').update(leaf).digest('base64url');
+      return { x5c: chain.map((der) => der.toString('base64')), x5t };
+    }
+  } catch {
+    // As for another key's.
+  }
+  throw refusal('bad_certificate', 'must have in `x5c` its own certificate, and at most 10');
+}
+
 /** The thumbprint of RFC 7638 names the key, unless it came with a name the token server may know it by. */
-async function assertionKey(key: KeyObject, alg: AssertionAlgorithm, kid?: string): Promise<AssertionKey> {
+async function assertionKey(
+  key: KeyObject,
+  alg: AssertionAlgorithm,
+  { kid, ...named }: Partial<Pick<PublicJwk, 'kid' | 'x5c' | 'x5t'>> = {},
+): Promise<AssertionKey> {
   const jwk = key.export({ format: 'jwk' });
   const name = kid ?? (await calculateJwkThumbprint(jwk));
   // The schema has no private members, and so lets none through.
-  return { private: JSON.stringify(jwk), public: PublicJwk.parse({ ...jwk, kid: name, alg, use: 'sig' }) };
+  const shown = PublicJwk.parse({ ...jwk, ...named, kid: name, alg, use: 'sig' });
+  return { private: JSON.stringify(jwk), public: shown };
 }
 
 function refusal(code: string, message: string) {

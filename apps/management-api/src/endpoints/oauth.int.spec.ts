@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { createHash, createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { EndpointState, type Endpoint, type OAuthView, type PublicJwk, topics } from '@posthaste/contracts';
 import {
@@ -41,6 +41,13 @@ const signed = {
   method: 'private_key_jwt',
   assertion_audience: 'https://idp.example',
 };
+const der = new X509Certificate(certificate).raw;
+const certified = {
+  ...createPrivateKey(certificateKey).export({ format: 'jwk' }),
+  x5c: [der.toString('base64')],
+  x5t: createHash('sha1').update(der).digest('base64url'),
+};
+const BAD_CERTIFICATE = '/oauth/private_key bad_certificate';
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'k', 'oth'];
 
 const create = (fields: object) => tenant.rest.post<Endpoint>('/v1/accounts/e/endpoints', { url, ...fields });
@@ -67,7 +74,7 @@ describe("an endpoint's OAuth client", () => {
     expect(made.oauth).toEqual({
       ...{ token_url: 'https://idp.example/token', client_id: 'us', method: 'client_secret_basic' },
       ...{ alg: null, kid: null, jwks_url: null, scope: null, resource: [] },
-      ...{ audience: null, assertion_audience: null },
+      ...{ audience: null, assertion_audience: null, max_token_ttl_seconds: null },
     });
     expect((await tenant.rest.get<Endpoint>(`/v1/endpoints/${made.id}`)).json).toMatchObject(made);
     const state = await toldOf(made);
@@ -79,11 +86,14 @@ describe("an endpoint's OAuth client", () => {
     const made = await created({ oauth: { ...basic, scope: 'a' } });
     const before = await toldOf(made);
     const changed = await patch(made.id, {
-      oauth: { scope: 'a b', resource: ['https://r.example/'], audience: 'x', method: 'client_secret_post' },
+      oauth: {
+        ...{ scope: 'a b', resource: ['https://r.example/'], audience: 'x', method: 'client_secret_post' },
+        max_token_ttl_seconds: 60,
+      },
     });
     expect(changed.json.oauth).toMatchObject({
       ...{ client_id: 'us', scope: 'a b', resource: ['https://r.example/'] },
-      ...{ audience: 'x', method: 'client_secret_post' },
+      ...{ audience: 'x', method: 'client_secret_post', max_token_ttl_seconds: 60 },
     });
     const after = await toldOf(changed.json);
     expect(after.oauth?.credential).toEqual(before.oauth?.credential);
@@ -136,6 +146,18 @@ describe("an endpoint's OAuth client", () => {
     ['a locked key', { ...signed, private_key: lockedPem() }, '/oauth/private_key bad_key'],
     ['a small key', { ...signed, private_key: rsaPem(1_024) }, '/oauth/private_key weak_key'],
     ['another curve', { ...signed, private_key: ecPem('P-384') }, '/oauth/private_key wrong_key_type'],
+    ["another's certificate", { ...signed, private_key: { ...certified, ...ecJwk() } }, BAD_CERTIFICATE],
+    [
+      'a certificate that is none',
+      { ...signed, private_key: { ...ecJwk(), x5c: ['AAAA'] } },
+      BAD_CERTIFICATE,
+    ],
+    ['no certificate', { ...signed, private_key: { ...ecJwk(), x5c: 7 } }, BAD_CERTIFICATE],
+    [
+      'a token held for a week',
+      { ...basic, max_token_ttl_seconds: 604_800 },
+      '/oauth/max_token_ttl_seconds too_large',
+    ],
     ['a key for another alg', { ...signed, private_key: ecPem(), alg: 'RS256' }, '/oauth/alg wrong_key_type'],
   ])('is refused with %s', async (_, oauth, rule) => {
     expect(await refused({ oauth })).toEqual([rule]);
@@ -194,6 +216,13 @@ describe("an endpoint's OAuth client", () => {
     const secretly = await patch(made.id, { oauth: { method: 'client_secret_post', client_secret: 'x' } });
     expect(secretly.json.oauth).toMatchObject({ alg: null, kid: null, assertion_audience: null });
     expect((await keySet(made.oauth.jwks_url)).status).toBe(404);
+  });
+
+  it('is named by the certificate it came with, too', async () => {
+    const made = await created({ oauth: { ...signed, private_key: certified } });
+    const { x5c, x5t } = certified;
+    expect((await keySet(made.oauth.jwks_url)).json.keys).toMatchObject([{ x5c, x5t, kid: made.oauth.kid }]);
+    expect((await toldOf(made)).oauth?.key?.public).toMatchObject({ x5c, x5t });
   });
 
   it('gets a new key of ours, which is published before it signs', async () => {
@@ -289,6 +318,10 @@ describe("an endpoint's client certificate", () => {
     expect(await refused({ client_certificate })).toEqual([rule]);
   });
 });
+
+function ecJwk(): object {
+  return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
+}
 
 function ecPem(namedCurve = 'P-256'): string {
   return generateKeyPairSync('ec', { namedCurve })

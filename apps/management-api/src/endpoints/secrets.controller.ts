@@ -20,6 +20,7 @@ export class EndpointSecretsController {
     summary: 'Reveal the signing secret',
     description: 'The newest secret, and a list of all live ones. Each reading leaves an audit entry.',
     access,
+    needs: 'secrets:read',
     status: 200,
     answers: EndpointSecret,
   })
@@ -47,6 +48,7 @@ export class EndpointSecretsController {
       'beyond that those that would end first end now. Profiles `linkup` and `middesk` have one secret: a rotation ' +
       'replaces it at once, and is how an endpoint without any begins to sign.',
     access,
+    needs: 'secrets:write',
     status: 204,
     etag: true,
     optionalBody: true,
@@ -72,6 +74,7 @@ export class EndpointSecretsController {
       'For a secret that was found out, or whose version no receiver verifies any more. The only one without an end ' +
       'cannot be ended (409): rotate it. Of profiles `linkup` and `middesk` it can: requests are then not signed.',
     access,
+    needs: 'secrets:write',
     status: 204,
     etag: true,
     problems: [409],

@@ -18,6 +18,7 @@ export class EventTypesController {
     tag,
     summary: 'Add an event type to the catalogue',
     access: ['tenant'],
+    needs: 'event-types:write',
     status: 201,
     answers: EventType,
     etag: true,
@@ -40,6 +41,7 @@ export class EventTypesController {
     tag,
     summary: 'List event types',
     access: ['tenant', 'account'],
+    needs: 'event-types:read',
     status: 200,
     answers: listOf(EventType, 'EventTypeList'),
   })
@@ -53,6 +55,7 @@ export class EventTypesController {
     tag,
     summary: 'Read an event type',
     access: ['tenant', 'account'],
+    needs: 'event-types:read',
     status: 200,
     answers: EventType,
     etag: true,
@@ -71,6 +74,7 @@ export class EventTypesController {
     tag,
     summary: 'Change an event type',
     access: ['tenant'],
+    needs: 'event-types:write',
     status: 200,
     answers: EventType,
     etag: true,
@@ -92,6 +96,7 @@ export class EventTypesController {
     tag,
     summary: 'Remove an event type from the catalogue',
     access: ['tenant'],
+    needs: 'event-types:write',
     status: 204,
   })
   async remove(

@@ -4,7 +4,7 @@ import { Problem } from '@posthaste/runtime';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Reach, Within } from '../access/principal.js';
 import { Endpoints } from '../endpoints/endpoints.js';
-import { Operation, type OperationDoc } from '../http/operation.js';
+import { Operation } from '../http/operation.js';
 import { fieldProblem } from '../http/refusals.js';
 import type { FeedItem as Item } from './feed-page.js';
 import { Feeds, requireFeed } from './feeds.js';
@@ -15,12 +15,13 @@ import { eventFrame, startEventStream } from './sse.js';
 const paths = ['accounts/:account/endpoints/:endpoint/feed', 'endpoints/:endpoint/feed'];
 const streamPaths = paths.map((path) => `${path}/stream`);
 
-const common: Pick<OperationDoc, 'tag' | 'access' | 'status' | 'problems'> = {
+const common = {
   tag: 'Feeds',
   access: ['tenant', 'account'],
+  needs: 'messages:read',
   status: 200,
   problems: [409, 410],
-};
+} as const;
 
 const RETRY_MS = 1_000;
 

@@ -47,7 +47,7 @@ async function followNew(account: string, key: string): Promise<Watch & { id: st
     body: { mode: 'feed' },
   });
   const row = await database.manager.findOneByOrFail(EndpointRow, { id });
-  const by: Principal = { kind: 'tenant', tenant: tenant.id, key };
+  const by: Principal = { kind: 'tenant', tenant: tenant.id, key, permissions: null };
   const seen: Watch = { items: [], ended: [] };
   const sink = {
     item: ({ sequence }: { sequence: number }) => void seen.items.push(sequence),

@@ -1,15 +1,16 @@
 import { Controller, Get, Inject, Param, Post, Query } from '@nestjs/common';
 import { AttemptList, DeliveriesQuery, Delivery, DeliveryList, PageQuery } from '@posthaste/contracts';
 import { type Author, By, type Reach, Within } from '../access/principal.js';
-import { Operation, type OperationDoc } from '../http/operation.js';
+import { Operation } from '../http/operation.js';
 import { History } from './history.js';
 
-const common: Pick<OperationDoc, 'tag' | 'access' | 'status' | 'problems'> = {
+const common = {
   tag: 'Deliveries',
   access: ['tenant', 'account'],
+  needs: 'deliveries:read',
   status: 200,
   problems: [503],
-};
+} as const;
 
 @Controller('v1')
 export class DeliveriesController {
@@ -39,6 +40,7 @@ export class DeliveriesController {
   @Post('deliveries/:id/cancel')
   @Operation({
     ...common,
+    needs: 'deliveries:write',
     id: 'cancelDelivery',
     summary: 'Send nothing more for a delivery',
     description:

@@ -9,15 +9,16 @@ import {
 import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
 import { type Reach, Within } from '../access/principal.js';
-import { Operation, type OperationDoc } from '../http/operation.js';
+import { Operation } from '../http/operation.js';
 import { History } from './history.js';
 
-const common: Pick<OperationDoc, 'tag' | 'access' | 'status' | 'problems'> = {
+const common = {
   tag: 'Messages',
   access: ['tenant', 'account'],
+  needs: 'messages:read',
   status: 200,
   problems: [503],
-};
+} as const;
 
 @Controller('v1')
 export class MessagesController {
@@ -70,6 +71,7 @@ export class MessagesController {
   @Get('messages/:id/deliveries')
   @Operation({
     ...common,
+    needs: 'deliveries:read',
     id: 'listMessageDeliveries',
     summary: 'List the deliveries of a message',
     answers: DeliveryList,

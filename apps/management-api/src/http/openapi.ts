@@ -54,7 +54,9 @@ export function openApiDocument({
         key: {
           type: 'http',
           scheme: 'bearer',
-          description: 'The operator key for tenants and their keys; a tenant or account key for the rest.',
+          description:
+            'The operator key for tenants and their keys; a tenant or account key for the rest. A key that was made with ' +
+            'permissions opens only the operations whose `x-permission` is among them.',
         },
       },
       responses: {
@@ -147,6 +149,7 @@ function operationOf(
     summary: doc.summary,
     ...(doc.description === undefined ? {} : { description: doc.description }),
     'x-access': doc.access,
+    ...(doc.needs === undefined ? {} : { 'x-permission': doc.needs }),
     parameters: [
       ...[...path.matchAll(/\{([a-z_]+)\}/g)].map(([, name]) => ({
         name,

@@ -1,16 +1,22 @@
 import { applyDecorators, HttpCode, SetMetadata } from '@nestjs/common';
 import { RouteConfig } from '@nestjs/platform-fastify';
+import type { Permission } from '@posthaste/contracts';
 import type { z } from 'zod';
 import type { AccessRule } from '../access/authenticate.js';
 
 /** What a route promises, beside what Nest's own decorators say: who may call it and what it answers. */
-export interface OperationDoc {
+export type OperationDoc = Promised & WhoMay;
+
+/** What keys of tenants and accounts may do is divided; the operator may do everything. */
+export type WhoMay =
+  { access: readonly 'operator'[]; needs?: undefined } | { access: AccessRule; needs: Permission };
+
+interface Promised {
   /** The OpenAPI operationId. */
   id: string;
   tag: string;
   summary: string;
   description?: string;
-  access: AccessRule;
   status: number;
   /** The body it answers with; none for 204. */
   answers?: z.ZodType;
@@ -19,7 +25,7 @@ export interface OperationDoc {
   /** The answer carries an ETag. */
   etag?: boolean;
   /** Problems beyond those any route of its kind can have. */
-  problems?: number[];
+  problems?: readonly number[];
   /** The body may be left out. */
   optionalBody?: boolean;
 }
@@ -30,7 +36,7 @@ export const OPERATION = Symbol('operation');
 export function Operation(doc: OperationDoc): MethodDecorator {
   return applyDecorators(
     SetMetadata(OPERATION, doc),
-    RouteConfig({ access: doc.access }),
+    RouteConfig({ access: doc.access, needs: doc.needs }),
     HttpCode(doc.status),
   );
 }

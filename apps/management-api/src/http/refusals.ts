@@ -1,3 +1,4 @@
+import type { Permission } from '@posthaste/contracts';
 import { type FieldError, Problem, type ProblemCode } from '@posthaste/runtime';
 
 // The refusals that several features share, so that a caller meets one wording, one pointer and one rule for each.
@@ -41,6 +42,14 @@ export function forbidden(needed: readonly (keyof typeof KEY_NAMES)[]): Problem 
   const names = needed.map((kind) => KEY_NAMES[kind]).join(' or ');
   return new Problem('forbidden', `This needs ${names}.`, [
     { pointer: 'authorization', code: 'wrong_key', message: `must be ${names}` },
+  ]);
+}
+
+/** The key is of the right kind, and was made for other things. */
+export function notPermitted(needed: Permission | undefined): Problem {
+  const what = needed ?? 'all';
+  return new Problem('forbidden', `This needs a key with the permission ${what}.`, [
+    { pointer: 'authorization', code: `needs_${what}`, message: `lacks the permission ${what}` },
   ]);
 }
 

@@ -1,3 +1,4 @@
+import type { Permission } from '@posthaste/contracts';
 import { createLogger, Health, readConfig, startTelemetry } from '@posthaste/runtime';
 import { RestClient, seedTenant, type TenantClient } from '@posthaste/test-kit';
 import { ManagementApiConfig } from '../config.js';
@@ -12,7 +13,7 @@ export interface ApiUnderTest {
   as(key?: string): RestClient;
   newTenant(name?: string): Promise<TenantClient>;
   /** A client with a new key of one account. */
-  accountClient(tenant: TenantClient, account: string): Promise<RestClient>;
+  accountClient(tenant: TenantClient, account: string, permissions?: Permission[]): Promise<RestClient>;
   stop(): Promise<void>;
 }
 
@@ -52,8 +53,8 @@ export async function startApi(databaseUrl: string, env: Record<string, string> 
     operator,
     as,
     newTenant: (name = 'a tenant') => seedTenant(url, OPERATOR_KEY, name),
-    accountClient: async ({ id }, account) => {
-      const body = { scope: 'account', account };
+    accountClient: async ({ id }, account, permissions) => {
+      const body = { scope: 'account', account, permissions };
       return as((await operator.ask<{ key: string }>('POST', `/v1/tenants/${id}/keys`, { body })).key);
     },
     stop: () => api.stop(),

@@ -1,3 +1,4 @@
+import type { Permission } from '@posthaste/contracts';
 import type { ApiUnderTest } from './api-under-test.js';
 
 /** The parts of `/openapi.json` that tests look at. */
@@ -11,6 +12,7 @@ export interface DocumentedOperation {
   operationId: string;
   tags: string[];
   'x-access': string[];
+  'x-permission'?: Permission;
   parameters: { name: string; in: string; required?: boolean; schema: unknown }[];
   requestBody?: { content: Record<string, { schema: unknown }> };
   responses: Record<string, unknown>;

@@ -1,11 +1,12 @@
 import { timingSafeEqual } from 'node:crypto';
-import { isId, UID_PATTERN } from '@posthaste/contracts';
+import { isId, type Permission, UID_PATTERN } from '@posthaste/contracts';
 import { type Logger, Problem } from '@posthaste/runtime';
 import { LRUCache } from 'lru-cache';
 import type pg from 'pg';
 import { isSameDigest, keyDigest, parseKey } from '../access/api-key.js';
 import { bearerOf } from '../access/authenticate.js';
-import { absent, databaseAway, forbidden, unauthenticated } from '../http/refusals.js';
+import { allows } from '../access/principal.js';
+import { absent, databaseAway, forbidden, notPermitted, unauthenticated } from '../http/refusals.js';
 import { CoalescedLookup } from './coalesced-lookup.js';
 import { checkStanding, type Standing, type StandingAsk } from './sql/check-standing.js';
 import { type AccountRouting, type Candidate, loadAccountRouting } from './sql/load-account-routing.js';
@@ -42,6 +43,9 @@ export interface GateOptions {
   now: () => number;
   logger: Logger;
 }
+
+/** What a key must be permitted, here. */
+export const TO_PUBLISH: Permission = 'messages:write';
 
 const STALE_LIMIT_MS = 60_000;
 /** A query that takes longer counts as no answer: a caller must not wait out a frozen database. */
@@ -97,7 +101,8 @@ export class AccountGate {
       return unauthenticated(authorization);
     }
     this.digests.set(text, key);
-    const { account, boundTo } = standing;
+    const { account, boundTo, permissions } = standing;
+    if (!allows(permissions, TO_PUBLISH)) return notPermitted(TO_PUBLISH);
     if (account === null || (boundTo !== null && boundTo !== account)) {
       return absent('account', ':account');
     }

@@ -6,6 +6,7 @@ import {
   PublishMessage,
 } from '@posthaste/contracts';
 import { type JsonObject, type OpenApiParts, Schemas } from '../http/openapi.js';
+import { TO_PUBLISH } from './account-gate.js';
 import { rawFormHeaders } from './publish-request.js';
 
 /** What Nest's decorators would have said of the publish routes. */
@@ -15,6 +16,7 @@ export function publishOpenApi(): OpenApiParts['others'][number] {
   const common = {
     tags: ['Messages'],
     'x-access': ['tenant', 'account'],
+    'x-permission': TO_PUBLISH,
   };
   const parameters = [
     { name: 'account', in: 'path', required: true, schema: { type: 'string' } },

@@ -22,6 +22,7 @@ export class SourcesController {
     description:
       'While the account has an enabled endpoint, one connection to the URL is kept open, and each of its events is published: `event` as the event type, `data` as the payload, `id` as the event id. After an interruption it goes on from the last id that was published (`Last-Event-ID`).',
     access,
+    needs: 'accounts:write',
     status: 200,
     answers: Source,
     etag: true,
@@ -46,6 +47,7 @@ export class SourcesController {
     tag,
     summary: "Read an account's source and how its connection is doing",
     access,
+    needs: 'accounts:read',
     status: 200,
     answers: Source,
     etag: true,
@@ -64,6 +66,7 @@ export class SourcesController {
     tag,
     summary: "Delete an account's source; its connection is closed",
     access,
+    needs: 'accounts:write',
     status: 204,
   })
   async remove(

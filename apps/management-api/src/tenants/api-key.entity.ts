@@ -1,3 +1,4 @@
+import type { Permission } from '@posthaste/contracts';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { KeyScope } from '../access/api-key.js';
 import type { EntityKind } from '../changes/changes.js';
@@ -9,6 +10,8 @@ export class ApiKeyRow {
   @Column('text') tenant: string;
   @Column('text') scope: KeyScope;
   @Column('text', { nullable: true }) account: string | null;
+  /** Null: everything the scope can reach. */
+  @Column('text', { array: true, nullable: true }) permissions: Permission[] | null;
   @Column('text') name: string;
   @Column('bytea') digest: Buffer;
   @Column('text') last4: string;
@@ -25,12 +28,13 @@ export const apiKeyKind: EntityKind<ApiKeyRow> = {
   place: ({ tenant, account }) => ({ tenant, account }),
   raise: (manager, { tenant }) => raiseTenant(manager, tenant),
   // Neither the digest nor the last characters: a version row is for ever.
-  state: ({ id, version, tenant, scope, account, name, expiresAt, revokedAt }) => ({
+  state: ({ id, version, tenant, scope, account, permissions, name, expiresAt, revokedAt }) => ({
     id,
     version,
     tenant,
     scope,
     account,
+    permissions,
     name,
     expiresAt: expiresAt?.getTime() ?? null,
     revoked: revokedAt !== null,

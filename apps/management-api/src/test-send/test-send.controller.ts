@@ -19,6 +19,7 @@ export class TestSendController {
       'list, is not retried and changes nothing, not even on 410. A disabled endpoint can be tested too. JSON is ' +
       'written anew, so the bytes may differ from those given in spacing and in the form of numbers.',
     access: ['tenant', 'account'],
+    needs: 'endpoints:write',
     status: 200,
     answers: Attempt,
     optionalBody: true,

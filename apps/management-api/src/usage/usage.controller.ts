@@ -16,6 +16,7 @@ export class UsageController {
     description:
       'An account is monitored while it has an enabled endpoint of profile `linkup`, or a source and any enabled endpoint. Ten credits a day, however many endpoints it has.',
     access: ['tenant', 'account'],
+    needs: 'accounts:read',
     status: 200,
     answers: AccountUsage,
   })

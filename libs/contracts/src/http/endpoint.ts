@@ -216,6 +216,7 @@ export const Endpoint = z
     channels: z.array(z.string()),
     enabled: z.boolean(),
     disabled_reason: z.string().nullable(),
+    disabled_at: Instant.nullable(),
     mode: fields.mode,
     profile: WireProfile,
     include: z.array(z.string()).nullable(),

@@ -20,7 +20,7 @@ const PrivateKey = z
   .union([z.string().min(1).max(PEM_CHARS), z.record(z.string().max(64), z.unknown())])
   .meta({
     description:
-      'An own private key for `private_key_jwt`: PEM (PKCS #8, SEC 1 or PKCS #1) or a JWK. Without it we make one; null in a patch makes a new one, which is published at once and signs five minutes later. Written, never read back.',
+      'An own private key for `private_key_jwt`: PEM (PKCS #8, SEC 1 or PKCS #1) or a JWK, whose `kid` and `x5c` are kept. Without it we make one; null in a patch makes a new one, which is published at once and signs five minutes later. Written, never read back.',
     writeOnly: true,
   });
 
@@ -48,6 +48,10 @@ const settings = {
     description:
       "The `aud` of our assertion, required with `private_key_jwt`: the token server's issuer identifier, or `token_endpoint` for the token URL.",
   }),
+  max_token_ttl_seconds: z.number().int().min(1).max(86_400).meta({
+    description:
+      'How long a token is used at most; what is left of an hour otherwise, or of what its server says.',
+  }),
 };
 const secrets = {
   client_secret: text(2_048).meta({
@@ -74,6 +78,7 @@ export const OAuthInput = z
     resource: settings.resource.default([]),
     audience: settings.audience.nullable().default(null),
     assertion_audience: settings.assertion_audience.nullable().default(null),
+    max_token_ttl_seconds: settings.max_token_ttl_seconds.nullable().default(null),
   })
   .superRefine((input, context) => {
     const refuse = (field: keyof typeof input, rule: string, message: string): void =>
@@ -110,6 +115,7 @@ export const OAuthPatch = z
     resource: settings.resource.nullable().optional(),
     audience: settings.audience.nullable().optional(),
     assertion_audience: settings.assertion_audience.nullable().optional(),
+    max_token_ttl_seconds: settings.max_token_ttl_seconds.nullable().optional(),
   })
   .meta({ id: 'OAuthPatch' });
 
@@ -127,6 +133,7 @@ export const OAuthView = z
     resource: z.array(z.string()),
     audience: z.string().nullable(),
     assertion_audience: z.string().nullable(),
+    max_token_ttl_seconds: z.number().int().nullable(),
   })
   .meta({ id: 'OAuth', description: 'Without the secrets.' });
 export type OAuthView = z.infer<typeof OAuthView>;

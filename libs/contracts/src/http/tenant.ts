@@ -36,12 +36,44 @@ const Scope = z.enum(['tenant', 'account']).meta({
   description: '`tenant`: everything of the tenant. `account`: one account, its endpoints and messages.',
 });
 
+/** What a key may do with what its scope can reach. `messages:write` is to publish; `secrets` are signing secrets. */
+export const Permission = z.enum([
+  'accounts:read',
+  'accounts:write',
+  'deliveries:read',
+  'deliveries:write',
+  'endpoints:read',
+  'endpoints:write',
+  'event-types:read',
+  'event-types:write',
+  'messages:read',
+  'messages:write',
+  'secrets:read',
+  'secrets:write',
+]);
+export type Permission = z.infer<typeof Permission>;
+
+const Permissions = z
+  .array(Permission)
+  .min(1)
+  .max(Permission.options.length)
+  .refine((permissions) => new Set(permissions).size === permissions.length, {
+    error: 'must not name one twice',
+    params: { rule: 'repeated' },
+  })
+  .meta({
+    description:
+      'What it may do, and no more: reading and writing are apart. Absent: all its scope can reach, also what later ' +
+      'versions add. `messages:write` publishes; `secrets` are the signing secrets of endpoints.',
+  });
+
 export const CreateKey = z
   .strictObject({
     scope: Scope,
     account: Uid.optional().meta({ description: 'For scope `account`: its uid or our id.' }),
     name: DisplayName.default(''),
     expires_at: Instant.optional(),
+    permissions: Permissions.optional(),
   })
   .refine(({ scope, account }) => (scope === 'account') === (account !== undefined), {
     path: ['account'],
@@ -55,6 +87,7 @@ const keyFields = {
   scope: Scope,
   account: z.string().nullable().meta({ description: "The account's id." }),
   name: z.string(),
+  permissions: z.array(Permission).nullable().meta({ description: 'Null: all its scope can reach.' }),
   last4: z.string().meta({ description: 'The last four characters, to tell keys apart.' }),
   created_at: Instant,
   expires_at: Instant.nullable(),

@@ -23,7 +23,7 @@ const NOT_BEFORE_SKEW_SECONDS = 5;
 
 export function tokenClient(tenant: string, oauth: OAuthClient, credential: string): TokenClient {
   const { tokenUrl, clientId, method, key, scope, resource, audience, assertionAudience } = oauth;
-  const asked = [scope, resource, audience, assertionAudience];
+  const asked = [scope, resource, audience, assertionAudience, oauth.maxTokenTtlSeconds];
   const signing = [key?.public.kid, key?.public.alg];
   // Never across tenants. Within one, endpoints with the same client share a token, whatever their seals.
   const identity = JSON.stringify([tenant, tokenUrl, clientId, method, credential, ...signing, ...asked]);
@@ -45,13 +45,13 @@ export async function clientAuth({ oauth, credential }: TokenClient): Promise<Cl
 /** RFC 7523 with the restrictions of OpenID Connect Core section 9; a new `jti` each time. */
 async function assertion(oauth: OAuthClient, privateJwk: string): Promise<ClientAuth> {
   if (oauth.key === null) throw new Error('private_key_jwt needs a key');
-  const { alg, kid } = oauth.key.public;
+  const { alg, kid, x5t } = oauth.key.public;
   const key = (await importJWK(JSON.parse(privateJwk) as JWK, alg)) as webcrypto.CryptoKey;
   return PrivateKeyJwt(
     { key, kid },
     {
       [modifyAssertion]: (header, payload) => {
-        Object.assign(header, { alg, typ: 'JWT' });
+        Object.assign(header, { alg, typ: 'JWT', ...(x5t === undefined ? {} : { x5t }) });
         payload['nbf'] = Number(payload['iat']) - NOT_BEFORE_SKEW_SECONDS;
       },
     },

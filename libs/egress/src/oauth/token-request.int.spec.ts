@@ -125,7 +125,7 @@ describe('a token request', () => {
   it('signs assertions whose claims and header are those of RFC 7523, each with its own id', async () => {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const key = {
-      public: { ...publicKey.export({ format: 'jwk' }), kid: 'k1', alg: 'ES256', use: 'sig' },
+      public: { ...publicKey.export({ format: 'jwk' }), kid: 'k1', x5t: 'thumb', alg: 'ES256', use: 'sig' },
       jwks: 'x',
     } as NonNullable<OAuthClient['key']>;
     const jwk = JSON.stringify(privateKey.export({ format: 'jwk' }));
@@ -149,7 +149,7 @@ describe('a token request', () => {
         );
     });
     for (const [header, claims] of parts) {
-      expect(header).toEqual({ alg: 'ES256', kid: 'k1', typ: 'JWT' });
+      expect(header).toEqual({ alg: 'ES256', kid: 'k1', x5t: 'thumb', typ: 'JWT' });
       const iat = Number(claims?.['iat']);
       expect(claims).toMatchObject({ iss: 'cl:ient', sub: 'cl:ient', nbf: iat - 5, exp: iat + 60 });
     }

@@ -36,7 +36,7 @@ export class AdaWebhooksController {
   ) {}
 
   @Get()
-  @FacadeRoute(access)
+  @FacadeRoute(access, 200, 'endpoints:read')
   async list(
     @Within() reach: Reach,
     @Query({ schema: WebhookPage }) page: z.infer<typeof WebhookPage>,
@@ -49,7 +49,7 @@ export class AdaWebhooksController {
   }
 
   @Post()
-  @FacadeRoute(access, 201)
+  @FacadeRoute(access, 201, 'endpoints:write')
   async create(
     @By() author: Author,
     @Within() reach: Reach,
@@ -60,20 +60,20 @@ export class AdaWebhooksController {
   }
 
   @Get('event-types')
-  @FacadeRoute(access)
+  @FacadeRoute(access, 200, 'event-types:read')
   async listEventTypes(@Within() reach: Reach) {
     const rows = await this.eventTypes.offered(reach);
     return { data: rows.map(({ name, description }) => ({ name, description })) };
   }
 
   @Get(':webhook')
-  @FacadeRoute(access)
+  @FacadeRoute(access, 200, 'endpoints:read')
   async get(@Within() reach: Reach, @Param('webhook') id: string) {
     return webhookOf(endpointView(await this.webhook(reach, id)));
   }
 
   @Patch(':webhook')
-  @FacadeRoute(access)
+  @FacadeRoute(access, 200, 'endpoints:write')
   async patch(
     @By() author: Author,
     @Within() reach: Reach,
@@ -86,14 +86,14 @@ export class AdaWebhooksController {
   }
 
   @Delete(':webhook')
-  @FacadeRoute(access, 204)
+  @FacadeRoute(access, 204, 'endpoints:write')
   async remove(@By() author: Author, @Within() reach: Reach, @Param('webhook') id: string): Promise<void> {
     const { id: endpoint } = await this.webhook(reach, id);
     await this.endpoints.remove(author, reach, { endpoint });
   }
 
   @Get(':webhook/secret')
-  @FacadeRoute(access)
+  @FacadeRoute(access, 200, 'secrets:read')
   async secret(
     @By() author: Author,
     @Within() reach: Reach,
@@ -108,7 +108,7 @@ export class AdaWebhooksController {
 
   /** The new secret is read with the route above. */
   @Post(':webhook/secret/rotate')
-  @FacadeRoute(access)
+  @FacadeRoute(access, 200, 'secrets:write')
   async rotate(
     @By() author: Author,
     @Within() reach: Reach,

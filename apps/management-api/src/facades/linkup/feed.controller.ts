@@ -19,7 +19,7 @@ export class LinkupFeedController {
   ) {}
 
   @Get(':webhook/events')
-  @FacadeRoute(LINKUP_KEYS)
+  @FacadeRoute(LINKUP_KEYS, 200, 'messages:read')
   async events(
     @Within() reach: Reach,
     @Param('webhook') id: string,
@@ -37,7 +37,7 @@ export class LinkupFeedController {
    * that loses its connection before its first event, too, goes on without a gap when it comes again.
    */
   @Get(':webhook/stream')
-  @FacadeRoute(LINKUP_KEYS)
+  @FacadeRoute(LINKUP_KEYS, 200, 'messages:read')
   async stream(
     @Within() reach: Reach,
     @Param('webhook') id: string,

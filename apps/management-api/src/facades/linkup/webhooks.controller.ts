@@ -27,7 +27,7 @@ export class LinkupWebhooksController {
   constructor(@Inject(LinkupWebhooks) private readonly webhooks: LinkupWebhooks) {}
 
   @Post()
-  @FacadeRoute(LINKUP_KEYS)
+  @FacadeRoute(LINKUP_KEYS, 200, 'endpoints:write')
   async create(
     @By() author: Author,
     @Within() reach: Reach,
@@ -39,20 +39,20 @@ export class LinkupWebhooksController {
   }
 
   @Get()
-  @FacadeRoute(LINKUP_KEYS)
+  @FacadeRoute(LINKUP_KEYS, 200, 'endpoints:read')
   async list(@Within() reach: Reach) {
     return { items: await this.webhooks.list(reach) };
   }
 
   @Get(':webhook')
-  @FacadeRoute(LINKUP_KEYS)
+  @FacadeRoute(LINKUP_KEYS, 200, 'endpoints:read')
   async get(@Within() reach: Reach, @Param('webhook') id: string) {
     const { row, accountUid } = await this.webhooks.get(reach, id);
     return webhookView(row, accountUid);
   }
 
   @Put(':webhook')
-  @FacadeRoute(LINKUP_KEYS)
+  @FacadeRoute(LINKUP_KEYS, 200, 'endpoints:write')
   async put(
     @By() author: Author,
     @Within() reach: Reach,
@@ -63,7 +63,7 @@ export class LinkupWebhooksController {
   }
 
   @Patch(':webhook')
-  @FacadeRoute(LINKUP_KEYS)
+  @FacadeRoute(LINKUP_KEYS, 200, 'endpoints:write')
   async patch(
     @By() author: Author,
     @Within() reach: Reach,
@@ -74,25 +74,25 @@ export class LinkupWebhooksController {
   }
 
   @Delete(':webhook')
-  @FacadeRoute(LINKUP_KEYS)
+  @FacadeRoute(LINKUP_KEYS, 200, 'endpoints:write')
   async remove(@By() author: Author, @Within() reach: Reach, @Param('webhook') id: string) {
     return this.webhooks.remove(author, reach, id);
   }
 
   @Post(':webhook/start')
-  @FacadeRoute(LINKUP_KEYS)
+  @FacadeRoute(LINKUP_KEYS, 200, 'endpoints:write')
   async start(@By() author: Author, @Within() reach: Reach, @Param('webhook') id: string) {
     return this.webhooks.setActive(author, reach, id, true);
   }
 
   @Post(':webhook/stop')
-  @FacadeRoute(LINKUP_KEYS)
+  @FacadeRoute(LINKUP_KEYS, 200, 'endpoints:write')
   async stop(@By() author: Author, @Within() reach: Reach, @Param('webhook') id: string) {
     return this.webhooks.setActive(author, reach, id, false);
   }
 
   @Post(':webhook/rotate-secret')
-  @FacadeRoute(LINKUP_KEYS)
+  @FacadeRoute(LINKUP_KEYS, 200, 'secrets:write')
   async rotateSecret(
     @By() author: Author,
     @Within() reach: Reach,
@@ -104,7 +104,7 @@ export class LinkupWebhooksController {
   }
 
   @Delete(':webhook/secret')
-  @FacadeRoute(LINKUP_KEYS)
+  @FacadeRoute(LINKUP_KEYS, 200, 'secrets:write')
   async deleteSecret(@By() author: Author, @Within() reach: Reach, @Param('webhook') id: string) {
     return this.webhooks.deleteSecret(author, reach, id);
   }

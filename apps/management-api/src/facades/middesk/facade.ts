@@ -16,8 +16,29 @@ function bearerOfBasic(authorization: string | undefined): string | undefined {
   return `Bearer ${user}`;
 }
 
-function refusal({ status, detail, errors }: Problem): Refusal {
+/** What the core calls otherwise than Middesk does. */
+const names: Record<string, string> = {
+  event_types: 'enabled_events',
+  'oauth.token_url': 'oidc_token_endpoint',
+  'oauth.client_id': 'oidc_client_id',
+  'oauth.client_secret': 'oidc_client_secret',
+  'oauth.scope': 'oidc_scope',
+  'oauth.resource': 'oidc_resource_uri',
+  'oauth.max_token_ttl_seconds': 'oidc_access_token_ttl_seconds',
+};
+
+/** A message for each field that is wrong; of anything else one. */
+function refusal({ code, status, detail, errors }: Problem): Refusal {
+  const isOfFields = code === 'validation_failed' || code === 'invalid_request';
   const messages =
-    errors.length > 0 ? errors.map(({ pointer, message }) => `${pointer} ${message}`) : [detail];
+    isOfFields && errors.length > 0
+      ? errors.map(({ pointer, message }) => `${nameOf(pointer)} ${message}`)
+      : [detail];
   return { status, body: { errors: messages.map((message) => ({ message })) } };
+}
+
+function nameOf(pointer: string): string {
+  const name = pointer.replace(/^[/?:]/, '').replaceAll('/', '.');
+  const core = Object.keys(names).find((one) => name === one || name.startsWith(`${one}.`));
+  return name === '' ? 'the body' : core === undefined ? name : (names[core] ?? name);
 }

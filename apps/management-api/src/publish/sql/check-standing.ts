@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { Permissions } from '../../access/principal.js';
 
 /** A key and the account it is used for. The account is named by our id or by the tenant's uid; the other is null. */
 export interface StandingAsk {
@@ -13,6 +14,7 @@ export interface Standing {
   digest: Buffer;
   /** The only account the key may be used for; null = all of the tenant's. */
   boundTo: string | null;
+  permissions: Permissions;
   live: boolean;
   /** ms since 1970; for the clock of a process that cannot ask. */
   expiresAtMs: number | null;
@@ -24,7 +26,7 @@ export interface Standing {
 }
 
 const CHECK = `
-  select ask.place::int as place, k.tenant, k.digest, k.account as bound_to,
+  select ask.place::int as place, k.tenant, k.digest, k.account as bound_to, k.permissions,
          k.revoked_at is null and (k.expires_at is null or k.expires_at > now()) and t.deleted_at is null
            and (k.account is null or bound.id is not null) as live,
          (extract(epoch from k.expires_at) * 1000)::bigint as expires_at,
@@ -46,6 +48,7 @@ interface Row {
   tenant: string;
   digest: Buffer;
   bound_to: string | null;
+  permissions: Permissions;
   live: boolean;
   expires_at: number | null;
   tenant_config: number;
@@ -77,6 +80,7 @@ export async function checkStanding(
       tenant: row.tenant,
       digest: row.digest,
       boundTo: row.bound_to,
+      permissions: row.permissions,
       live: row.live,
       expiresAtMs: row.expires_at,
       tenantConfig: row.tenant_config,
