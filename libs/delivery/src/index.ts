@@ -17,13 +17,7 @@ export {
 } from './delivery-state.js';
 export { laneAnswer, isLaneReason, type LaneAnswer, type LaneReason } from './lanes/lane-answer.js';
 export { LanePace } from './lanes/lane-pace.js';
-export {
-  laneRules,
-  type LaneJob,
-  type LaneSettings,
-  type LaneVerdict,
-  type Overflow,
-} from './lanes/lane.js';
+export { laneRules, type LaneJob, type LaneSettings, type LaneVerdict, type Overflow } from './lanes/lane.js';
 export { Lanes } from './lanes/lanes.js';
 export { matches, type Filter, type Match, type Matchable } from './matching.js';
 export { policySpanMs, retryDelaysMs } from './retry-policy.js';
