@@ -4,12 +4,14 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Source } from '@posthaste/contracts';
 import { openEventLog } from '@posthaste/event-log';
 import { type TenantClient, waitFor } from '@posthaste/test-kit';
+import pg from 'pg';
 import { type ApiUnderTest, KEKS, startApi } from '../proving/api-under-test.js';
 import { type LoggedMessage, loggedMessages } from '../proving/logged-messages.js';
 import { startPostgres } from '../proving/test-bed.js';
 import { Upstream } from '../proving/upstream.js';
 
 const EVENTS = 300;
+const numberIn = (payload: Buffer): number => (JSON.parse(payload.toString()) as { n: number }).n;
 const SOURCE = '/v1/accounts/acme/source';
 
 describe('the process that reads a source', () => {
@@ -18,6 +20,7 @@ describe('the process that reads a source', () => {
   let api: ApiUnderTest | undefined;
   let child: ChildProcess | undefined;
   let tenant: TenantClient;
+  let leasesAfterStop: unknown[] = [];
 
   /** A source is configured; the one replica that did so is gone again, and the child reads. */
   beforeEach(async () => {
@@ -32,6 +35,7 @@ describe('the process that reads a source', () => {
     await tenant.rest.ask('PUT', SOURCE, { body: { url: upstream.url() } });
     await upstream.whenOpen(1);
     await first.stop();
+    leasesAfterStop = await leases();
     await upstream.whenOpen(0);
     child = await startChild(server.postgres.url);
     await upstream.whenOpen(1);
@@ -43,6 +47,13 @@ describe('the process that reads a source', () => {
     await server.remove();
   }, 30_000);
 
+  const leases = async (): Promise<unknown[]> => {
+    const pool = new pg.Pool({ connectionString: server.postgres.url, max: 1 });
+    const { rows } = await pool.query<{ owner: string | null; lease_until: Date | null }>(
+      'select owner, lease_until from config.source_stream',
+    );
+    return pool.end().then(() => rows);
+  };
   const startChild = (databaseUrl: string): Promise<ChildProcess> => {
     const folder = import.meta.dirname;
     const started = fork(path.join(folder, '../proving/source-streams.main.ts'), [databaseUrl, KEKS], {
@@ -66,10 +77,11 @@ describe('the process that reads a source', () => {
     for (let n = from; n <= to; n++) upstream.send(String(n), 'message_received', { n });
   };
   const numbersById = async (): Promise<Map<string, number>> =>
-    new Map((await messages()).map(({ meta, payload }) => [meta.id, JSON.parse(payload.toString()).n]));
+    new Map((await messages()).map(({ meta, payload }) => [meta.id, numberIn(payload)]));
   const allNumbers = Array.from({ length: EVENTS }, (_, i) => i + 1);
 
-  it('is succeeded within 15 s of kill -9: no event is lost, and none is two messages', async () => {
+  it('gives its lease back at a stop, and is succeeded within 15 s of kill -9: no event is lost, and none is two messages', async () => {
+    expect(leasesAfterStop).toEqual([{ owner: null, lease_until: null }]);
     api = await startApi(server.postgres.url);
     const reading = tenant.through(api.url).rest;
     send(1, EVENTS / 2);

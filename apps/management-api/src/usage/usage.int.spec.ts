@@ -70,7 +70,22 @@ describe('usage', () => {
     expect(await account.usage()).toMatchObject({ monitored_since: null, periods: [{}, {}] });
   });
 
-  it('ends with the endpoint that is disabled for us, with the account, and with the tenant', async () => {
+  it('ends when we disable the endpoint ourselves, because it is gone', async () => {
+    const account = await create('gone');
+    const { id, url } = await account.endpoint({ ...linkup, mode: 'push', url: 'https://example.com/' });
+    expect((await account.usage()).monitored_since).not.toBeNull();
+    const now = Date.now();
+    const detail = { reason: 'gone', url, at: now, attempt: 'att_1' };
+    await bed.database.query(
+      `insert into health.action (cause, kind, tenant, account, endpoint, at, detail)
+       values ('a test', 'disable', $1, $2, $3, $4, $5)`,
+      [tenant.id, account.id, id, now, detail],
+    );
+    await waitFor(async () => (await account.usage()).monitored_since === null);
+    expect((await tenant.rest.get(`/v1/endpoints/${id}`)).json).toMatchObject({ disabled_reason: 'gone' });
+  });
+
+  it('ends with the account, and with the tenant', async () => {
     const doomed = await bed.api.newTenant('doomed');
     const [one, two] = [await create('one', doomed), await create('two', doomed)];
     await one.endpoint(linkup);

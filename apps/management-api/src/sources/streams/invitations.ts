@@ -7,7 +7,9 @@ import type { Candidate } from '../../publish/sql/load-account-routing.js';
 
 export const ACCEPTED_INVITATION = 'accepted_invitation';
 const LIST_BYTES = 8 * 1024 * 1024;
-const LIST_TIMEOUT_MS = 30_000;
+const LIST_TIMEOUT_MS = 15_000;
+/** They are kept, and looked up by an index. */
+const USABLE_NAME = /^[^\0]{1,500}$/;
 
 export function wantsInvitations(candidates: readonly Candidate[]): boolean {
   return candidates.some(
@@ -60,7 +62,10 @@ export async function listConnections(
 /** The product's own samples name connections by `profile_url` alone. */
 function namesOf(connection: unknown): string[] {
   const { id, profile_url: profile } = (connection ?? {}) as Partial<Record<string, unknown>>;
-  return [id, profile].filter((name) => typeof name === 'string' || typeof name === 'number').map(String);
+  return [id, profile]
+    .filter((name) => typeof name === 'string' || typeof name === 'number')
+    .map(String)
+    .filter((name) => USABLE_NAME.test(name));
 }
 
 function parsed(body: Buffer): unknown {

@@ -20,7 +20,8 @@ import { type UpstreamEvent, UpstreamEvents } from './upstream-events.js';
  *
  * Bytes are read, their events published, the position noted, and only then more bytes are read: nothing queues here,
  * and a source that is faster than the log is slowed down. A failure of the publish itself is waited out with the events
- * in hand, because an event without an id could not be asked for again. Only an event makes the next wait short again.
+ * in hand, because an event without an id could not be asked for again. Only an event, or having
+ * lasted, makes the next wait short again.
  */
 export interface ReaderParts {
   owner: string;
@@ -33,7 +34,9 @@ export interface ReaderParts {
 
 const HEADERS_TIMEOUT_MS = 15_000;
 /** Streams say something every now and then; one that is silent for this long may be dead without knowing. */
-const IDLE_MS = 120_000;
+const IDLE_MS = 300_000;
+/** A stream that lasted was none that failed, even if nothing happened meanwhile. */
+const LASTING_MS = 60_000;
 const ACCEPTED = 'text/event-stream';
 
 interface Failed {
@@ -100,10 +103,12 @@ export class SourceReader {
     if (opened.kind === 'closed') return 'over';
     if (opened.kind === 'ended') return { class: 'ended', message: 'It ended before it began' };
     if (opened.kind === 'failed') return opened;
+    const openedAt = performance.now();
     try {
       return refusalOf(opened.stream) ?? (await this.follow(opened.stream));
     } finally {
       opened.stream.close();
+      if (performance.now() - openedAt >= LASTING_MS) this.failures = 0;
     }
   }
 
@@ -187,7 +192,7 @@ export class SourceReader {
     if (this.isSynced || syncUrl === null) return undefined;
     const admission = await publisher.admissionTo(this.source);
     if (admission === null || !wantsInvitations(admission.candidates)) return undefined;
-    const listed = await listConnections(client, syncUrl, this.headers);
+    const listed = await Promise.race([listConnections(client, syncUrl, this.headers), this.whenClosing()]);
     if (!listed.ok) return { class: 'sync_failed', message: listed.message };
     await rememberConnections(pool, account, listed.names);
     await saveSynced(pool, owner, this.source);
@@ -210,12 +215,17 @@ export class SourceReader {
       retry_at,
       error: { class: error.class, message: error.message },
     });
-    await new Promise<void>((resolve) => {
-      const { signal } = this.closing;
-      if (signal.aborted) return resolve();
-      const timer = setTimeout(resolve, delayMs);
-      signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-    });
+    let timer: NodeJS.Timeout | undefined;
+    const waited = new Promise<void>((resolve) => (timer = setTimeout(resolve, delayMs)));
+    await Promise.race([waited, this.whenClosing()]);
+    clearTimeout(timer);
+  }
+
+  private whenClosing(): Promise<{ ok: false; message: string }> {
+    const { signal } = this.closing;
+    const closed = { ok: false, message: 'It is no longer read' } as const;
+    if (signal.aborted) return Promise.resolve(closed);
+    return new Promise((resolve) => signal.addEventListener('abort', () => resolve(closed), { once: true }));
   }
 
   /** What a person reads; nothing depends on it. */

@@ -21,6 +21,9 @@ export interface Reading {
 /** It goes back to the source in a header, and is kept: no control characters, and not a novel. */
 const USABLE_ID = /^[^\p{Cc}]{1,1024}$/u;
 
+/** An event's id, its type and the names of its fields, beside the data. */
+const FIELDS_CHARS = 4_096;
+
 /** Cuts a stream of bytes into events, by the rules of server-sent events, keeping no more than one event may have. */
 export class UpstreamEvents {
   /** What the stream last asked us to wait before connecting again. */
@@ -31,7 +34,7 @@ export class UpstreamEvents {
 
   constructor() {
     this.parser = createParser({
-      maxBufferSize: publishLimits.payloadBytes,
+      maxBufferSize: publishLimits.payloadBytes + FIELDS_CHARS,
       onId: (id) => (this.reading.lastId = usable(id) ?? this.reading.lastId),
       onEvent: ({ id, event, data }) =>
         this.reading.events.push({ id: usable(id), type: event || 'message', data }),
