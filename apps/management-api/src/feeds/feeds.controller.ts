@@ -105,8 +105,8 @@ export class FeedsController {
   }
 
   /**
-   * The oldest sequence when something after the place has aged out; null when nothing has, or when that cannot be known
-   * right now: an EventSource that is refused once never comes again, and the stream finds out later.
+   * The oldest sequence when something after the place has aged out; null when nothing has, or when that cannot be
+   * known right now: an EventSource that is refused once never comes again, and the stream finds out later.
    */
   private async expiredAfter(row: EndpointRow, after: number): Promise<number | null> {
     try {
