@@ -20,7 +20,7 @@ export class Feeds1791000000003 implements MigrationInterface {
         message text collate "C" not null,
         primary key (endpoint, sequence)
       );
-      -- A message is in a feed once, however often it was appended; and its id, which begins with its time, finds what is old.
+      -- A message is in a feed once, however often it was appended. Its id begins with its time and finds what is old.
       create unique index feed_item_by_message on history.feed_item (message, endpoint);
       create index feed_item_by_time on history.feed_item (endpoint, accepted_at);
     `);

@@ -11,17 +11,17 @@ export interface RetentionOptions {
 }
 
 /**
- * Items stay this much longer than they can be read: ids tell their times to a few seconds, clocks of replicas differ, and
- * an item that is gone while an earlier one can still be read would be a hole in the feed.
+ * Items stay this much longer than they can be read: ids tell their times to a few seconds, clocks of replicas differ,
+ * and an item that is gone while an earlier one can still be read would be a hole in the feed.
  */
-const FEED_MARGIN_MS = 3_600_000;
+const FEED_MARGIN_MS = 600_000;
 const EVERY_MS = 10 * 60_000;
 /** Between two batches, so that deleting never takes more than a small share of the database. */
 const BREATH_MS = 100;
 
 /**
- * Deletes history older than it is to be kept, a batch at a time, every ten minutes. Two replicas doing so at once only share
- * the work. The log forgets by its own settings; history rebuilt from it can hold no more than it still has.
+ * Deletes what is older than it is to be kept, a batch at a time, every ten minutes. Two replicas doing so at once only
+ * share the work. The log forgets by its own settings; history rebuilt from it can hold no more than it still has.
  */
 export function startRetention({ pool, logger, keptMs, feedKeptMs }: RetentionOptions): {
   stop(): Promise<void>;

@@ -57,7 +57,7 @@ export class Channel {
     return this.hand(page.items, wanted.after, give);
   }
 
-  /** Gives consecutive items, the first of them the one after a sequence, to all whom they bring further; answers whether to any. */
+  /** Gives the consecutive items after a sequence to all whom they bring further; answers whether to any. */
   hand(items: FeedItem[], after: number, give: (follower: Follower, item: FeedItem) => void): boolean {
     let given = false;
     for (const item of items) {

@@ -104,7 +104,11 @@ describe('the poller of feeds', () => {
     }
     const expected = ({ endpoint, after }: { endpoint: string; after: number }): number[] =>
       (source.feeds.get(endpoint) ?? []).map(({ sequence }) => sequence).slice(after);
-    await waitFor(() => watched.every((one) => one.got.length >= expected(one).length), { everyMs: 5 });
+    await waitFor(() => watched.every((one) => one.got.length >= expected(one).length), {
+      what: 'everything for everybody',
+      everyMs: 5,
+      deadlineMs: 3_000,
+    });
     poller.stop();
     for (const one of watched) expect(one.got).toEqual(expected(one));
   }

@@ -65,17 +65,17 @@ export class FeedPoller {
     follower.end(reason);
   }
 
+  stop(): void {
+    this.stopped = true;
+    this.wake();
+  }
+
   private remove(endpoint: string, follower: Follower): void {
     const followers = this.channels.get(endpoint)?.followers;
     followers?.delete(follower);
     if (followers?.size !== 0) return;
     this.channels.delete(endpoint);
     this.recent.forget(endpoint);
-  }
-
-  stop(): void {
-    this.stopped = true;
-    this.wake();
   }
 
   private async poll(): Promise<void> {

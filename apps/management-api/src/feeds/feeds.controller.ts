@@ -3,6 +3,7 @@ import { FEED_SEQUENCE_PATTERN, FeedItem, FeedList, FeedQuery, FeedStreamQuery }
 import { Problem } from '@posthaste/runtime';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Reach, Within } from '../access/principal.js';
+import type { EndpointRow } from '../endpoints/endpoint.entity.js';
 import { Endpoints } from '../endpoints/endpoints.js';
 import { Operation } from '../http/operation.js';
 import { fieldProblem } from '../http/refusals.js';
@@ -105,10 +106,10 @@ export class FeedsController {
   }
 
   /**
-   * The oldest sequence when something after the place has aged out; null when nothing has, or when that cannot be known
-   * right now: an EventSource that is refused once never comes again, and the stream finds out later.
+   * The oldest sequence when something after the place has aged out; null when nothing has, or when that cannot be
+   * known right now: an EventSource that is refused once never comes again, and the stream finds out later.
    */
-  private async expiredAfter(row: Parameters<Feeds['page']>[0], after: number): Promise<number | null> {
+  private async expiredAfter(row: EndpointRow, after: number): Promise<number | null> {
     try {
       const page = await this.feeds.page(row, { after, limit: 1 });
       return page.kind === 'expired' ? page.oldest : null;

@@ -11,7 +11,15 @@ import { stillGood } from './standing.js';
 /** A key's revocation and an endpoint's deletion reach the streams that are open within this time. */
 const STANDING_EVERY_MS = 30_000;
 
-/** Endpoints of mode `feed`, as their accounts read them: a page at a time, or following along. */
+/**
+ * Endpoints of mode `feed`, as their accounts read them: a page at a time, or following along.
+ *
+ * An item is a message that was routed to the endpoint; history numbers them from 1 without a gap, within a second of
+ * the message's 202, and keeps them for a day. A place in a feed is the sequence of the last item one has, so whoever
+ * remembers that goes on anywhere, through any replica. A place beyond the newest item is one that has not come yet.
+ *
+ * Who may read is not decided here: the caller has found the endpoint within its key's reach.
+ */
 export class Feeds {
   private readonly poller: FeedPoller;
   private readonly checks: NodeJS.Timeout;
@@ -66,8 +74,8 @@ export class Feeds {
   }
 
   /**
-   * Hands every item after a sequence to the sink, in order, once, until it is closed or ended; null: those accepted from
-   * now on. An endpoint that is disabled gets no more items and keeps its followers.
+   * Hands every item after a sequence to the sink, in order, once, until it is closed or ended; null: those accepted
+   * from now on. An endpoint that is disabled gets no more items and keeps its followers.
    *
    * @param by whose request this is: when its key is revoked, the sink is ended.
    */

@@ -5,67 +5,73 @@ const MAX_ITEMS = 200;
 /** 200 payloads of 256 KB would be 50 MB in three processes; the item that goes beyond is the page's last. */
 const PAGE_BYTES = 4 * 1024 * 1024;
 
-interface FeedColumns extends Omit<HistoryFeedItem, 'sequence'> {
-  newest: number;
-  oldest: number;
-  /** Null in the one row of a page without items. */
-  sequence: number | null;
-  found: number;
-}
-
 /**
- * A page of a feed with what the feed holds, as of one instant.
+ * A page of a feed with what the feed holds.
  *
  * @param keptSince ms since 1970: what was accepted before it has aged out. Everything from the first item that has not
  * is there: clocks of several replicas may differ a little, and the sequence must not have holes.
  */
 export async function readFeed(
   pool: pg.Pool,
-  { tenant, endpoint, limit, after, since, until }: ReadFeedRequest,
+  request: ReadFeedRequest,
   keptSince: number,
 ): Promise<HistoryFeedPage> {
-  const { rows } = await pool.query<FeedColumns>({
-    name: 'read-feed',
-    text: `select f.newest, f.oldest, p.*
-           from (
-             select h.newest, coalesce((
-               select min(sequence) from history.feed_item i
-               where i.endpoint = h.endpoint and i.accepted_at >= $3), h.newest + 1) as oldest
-             from history.feed_head h where h.endpoint = $1 and h.tenant = $2
-           ) f left join lateral (
-             select s.*, m.meta as meta_json, m.payload,
-               count(*) over () as found,
-               sum(length(m.payload)) over (order by s.sequence) - length(m.payload) as bytes_before
-             from (
-               select sequence, accepted_at, message from history.feed_item i
-               where i.endpoint = $1 and i.sequence >= f.oldest and i.sequence > $4
-                 and i.accepted_at > $5 and i.accepted_at < $6
-               order by i.sequence limit $7
-             ) s join history.message m on m.id = s.message
-           ) p on p.bytes_before < $8
-           order by p.sequence`,
-    values: [
-      endpoint ?? '',
-      tenant ?? '',
-      keptSince,
-      after ?? 0,
-      since ?? 0,
-      until ?? Number.MAX_SAFE_INTEGER,
-      itemsOf(limit) + 1,
-      PAGE_BYTES,
-    ],
+  const { tenant, endpoint, after = 0 } = request;
+  const { rows } = await pool.query<{ newest: number; oldest: number }>({
+    name: 'read-feed-bounds',
+    text: `select h.newest, coalesce((
+             select min(sequence) from history.feed_item i
+             where i.endpoint = h.endpoint and i.accepted_at >= $3), h.newest + 1) as oldest
+           from history.feed_head h where h.endpoint = $1 and h.tenant = $2`,
+    values: [endpoint ?? '', tenant ?? '', keptSince],
   });
   const [feed] = rows;
   if (!feed) return { items: [], oldest: 1, newest: 0 };
-  const items = rows.flatMap(({ sequence, message, accepted_at, meta_json, payload }) =>
-    sequence === null ? [] : [{ sequence, message, accepted_at, meta_json, payload }],
-  );
+  const limit = Math.min(Math.max(request.limit ?? 0, 1), MAX_ITEMS);
+  const found = await selectItems(pool, request, Math.max(after, feed.oldest - 1), limit);
+  const items = found.slice(0, limit).map(({ left: _, ...item }) => item);
   return {
-    items: items.slice(0, itemsOf(limit)),
+    items,
     oldest: feed.oldest,
-    newest: feed.newest,
-    has_more: feed.found > Math.min(items.length, itemsOf(limit)),
+    // What was added since the first statement is in the second one's answer.
+    newest: Math.max(feed.newest, items.at(-1)?.sequence ?? 0),
+    has_more: (found[items.length - 1]?.left ?? 0) > 0,
   };
+}
+
+/** At most `limit` items, and how many of those that were looked at, one more than `limit`, come after each. */
+async function selectItems(
+  pool: pg.Pool,
+  { endpoint, since, until }: ReadFeedRequest,
+  after: number,
+  limit: number,
+): Promise<(HistoryFeedItem & { left: number })[]> {
+  const values: unknown[] = [endpoint, after, limit + 1, PAGE_BYTES];
+  // Only what is asked for: a range that means any time could make the planner read all of a feed by its times.
+  const times = [
+    ...(since === undefined ? [] : [`and i.accepted_at > $${values.push(since)}`]),
+    ...(until === undefined ? [] : [`and i.accepted_at < $${values.push(until)}`]),
+  ];
+  const { rows } = await pool.query<HistoryFeedItem & { left: number }>({
+    // Prepared only without times, of which each pair deserves a plan of its own.
+    ...(times.length === 0 ? { name: 'read-feed-items' } : {}),
+    text: `select sequence, message, accepted_at, meta as meta_json, payload, left_over as left
+           from (
+             select s.*, m.meta, m.payload,
+               count(*) over () - row_number() over (order by s.sequence) as left_over,
+               sum(length(m.payload)) over (order by s.sequence) - length(m.payload) as bytes_before
+             from (
+               select sequence, accepted_at, message from history.feed_item i
+               where i.endpoint = $1 and i.sequence > $2 ${times.join(' ')}
+               order by i.sequence limit $3
+             ) s
+             -- One look-up for each: "offset 0" keeps the planner from joining a page with all messages there are.
+             cross join lateral (select meta, payload from history.message where id = s.message offset 0) m
+           ) p where bytes_before < $4
+           order by sequence`,
+    values,
+  });
+  return rows;
 }
 
 export async function feedHeads(pool: pg.Pool, endpoints: string[]): Promise<FeedHead[]> {
@@ -75,8 +81,4 @@ export async function feedHeads(pool: pg.Pool, endpoints: string[]): Promise<Fee
     values: [endpoints],
   });
   return rows;
-}
-
-function itemsOf(limit: number | undefined): number {
-  return Math.min(Math.max(limit ?? 0, 1), MAX_ITEMS);
 }
