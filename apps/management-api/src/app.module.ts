@@ -82,7 +82,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: EventTypes, useValue: eventTypesOf },
     {
       provide: TestSends,
-      useValue: new TestSends(endpointsOf, eventTypesOf, surroundings.dispatch),
+      useValue: new TestSends(accountsOf, endpointsOf, eventTypesOf, surroundings.dispatch),
     },
     {
       provide: History,

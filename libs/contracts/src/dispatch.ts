@@ -18,6 +18,7 @@ export interface SendTestRequest {
   version: number;
   event_type: string;
   payload: Buffer;
+  subject?: { uid: string; name: string } | undefined;
 }
 export interface SendTestReply {
   attempt: HistoryAttempt;

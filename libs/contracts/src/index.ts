@@ -107,6 +107,7 @@ export {
   SecretQuery,
   SendTest,
   SigningSecret,
+  TextSecret,
 } from './http/endpoint.js';
 export { ClientCertificateInput, ClientCertificateView, OAuthInput, OAuthView } from './http/oauth.js';
 export { customHeaderRule } from './http/custom-headers.js';

@@ -9,6 +9,7 @@ import {
   type MessageMeta,
   newId,
   type OAuthClient,
+  type SealedSecret,
   type Topic,
   topics,
 } from '@posthaste/contracts';
@@ -84,13 +85,11 @@ export class Stage {
   newEndpoint(url: string, fields: Partial<EndpointState> = {}): { state: EndpointState; secret: string } {
     const id = newId('endpoint');
     const secret = `whsec_${randomBytes(32).toString('base64')}`;
-    const secretId = newId('secret');
-    const sealed = vault.seal(this.dataKey, endpointSecretContext(this.tenant, id, secretId), secret);
     const state = EndpointState.parse({
       ...{ kind: 'endpoint', id, version: 1, deleted: false, tenant: this.tenant, account: newId('account') },
       ...{ config: 1, url, enabled: true, profile: 'standard', eventTypes: [], channels: [], headers: {} },
       ...{ retryPolicy: { preset: 'ada' }, timeoutSeconds: 15 },
-      secrets: [{ id: secretId, sealed, createdAt: 0, expiresAt: null }],
+      secrets: [this.sealSecret(id, secret)],
       ...fields,
     });
     return { state, secret };
@@ -116,6 +115,12 @@ export class Stage {
     return { ...configured, secret };
   }
 
+  sealSecret(endpoint: string, text: string, fields: Partial<SealedSecret> = {}): SealedSecret {
+    const id = newId('secret');
+    const sealed = vault.seal(this.dataKey, endpointSecretContext(this.tenant, endpoint, id), text);
+    return { id, version: 'v1', sealed, createdAt: 0, expiresAt: null, ...fields };
+  }
+
   sealOAuth(endpoint: string, credential: string): OAuthClient['credential'] {
     const id = newId('secret');
     const context = endpointCredentialContext(this.tenant, endpoint, 'oauth', id);
@@ -130,10 +135,22 @@ export class Stage {
   }
 
   /** As management-api would, to endpoints of the first one's account. */
-  async publish(endpoints: EndpointState[], payload = '{"a":1.10}'): Promise<Published> {
-    const meta = this.meta(endpoints, endpoints[0]?.account ?? '');
+  async publish(
+    endpoints: EndpointState[],
+    payload = '{"a":1.10}',
+    facts: Partial<MessageMeta> = {},
+  ): Promise<Published> {
+    const meta = { ...this.meta(endpoints, endpoints[0]?.account ?? ''), ...facts };
     const position = await this.append(topics.messages, { meta, payload: Buffer.from(payload) });
     return { meta, position, deliveries: endpoints.map(({ id }) => deliveryId(meta.id, id)) };
+  }
+
+  /** As the scheduler would, when the time of a next attempt has come. */
+  async publishAgain({ meta }: Published, attempt: number, payload = '{"a":1.10}'): Promise<void> {
+    await this.append(topics.due, {
+      meta: { ...meta, attempt, trigger: 'retry' },
+      payload: Buffer.from(payload),
+    });
   }
 
   publishMany(count: number, endpoint: EndpointState): Promise<Published[]> {

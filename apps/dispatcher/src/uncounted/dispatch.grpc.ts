@@ -30,10 +30,13 @@ export async function serveDispatch(
 async function sendTest(
   tests: TestSends,
   // gRPC leaves out what is empty.
-  { tenant = '', endpoint = '', version = 0, event_type = '', payload }: Partial<SendTestRequest>,
+  { tenant = '', endpoint = '', version = 0, event_type = '', payload, subject }: Partial<SendTestRequest>,
 ): Promise<SendTestReply> {
   const asked = { tenant, endpoint, version, event_type, payload: payload ?? Buffer.alloc(0) };
-  const result = await tests.send(asked);
+  const result = await tests.send({
+    ...asked,
+    subject: subject && { uid: subject.uid ?? '', name: subject.name ?? '' },
+  });
   switch (result.kind) {
     case 'attempted':
       return { attempt: replyOf(result.attempt) };

@@ -58,7 +58,8 @@ export class TestSends {
     const now = Date.now();
     const id = newId('message', now);
     const delivery = deliveryId(id, endpoint);
-    const facts = { type: request.event_type, contentType: 'application/json', at: now };
+    const { event_type: type, subject } = request;
+    const facts = { type, subject, contentType: 'application/json', at: now };
     const message = { v: 1 as const, id, tenant, account, ...facts, config: known.state.config, routes: [] };
     const job = { delivery, message, endpoint, attempt: 1, trigger: 'publish' as const };
     const owed = { ...job, payload: request.payload };

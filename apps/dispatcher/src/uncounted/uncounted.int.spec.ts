@@ -12,13 +12,11 @@ import {
   type EndpointState,
   grpcLoader,
   protoPath,
-  type DueMeta,
   type HistoryAttempt,
   newId,
   type SendTestReply,
   type SendTestRequest,
   type ShadowAttempted,
-  topics,
 } from '@posthaste/contracts';
 import { type Answer, Receiver } from '@posthaste/test-kit';
 import { Webhook } from 'standardwebhooks';
@@ -71,6 +69,19 @@ describe('a test message', () => {
         error ? reject(error) : resolve(reply.attempt),
       );
     });
+
+  it('is in the form of the profile, with the account it is for', async () => {
+    const endpoint = await stage.configureEndpoint(receiver.url('/test-linkup'), {
+      ...{ profile: 'linkup', secrets: [] },
+    });
+    const attempt = await sendTest(endpoint, { subject: { uid: 'acme', name: '' } });
+    expect(attempt).toMatchObject({ profile: 'linkup', outcome: 'succeeded' });
+    const [request] = receiver.at('/test-linkup');
+    expect(request?.headers).toMatchObject({ 'webhook-test': 'true' });
+    expect(request?.body.toString()).toMatch(
+      /^\{"account_id":"acme","account_name":"","event":\{"n":1\.10\},"timestamp":"[^"]+Z"\}$/,
+    );
+  });
 
   it('is signed and flagged, and answered with the attempt, of which nothing is in the log', async () => {
     const endpoint = await stage.configureEndpoint(receiver.url('/test'), { headers: { 'X-Shop': '7' } });
@@ -186,11 +197,10 @@ describe('a shadow URL', () => {
     const endpoint = await stage.configureEndpoint(receiver.url('/retried'), {
       shadowUrl: receiver.url('/retried-shadow'),
     });
-    const { meta, deliveries } = await stage.publish([endpoint]);
-    await stage.eventsOf(deliveries[0], 2);
-    const due: DueMeta = { ...meta, attempt: 2, trigger: 'retry' };
-    await stage.append(topics.due, { meta: due, payload: Buffer.from('{"a":1.10}') });
-    await stage.eventsOf(deliveries[0], 3);
+    const published = await stage.publish([endpoint]);
+    await stage.eventsOf(published.deliveries[0], 2);
+    await stage.publishAgain(published, 2);
+    await stage.eventsOf(published.deliveries[0], 3);
     await settle();
     expect(receiver.at('/retried')).toHaveLength(2);
     expect(receiver.at('/retried-shadow')).toHaveLength(1);

@@ -1,9 +1,16 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Endpoint, type EndpointSecret, topics } from '@posthaste/contracts';
 import { type TenantClient, waitFor } from '@posthaste/test-kit';
+import { Vault } from '@posthaste/vault';
 import { newSigningSecret } from '@posthaste/wire';
+import { DataSource } from 'typeorm';
+import { entities } from '../app.module.js';
+import { Changes } from '../changes/changes.js';
+import { HistoryReader } from '../history/history-reader.js';
 import { refusalOf } from '../proving/refusal-of.js';
 import { startTestBed, type TestBed } from '../proving/test-bed.js';
+import { EndpointSecrets } from './endpoint-secrets.js';
 
 // Secrets of the profiles whose HMAC has the secret's own characters as its key: one, or none.
 
@@ -132,5 +139,49 @@ describe.each(['standard', 'ada'])('an endpoint of profile %s', (profile) => {
     }
     await rotate(path, { key: v1, overlap_seconds: 60 });
     expect((await secretOf(path)).json).toMatchObject({ key: v1, secrets: [{}, {}] });
+  });
+});
+
+describe('as facades ask for it, without our schemas, signing', () => {
+  let database: DataSource;
+  let secrets: EndpointSecrets;
+  beforeAll(async () => {
+    database = await new DataSource({ type: 'postgres', url: bed.postgres.url, entities }).initialize();
+    const vault = new Vault([{ id: 'k1', key: randomBytes(32) }]);
+    secrets = new EndpointSecrets(new Changes(database), vault, new HistoryReader('127.0.0.1:1'));
+  });
+  afterAll(() => database.destroy());
+
+  const asked = (path: string) =>
+    [
+      { actor: 'key_1', from: '127.0.0.1', requestId: 'r' },
+      { tenant: tenant.id, account: null },
+      { endpoint: path.split('/').at(-1) ?? '' },
+    ] as const;
+  const switchOff = (path: string) => secrets.switchOff(...asked(path));
+
+  it.each(['short', 'eight or more', 'x'.repeat(257), ''])('has no text like %j', async (key) => {
+    const path = await create({ profile: 'middesk', secret: text });
+    const rotation = secrets.rotate(...asked(path), { key, overlap_seconds: 0 });
+    const refusal = {
+      pointer: '/key',
+      code: 'bad_secret',
+      message: 'must be 8 to 256 visible ASCII characters',
+    };
+    await expect(rotation).rejects.toMatchObject({ code: 'validation_failed', errors: [refusal] });
+    expect((await secretOf(path)).json.key).toBe(text);
+  });
+
+  it('is off, and another time as well, without another version', async () => {
+    const path = await create({ profile: 'linkup', secret: text });
+    expect(await switchOff(path)).toMatchObject({ version: 2, secrets: [] });
+    expect(await switchOff(path)).toMatchObject({ version: 2 });
+    expect((await secretOf(path)).status).toBe(404);
+  });
+
+  it.each(['standard', 'ada'])('is never off for profile %s', async (profile) => {
+    const path = await create({ profile });
+    await expect(switchOff(path)).rejects.toMatchObject({ code: 'conflict' });
+    expect((await secretOf(path)).json.key).toMatch(/^whsec_/);
   });
 });

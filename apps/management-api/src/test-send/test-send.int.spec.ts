@@ -24,7 +24,7 @@ const attempt: HistoryAttempt = {
   duration_ms: 7.5,
   outcome: 'failed',
   error_class: 'http_status',
-  error_message: 'The endpoint answered, but not with a 2xx status.',
+  error_message: 'The endpoint answered, but not with a status that acknowledges the message.',
   request_url: 'https://receiver.example/',
   request_headers_json: '{"webhook-test":"true"}',
   response_status: 410,
@@ -92,6 +92,15 @@ describe('a test message', () => {
       },
     ]);
     expect((await tenant.rest.get(`/v1/endpoints/${id}`)).json).toMatchObject(made);
+  });
+
+  it('says whose account it is to endpoints whose profile shows it', async () => {
+    await tenant.rest.put('/v1/accounts/shown', { name: 'Shown Ltd' });
+    const { json } = await tenant.rest.post<Endpoint>('/v1/accounts/shown/endpoints', {
+      ...{ url: 'https://receiver.example/', profile: 'linkup' },
+    });
+    await tenant.rest.post(`/v1/endpoints/${json.id}/test`);
+    expect(dispatch.asked[0]?.request).toMatchObject({ subject: { uid: 'shown', name: 'Shown Ltd' } });
   });
 
   it('has the example of its event type, else a small sample', async () => {

@@ -1,5 +1,6 @@
-import { type Attempt, publishLimits, type SendTest } from '@posthaste/contracts';
+import { type Attempt, publishLimits, type SendTest, type SendTestRequest } from '@posthaste/contracts';
 import type { Reach } from '../access/principal.js';
+import type { Accounts } from '../accounts/accounts.js';
 import type { Endpoints } from '../endpoints/endpoints.js';
 import type { EventTypes } from '../event-types/event-types.js';
 import { attemptView } from '../history/index.js';
@@ -15,6 +16,7 @@ const TEST_EVENT_TYPE = 'test';
  */
 export class TestSends {
   constructor(
+    private readonly accounts: Accounts,
     private readonly endpoints: Endpoints,
     private readonly eventTypes: EventTypes,
     private readonly dispatch: Dispatch,
@@ -28,7 +30,14 @@ export class TestSends {
     if (bytes.length > publishLimits.payloadBytes) throw payloadTooLarge('/payload', bytes.length);
     const request = { tenant: row.tenant, endpoint: row.id, version: row.version, event_type: type };
     const timeoutMs = row.timeoutSeconds * 1_000;
-    return attemptView(await this.dispatch.sendTest({ ...request, payload: bytes }, timeoutMs));
+    const subject = row.profile === 'linkup' ? await this.subjectOf(reach, row.account) : undefined;
+    return attemptView(await this.dispatch.sendTest({ ...request, payload: bytes, subject }, timeoutMs));
+  }
+
+  /** As published messages of a profile that shows the account have it. */
+  private async subjectOf(reach: Reach, account: string): Promise<SendTestRequest['subject']> {
+    const { uid, name } = await this.accounts.get(reach, account);
+    return { uid, name };
   }
 
   private async payloadFor(reach: Reach, type: string): Promise<unknown> {

@@ -206,7 +206,7 @@ export type DeliveryStatus = z.infer<typeof DeliveryStatus>;
 
 /** One sentence per error class, fit to be read by the customer whose endpoint it was. */
 export const attemptErrors: Record<AttemptErrorClass, string> = {
-  http_status: 'The endpoint answered, but not with a 2xx status.',
+  http_status: 'The endpoint answered, but not with a status that acknowledges the message.',
   http_redirect: 'The endpoint answered with a redirect; redirects are not followed.',
   timeout: 'The endpoint did not answer within the time allowed.',
   connect_timeout: 'No connection to the endpoint could be made within the time allowed.',

@@ -30,7 +30,7 @@ export const SigningSecret = z
   });
 
 /** Of any profile. Those that sign with a text take every one of these; the others ask for more. */
-const OwnSecret = z.string().refine((text) => /^[\x21-\x7e]{8,256}$/.test(text), {
+export const TextSecret = z.string().refine((text) => /^[\x21-\x7e]{8,256}$/.test(text), {
   error: 'must be 8 to 256 visible ASCII characters',
   params: { rule: 'bad_secret' },
 });
@@ -165,7 +165,7 @@ export const EndpointInput = z.strictObject({
 export type EndpointInput = z.infer<typeof EndpointInput>;
 
 export const CreateEndpoint = EndpointInput.extend({
-  secret: OwnSecret.optional().meta({
+  secret: TextSecret.optional().meta({
     description:
       'A signing secret of your own: of profiles `standard` and `ada` `whsec_...` (v1) or `whsk_...` (v1a), made by us ' +
       'when absent; of `linkup` and `middesk` any 8 to 256 visible ASCII characters, whose requests are not signed without.',
@@ -299,7 +299,7 @@ export type SecretQuery = z.infer<typeof SecretQuery>;
 
 export const RotateSecret = z
   .strictObject({
-    key: OwnSecret.optional().meta({
+    key: TextSecret.optional().meta({
       description: 'A secret of your own, as at creation; without it we make one.',
     }),
     version: SecretKind.optional().meta({
