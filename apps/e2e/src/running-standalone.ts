@@ -12,7 +12,7 @@ export interface DevFile {
   url: string;
   operatorKey: string;
   tenants: { id: string; key: string }[];
-  keys: Record<string, string | null>;
+  keys: { ada: string; linkup: string; middesk: string };
   processes: Record<string, number>;
 }
 

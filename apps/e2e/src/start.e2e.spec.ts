@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
 import os from 'node:os';
@@ -83,7 +84,11 @@ describe('npm start', () => {
     );
     expect(Object.keys(dev)).toEqual(['url', 'operatorKey', 'tenants', 'keys', 'processes']);
     expect(dev.url).toBe(`http://127.0.0.1:${env['POSTHASTE_PORT']}`);
-    expect(dev.keys).toEqual({ ada: null, linkup: null, middesk: null });
+    expect(dev.keys).toEqual({
+      ada: expect.stringMatching(/^ph_account_/) as unknown,
+      linkup: expect.stringMatching(/^ph_tenant_/) as unknown,
+      middesk: expect.stringMatching(/^ph_account_/) as unknown,
+    });
     expect(Object.keys(dev.processes)).toEqual(expect.arrayContaining(services));
     expect(Object.values(dev.processes).map(startTimeOf)).not.toContain(undefined);
     expect(statSync(path.join(dataDir, 'dev.json')).mode & 0o777).toBe(0o600);
@@ -107,8 +112,17 @@ describe('npm start', () => {
     expect(await second.whenEnded()).toBe(0);
     expect(hasStopped(dataDir, again)).toBe(true);
 
+    // As an older version left it.
+    const demoFile = path.join(dataDir, 'demo.json');
+    const { keys, ...older } = JSON.parse(readFileSync(demoFile, 'utf8')) as Pick<DevFile, 'keys'>;
+    writeFileSync(demoFile, JSON.stringify(older));
     const third = start({}, ['--publish']);
     const later = await third.whenReady();
+    for (const name of ['ada', 'linkup', 'middesk'] as const) {
+      expect(later.keys[name]).not.toBe(keys[name]);
+      const { status } = await new RestClient(later.url, later.keys[name]).get('/v1/event-types');
+      expect([name, status]).toEqual([name, 200]);
+    }
     expect(third.output).toContain('its signature is valid');
     expect(await demoDeliveries(later)).toHaveLength(2);
   });

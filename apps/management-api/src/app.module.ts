@@ -12,7 +12,9 @@ import { Endpoints } from './endpoints/endpoints.js';
 import { EndpointSecrets } from './endpoints/endpoint-secrets.js';
 import { eventTypes } from './event-types/index.js';
 import { EventTypes } from './event-types/event-types.js';
-import { middeskFacade, MiddeskWebhooks, OidcKeys } from './facades/middesk/index.js';
+import { facades } from './facades/index.js';
+import { MiddeskWebhooks } from './facades/middesk/webhooks.js';
+import { OidcKeys } from './facades/middesk/oidc-keys.js';
 import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
@@ -36,7 +38,7 @@ export const controllers = [
   ...eventTypes.controllers,
   ...history.controllers,
   ...testSend.controllers,
-  ...middeskFacade.controllers,
+  ...facades.controllers,
 ];
 
 /** What the module cannot make itself: it lives as long as the process. */

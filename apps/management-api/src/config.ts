@@ -23,6 +23,16 @@ export const ManagementApiConfig = z.object({
   POSTHASTE_KEKS: keks(),
   POSTHASTE_EGRESS_ALLOW: egressAllow(),
   POSTHASTE_EGRESS_DENY: egressDeny(),
+  ADA_RATE_LIMITS: z
+    .string()
+    .regex(
+      /^(off|[1-9]\d*\/(s|min|day)(,[1-9]\d*\/(s|min|day))*)$/,
+      "must be `off`, or such as '10/s,100/min'",
+    )
+    .default('10/s,100/min,10000/day')
+    .describe(
+      "How often one key may ask Ada's API, in each process of this service; `off`: as often as it likes",
+    ),
   DATABASE_POOL: z.coerce
     .number()
     .int()

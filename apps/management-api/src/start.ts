@@ -12,6 +12,7 @@ import { AppModule, controllers, entities } from './app.module.js';
 import { OutboxRelay } from './changes/relay.js';
 import type { ManagementApiConfig } from './config.js';
 import { startEndpointHealth } from './endpoint-health/index.js';
+import { limitAdaRequests } from './facades/index.js';
 import { Cursors } from './http/cursors.js';
 import { HistoryReader } from './history/index.js';
 import { serveDocs } from './http/docs.js';
@@ -98,6 +99,7 @@ export async function startManagementApi({
     fastify,
     new Authenticator(database, config.POSTHASTE_KEY_PEPPER, config.POSTHASTE_OPERATOR_KEY),
   );
+  limitAdaRequests(fastify, config.ADA_RATE_LIMITS);
   const publishing = createPool({ url: config.DATABASE_URL, logger, ...publishPool });
   registerPublish(fastify, {
     pool: publishing,

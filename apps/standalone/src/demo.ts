@@ -2,15 +2,17 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Stack, writePrivately } from '@posthaste/local-stack';
 import { type ApiClient, ApiError, apiClient } from './api-client.js';
+import { type FacadeKeys, newFacadeKeys } from './facade-keys.js';
 
 /**
- * The demo a first start leaves behind: a tenant with a key, an account, an event type, an endpoint that points at
- * play, and one message delivered to it, all made through the REST API. What must be known at the next start is in
- * `demo.json`; every step looks for what an interrupted start has made already.
+ * The demo a first start leaves behind: a tenant with a key, an account with keys for clients of other products, an
+ * event type, an endpoint that points at play, and one message delivered to it, all made through the REST API. What
+ * must be known at the next start is in `demo.json`; every step looks for what an interrupted start has made already.
  */
 export interface Demo {
   tenantId: string;
   tenantKey: string;
+  keys: FacadeKeys;
   endpointId: string;
   inboxUrl: string;
 }
@@ -27,6 +29,8 @@ export interface DemoDelivery {
 interface DemoState {
   tenant: { id: string; key: string };
   playToken: string;
+  /** Absent after a start of a version that had none. */
+  keys?: FacadeKeys;
   endpointId?: string;
   published?: true;
 }
@@ -50,23 +54,27 @@ export async function prepareDemo(
 ): Promise<{ demo: Demo; delivery: DemoDelivery | undefined }> {
   const file = path.join(stack.dataDir, 'demo.json');
   const play = apiClient(stack.playUrl, '');
-  const state = (await knownState(file, stack.url)) ?? (await newTenant(file, stack, play));
-  const api = apiClient(stack.url, state.tenant.key);
-  const receiver = await play.call<PlayReceiver>('GET', `/api/receivers/${state.playToken}`);
-  const endpointId = await endpointAt(api, state, receiver.receive_url);
+  const found = (await knownState(file, stack.url)) ?? (await newTenant(file, stack, play));
+  const api = apiClient(stack.url, found.tenant.key);
+  const receiver = await play.call<PlayReceiver>('GET', `/api/receivers/${found.playToken}`);
+  const endpointId = await endpointAt(api, found, receiver.receive_url);
+  const operator = apiClient(stack.url, stack.operatorKey);
+  const keys = found.keys ?? (await newFacadeKeys(operator, found.tenant.id, ACCOUNT));
+  const state: DemoState = { ...found, endpointId, keys };
+  writePrivately(file, state);
   const secret = await api.call<{ key: string }>('GET', `/v1/endpoints/${endpointId}/secret`);
   // Play forgets its receivers when it stops.
   await play.call('PUT', `/api/receivers/${state.playToken}`, { secret: secret.key });
   const demo: Demo = {
     tenantId: state.tenant.id,
     tenantKey: state.tenant.key,
+    keys,
     endpointId,
     inboxUrl: receiver.inbox_url,
   };
-  writePrivately(file, { ...state, endpointId });
   if (state.published && !publishes) return { demo, delivery: undefined };
   const delivery = await publishOne(api, play, state.playToken);
-  writePrivately(file, { ...state, endpointId, published: true });
+  writePrivately(file, { ...state, published: true });
   return { demo, delivery };
 }
 

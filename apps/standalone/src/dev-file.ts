@@ -12,7 +12,7 @@ export function writeDevFile(stack: Stack, demo: Demo): void {
     url: stack.url,
     operatorKey: stack.operatorKey,
     tenants: [{ id: demo.tenantId, key: demo.tenantKey }],
-    keys: { ada: null, linkup: null, middesk: null },
+    keys: demo.keys,
     processes: stack.processes,
   });
 }

@@ -17,6 +17,9 @@ export function panel(
     ['Logs', shortest(path.join(stack.dataDir, 'logs'))],
     ['Tenant', `Demo, ${demo.tenantId}`],
     ['Tenant key', demo.tenantKey],
+    ['Ada key', demo.keys.ada],
+    ['LinkUp key', demo.keys.linkup],
+    ['Middesk key', demo.keys.middesk],
     ['Operator key', stack.operatorKey],
   ];
   const table = rows.map(([name, value]) => `  ${name.padEnd(14)}${value}`);

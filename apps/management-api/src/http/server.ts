@@ -4,6 +4,7 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { routedUrl } from '../facades/facade-of.js';
 import { parseJsonBody } from './json-body.js';
 import { sendProblem } from './problem-filter.js';
 import { unsupportedMediaType } from './refusals.js';
@@ -28,6 +29,7 @@ export function createAdapter(): FastifyAdapter {
     keepAliveTimeout: KEEP_ALIVE_MS,
     http: { maxHeaderSize: HEADER_LIMIT_BYTES, headersTimeout: HEADERS_TIMEOUT_MS },
     routerOptions: { maxParamLength: MAX_PARAM_CHARS },
+    rewriteUrl: ({ url = '/' }: IncomingMessage) => routedUrl(url),
     genReqId: (request: IncomingMessage) => requestId(request.headers['x-request-id']),
     clientErrorHandler: answerUnreadable,
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {

@@ -34,6 +34,7 @@ export async function startApi(databaseUrl: string, env: Record<string, string> 
     POSTHASTE_KEKS: KEKS,
     POSTHASTE_EGRESS_ALLOW: '127.0.0.0/8',
     POSTHASTE_EGRESS_DENY: 'posthaste.example.com',
+    ADA_RATE_LIMITS: 'off',
     ...env,
   });
   const { logger } = createLogger('management-api', 'silent');
