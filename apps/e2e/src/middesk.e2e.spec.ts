@@ -19,6 +19,7 @@ import { itOn, startTestStack } from './test-stack.js';
 
 const PROVIDER = new URL('../../../libs/egress/src/oauth/proving/oidc-provider.main.mjs', import.meta.url);
 const RESOURCE = 'https://receiver.example/hooks';
+const KEYS = '/v1/webhooks/oidc_keys';
 const CLIENT_SECRET = 'a client secret/with:odd+chars';
 const SECRET = 'the-secret-of-the-webhook';
 const BUSINESS = {
@@ -47,7 +48,8 @@ describe('a webhook of Middesk', () => {
     const clients = [
       {
         ...{ client_id: 'by-key', token_endpoint_auth_method: 'private_key_jwt' },
-        ...{ token_endpoint_auth_signing_alg: 'RS256', jwks_uri: `${stack.url}/v1/webhooks/oidc_keys` },
+        // It does not fetch a key set from loopback.
+        ...{ token_endpoint_auth_signing_alg: 'RS256', jwks: await client.ask('GET', KEYS) },
       },
       {
         ...{ client_id: 'by-secret', token_endpoint_auth_method: 'client_secret_post' },
@@ -131,11 +133,10 @@ describe('a webhook of Middesk', () => {
     expect(bearer(await arrivedAt('/asserted'))).toBe(access_token);
     const form = new URLSearchParams((await arrivedAt('/token')).body.toString());
     expect([form.get('scope'), form.get('resource')]).toEqual(['deliver', RESOURCE]);
-    const path = '/v1/webhooks/oidc_keys';
-    const { keys } = await new RestClient(stack.url).ask<{ keys: object[] }>('GET', path);
+    const { keys } = await new RestClient(stack.url).ask<{ keys: object[] }>('GET', KEYS);
     const verified = await jwtVerify(
       form.get('client_assertion') ?? '',
-      createRemoteJWKSet(new URL(path, stack.url)),
+      createRemoteJWKSet(new URL(KEYS, stack.url)),
       { audience: receiver.url('/token'), issuer: 'us', subject: 'us', maxTokenAge: 300 },
     );
     const { kid, x5t } = verified.protectedHeader;
