@@ -1,7 +1,7 @@
 import 'reflect-metadata';
-import { webcrypto } from 'node:crypto';
+import { KeyObject, webcrypto } from 'node:crypto';
 import { X509CertificateGenerator } from '@peculiar/x509';
-import { calculateJwkThumbprint, type JWK } from 'jose';
+import { calculateJwkThumbprint } from 'jose';
 
 /** An RSA key with a certificate it signed itself: some token servers know a client by that and nothing else. */
 export interface CertifiedKey {
@@ -28,7 +28,7 @@ export async function newCertifiedKey(atMs: number, lastsMs: number): Promise<Ce
     signingAlgorithm: ALGORITHM,
     keys,
   });
-  const { key_ops: _, ext: __, alg: ___, ...jwk } = await webcrypto.subtle.exportKey('jwk', keys.privateKey);
-  const kid = await calculateJwkThumbprint(jwk as JWK);
+  const jwk = KeyObject.from(keys.privateKey).export({ format: 'jwk' });
+  const kid = await calculateJwkThumbprint(jwk);
   return { kid, jwk: { ...jwk, kid, x5c: [Buffer.from(certificate.rawData).toString('base64')] } };
 }

@@ -115,8 +115,10 @@ describe('creating a webhook', () => {
     ],
   ])('gives %s back as said', async (_, fields, otherwise) => {
     const made = await created(fields);
-    const { oidc_client_secret: __, ...expected } = { oidc_client_secret: '', ...fields, ...otherwise };
-    expect(made).toMatchObject(expected);
+    const shown = Object.entries({ ...fields, ...otherwise }).filter(
+      ([name]) => name !== 'oidc_client_secret',
+    );
+    expect(made).toMatchObject(Object.fromEntries(shown));
     expect((await client.get(at(made))).json).toEqual(made);
   });
 
@@ -130,6 +132,7 @@ describe('creating a webhook', () => {
     ['a url that is none', { url: 'nonsense' }, ['url']],
     ['a url inside', { url: 'https://10.0.0.1/' }, ['url']],
     ['an unknown association', { include: 'names,nonsense' }, ['include']],
+    ['nothing to include', { include: ' , ' }, ['include']],
     ['a short secret', { secret: 'short' }, ['secret']],
     ['a long secret', { secret: 'x'.repeat(257) }, ['secret']],
     ['an unknown method', { ...byKey, oidc_auth_method: 'magic' }, ['oidc_auth_method']],
@@ -448,14 +451,15 @@ describe('what no honest client sends', () => {
         ['POST', PATH, { ...minimal, ...bySecret }],
         ['PUT', at(own), {}],
       ] as const) {
-        const { [name]: _, ...rest } = base as Record<string, unknown>;
-        const body = JSON.stringify(rest).replace(
-          /\}$/,
-          `${Object.keys(rest).length ? ',' : ''}"${name}":${JSON.stringify(value)}}`,
+        const rest = Object.entries(base).filter(([other]) => other !== name);
+        const members = [...rest, [name, value]].map((pair) =>
+          pair.map((part) => JSON.stringify(part)).join(':'),
         );
+        const body = `{${members.join()}}`;
         const answer = await client.send(method, path, { body, headers: json });
         const shown = answer.bytes.toString();
-        expect([400, 422, 200, 201]).toContain(answer.status);
+        const isTaken = value === null || (typeof value === 'string' && value !== '') ? [200, 201] : [];
+        expect([400, 422, ...isTaken]).toContain(answer.status);
         if (answer.status >= 400) saidBy(answer);
         for (const secret of SECRETS) expect(shown).not.toContain(secret);
       }

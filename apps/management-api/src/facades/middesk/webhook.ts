@@ -152,15 +152,20 @@ function toEventTypes(events: string[]): string[] {
 
 /** The members that go along with the scalars; null = all. */
 function namesIn(include: string | null): string[] | null {
-  const named = (include ?? ALL)
+  const said = (include ?? ALL)
     .split(',')
     .map((name) => name.trim())
-    .filter((name) => name !== '' && name !== IDENTIFIERS);
-  if (named.includes(ALL)) return null;
+    .filter((name) => name !== '');
+  if (said.length === 0) throw unknownAssociation(`names nothing; ${IDENTIFIERS} is for scalars only`);
+  if (said.includes(ALL)) return null;
+  const named = said.filter((name) => name !== IDENTIFIERS);
   const unknown = named.filter((name) => !associations.has(name));
   if (unknown.length === 0) return named;
-  const message = `names no association: ${unknown.slice(0, 10).join(', ').slice(0, 200)}`;
-  throw fieldProblem([{ pointer: '/include', code: 'unknown_association', message }]);
+  throw unknownAssociation(`names no association: ${unknown.slice(0, 10).join(', ').slice(0, 200)}`);
+}
+
+function unknownAssociation(message: string) {
+  return fieldProblem([{ pointer: '/include', code: 'unknown_association', message }]);
 }
 
 /** As it was said, unless another API has changed it since. */
