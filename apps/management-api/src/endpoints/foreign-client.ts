@@ -12,8 +12,9 @@ export async function refuseForeignClient(
   manager: EntityManager,
   { oauth, account }: Pick<EndpointRow, 'oauth' | 'account'>,
 ): Promise<void> {
-  // Shared keys have certificates; endpoints without one ask nothing.
-  if (!oauth?.key?.public.x5c) return;
+  // The key before signs on for a while. Shared keys have certificates; endpoints without one ask nothing.
+  const keys = [oauth?.key?.public, oauth?.key?.previous?.public].filter((key) => key?.x5c !== undefined);
+  if (!oauth || keys.length === 0) return;
   const [endpoint] = oauth.tokenUrl.split('?', 1);
   // Two that name it at the same moment do so one after the other.
   await manager.query(`select pg_advisory_xact_lock(hashtextextended($1, 0))`, [
@@ -24,9 +25,9 @@ export async function refuseForeignClient(
        join config.shared_key theirs on theirs.kid = e.oauth->'key'->'public'->>'kid'
       where e.oauth->>'clientId' = $1 and e.oauth->>'method' = 'private_key_jwt' and e.deleted_at is null
         and split_part(e.oauth->>'tokenUrl', '?', 1) = $2 and e.account <> $3
-        and exists (select 1 from config.shared_key ours where ours.kid = $4)
+        and exists (select 1 from config.shared_key ours where ours.kid = any($4))
       limit 1`,
-    [oauth.clientId, endpoint, account, oauth.key.public.kid],
+    [oauth.clientId, endpoint, account, keys.map((key) => key?.kid)],
   );
   if (taken.length === 0) return;
   const message = 'is the client of another account at this token endpoint';
