@@ -54,7 +54,9 @@ export function openApiDocument({
         key: {
           type: 'http',
           scheme: 'bearer',
-          description: 'The operator key for tenants and their keys; a tenant or account key for the rest.',
+          description:
+            'The operator key for tenants and their keys; a tenant or account key for the rest. A key that was made with ' +
+            'permissions opens only the operations whose `x-permission` is among them.',
         },
       },
       responses: {

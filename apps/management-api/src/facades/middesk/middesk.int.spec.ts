@@ -268,6 +268,19 @@ describe.each(['PUT', 'PATCH'])('changing a webhook by %s', (method) => {
     expect((await client.get(at(made))).json).toEqual(made);
   });
 
+  it('loses none of several changes at once', async () => {
+    const made = await created(bySecret);
+    const changes = [
+      { oidc_scope: 'a' },
+      { oidc_resource_uri: 'urn:b' },
+      { include: 'tin' },
+      { secret: SECRET },
+    ];
+    const answers = await Promise.all(changes.map((fields) => change(made, fields)));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+    expect((await client.get(at(made))).json).toMatchObject({ ...changes[0], ...changes[1], ...changes[2] });
+  });
+
   it('replaces the secret at once', async () => {
     const made = await created({ secret: SECRET });
     expect((await change(made, { secret: NEXT_SECRET })).status).toBe(200);

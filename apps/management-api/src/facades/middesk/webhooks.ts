@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { OAuthInput } from '@posthaste/contracts';
+import { Problem } from '@posthaste/runtime';
 import { type DataSource, IsNull, Raw } from 'typeorm';
 import { z } from 'zod';
 import { findAccount } from '../../accounts/accounts.js';
@@ -8,10 +9,12 @@ import { EndpointRow } from '../../endpoints/endpoint.entity.js';
 import type { EndpointSecrets } from '../../endpoints/endpoint-secrets.js';
 import type { Also, Endpoints } from '../../endpoints/endpoints.js';
 import { findEndpointOrNull } from '../../endpoints/find-endpoint.js';
+import { etagOf } from '../../http/if-match.js';
 import { absent } from '../../http/refusals.js';
 import type { OidcKeys } from './oidc-keys.js';
 import { type CreateWebhook, toCreate, toPatch, type UpdateWebhook } from './webhook.js';
 
+const TRIES = 5;
 const UUID = '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$';
 
 export const ListQuery = z.strictObject({
@@ -71,8 +74,6 @@ export class MiddeskWebhooks {
   }
 
   async update(author: Author, reach: AccountReach, id: string, input: UpdateWebhook): Promise<EndpointRow> {
-    const row = await this.get(reach, id);
-    const patch = toPatch(input, row, await this.signingKeyFor(input, row));
     const { secret } = input;
     const more: Also = async (changing, draft) => {
       const changed = await also(input)(changing, draft);
@@ -80,8 +81,18 @@ export class MiddeskWebhooks {
       await this.secrets.replaceAll(draft, changing, { text: secret, pointer: '/secret' });
       return [...changed, 'secret'];
     };
-    // What the patch is made from must still hold when it is written.
-    return this.endpoints.patch(author, reach, { endpoint: row.id }, patch, undefined, more);
+    for (let tries = 1; ; tries++) {
+      const row = await this.get(reach, id);
+      const patch = toPatch(input, row, await this.signingKeyFor(input, row));
+      try {
+        // What the patch was made from must still hold when it is written.
+        const ifMatch = etagOf(row.version);
+        return await this.endpoints.patch(author, reach, { endpoint: row.id }, patch, ifMatch, more);
+      } catch (error) {
+        const isOvertaken = error instanceof Problem && error.code === 'precondition_failed';
+        if (!isOvertaken || tries === TRIES) throw error;
+      }
+    }
   }
 
   /** Answers what it was. */
