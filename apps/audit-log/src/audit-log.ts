@@ -13,6 +13,7 @@ import type { Meter } from '@opentelemetry/api';
 import type pg from 'pg';
 import { AppModule } from './app.module.js';
 import type { AuditLogConfig } from './config.js';
+import { Feeds1791000000003 } from './feeds/index.js';
 import {
   AttemptTls1791000000000,
   History1790000000000,
@@ -36,7 +37,12 @@ import { historyMetrics } from './metrics.js';
 export interface AuditLogParts {
   config: Pick<
     AuditLogConfig,
-    'DATABASE_URL' | 'DATABASE_POOL' | 'GRPC_HOST' | 'GRPC_PORT' | 'HISTORY_RETENTION_DAYS'
+    | 'DATABASE_URL'
+    | 'DATABASE_POOL'
+    | 'GRPC_HOST'
+    | 'GRPC_PORT'
+    | 'HISTORY_RETENTION_DAYS'
+    | 'FEED_RETENTION_HOURS'
   >;
   log: EventLog;
   logger: Logger;
@@ -55,6 +61,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     History1790000000000,
     AttemptTls1791000000000,
     HistoryShadows1791000000002,
+    Feeds1791000000003,
   ]);
   const writes = createPool({
     url: config.DATABASE_URL,
@@ -95,8 +102,10 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
   health.addCheck('history', catchUpCheck(caughtUp, metrics.catchingUp));
   health.addProbe('log', () => log.admin.endOffsets(topics.deliveries));
   health.addProbe('database', () => reads.query('select 1'));
-  const grpc = await serveGrpc(config, reads);
-  const retention = startRetention({ pool: reads, logger, days: config.HISTORY_RETENTION_DAYS });
+  const keptMs = config.HISTORY_RETENTION_DAYS * 86_400_000;
+  const feedKeptMs = Math.min(config.FEED_RETENTION_HOURS * 3_600_000, keptMs);
+  const grpc = await serveGrpc(config, reads, feedKeptMs);
+  const retention = startRetention({ pool: reads, logger, keptMs, feedKeptMs });
   return {
     projection,
     stop: async () => {
@@ -114,8 +123,9 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
 async function serveGrpc(
   config: Pick<AuditLogConfig, 'GRPC_HOST' | 'GRPC_PORT'>,
   reads: pg.Pool,
+  feedKeptMs: number,
 ): Promise<{ close(): Promise<unknown> }> {
-  const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.over(reads), {
+  const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.over(reads, feedKeptMs), {
     logger: ['error'],
     transport: Transport.GRPC,
     options: historyTransport(`${config.GRPC_HOST}:${config.GRPC_PORT}`),

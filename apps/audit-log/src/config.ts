@@ -11,6 +11,11 @@ export const AuditLogConfig = z.object({
     .positive()
     .default(30)
     .describe('Days that messages, deliveries and attempts can be looked at'),
+  FEED_RETENTION_HOURS: z.coerce
+    .number()
+    .positive()
+    .default(24)
+    .describe('Hours that the items of hosted endpoints can be fetched; never longer than their messages'),
   DATABASE_POOL: z.coerce
     .number()
     .int()

@@ -1,4 +1,4 @@
-import { commonConfig, egressAllow, egressDeny, keks, port } from '@posthaste/runtime';
+import { commonConfig, egressAllow, egressDeny, egressProxy, keks, port } from '@posthaste/runtime';
 import { z } from 'zod';
 
 /** What dispatcher reads from its environment; nothing else in it looks there. */
@@ -14,12 +14,7 @@ export const DispatcherConfig = z.object({
   GRPC_HOST: z.string().default('127.0.0.1').describe('Address the gRPC interface listens on'),
   GRPC_PORT: port().describe('Port the gRPC interface listens on; management-api sends tests through it'),
   POSTHASTE_EGRESS_DENY: egressDeny(),
-  POSTHASTE_EGRESS_PROXY: z
-    .string()
-    .optional()
-    .describe(
-      'An HTTP proxy to CONNECT through, http://[user:password@]host:port; addresses are still checked here',
-    ),
+  POSTHASTE_EGRESS_PROXY: egressProxy(),
   DISPATCHER_LANE_IN_FLIGHT: z.coerce
     .number()
     .int()

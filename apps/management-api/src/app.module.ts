@@ -15,20 +15,25 @@ import { EventTypes } from './event-types/event-types.js';
 import { facades } from './facades/index.js';
 import { MiddeskWebhooks } from './facades/middesk/webhooks.js';
 import { OidcKeys } from './facades/middesk/oidc-keys.js';
+import { linkupFacade, LinkupWebhooks } from './facades/linkup/index.js';
+import { Feeds, feeds } from './feeds/index.js';
 import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
 import { ValidationPipe } from './http/validate.js';
 import { Keys } from './tenants/keys.js';
+import { sources, Sources } from './sources/index.js';
 import { tenants } from './tenants/index.js';
 import { Tenants } from './tenants/tenants.js';
 import { type Dispatch, testSend, TestSends } from './test-send/index.js';
+import { usage, Usage } from './usage/index.js';
 
 export const entities = [
   ...tenants.entities,
   ...accounts.entities,
   ...endpoints.entities,
   ...eventTypes.entities,
+  ...sources.entities,
 ];
 
 export const controllers = [
@@ -37,8 +42,12 @@ export const controllers = [
   ...endpoints.controllers,
   ...eventTypes.controllers,
   ...history.controllers,
+  ...feeds.controllers,
   ...testSend.controllers,
   ...facades.controllers,
+  ...linkupFacade.controllers,
+  ...sources.controllers,
+  ...usage.controllers,
 ];
 
 /** What the module cannot make itself: it lives as long as the process. */
@@ -49,6 +58,7 @@ export interface Surroundings {
   cursors: Cursors;
   history: HistoryReader;
   dispatch: Dispatch;
+  feeds: Feeds;
   pepper: string;
   logger: Logger;
 }
@@ -81,7 +91,11 @@ function providersWithin(surroundings: Surroundings): Provider[] {
       provide: MiddeskWebhooks,
       useValue: new MiddeskWebhooks(database, endpointsOf, secretsOf, oidcKeys),
     },
+    { provide: LinkupWebhooks, useValue: new LinkupWebhooks(database, endpointsOf, secretsOf) },
+    { provide: Feeds, useValue: surroundings.feeds },
     { provide: EventTypes, useValue: eventTypesOf },
+    { provide: Sources, useValue: new Sources(database, changes, vault, egress) },
+    { provide: Usage, useValue: new Usage(database) },
     {
       provide: TestSends,
       useValue: new TestSends(accountsOf, endpointsOf, eventTypesOf, surroundings.dispatch),

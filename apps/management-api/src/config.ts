@@ -1,4 +1,4 @@
-import { commonConfig, egressAllow, egressDeny, keks, port } from '@posthaste/runtime';
+import { commonConfig, egressAllow, egressDeny, egressProxy, keks, port } from '@posthaste/runtime';
 import { z } from 'zod';
 
 /** What the management API reads from its environment; nothing else in it looks there. */
@@ -33,6 +33,7 @@ export const ManagementApiConfig = z.object({
     .describe(
       "How often one key may ask Ada's API, in each process of this service; `off`: as often as it likes",
     ),
+  POSTHASTE_EGRESS_PROXY: egressProxy(),
   DATABASE_POOL: z.coerce
     .number()
     .int()

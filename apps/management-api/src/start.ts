@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { topics } from '@posthaste/contracts';
-import { parseEgressPolicy } from '@posthaste/egress';
+import { parseEgressPolicy, parseEgressProxy } from '@posthaste/egress';
 import { openConfiguredLog } from '@posthaste/event-log';
 import { createPool, migrate, type RunningService, type ServiceContext } from '@posthaste/runtime';
 import { parseKeks, Vault } from '@posthaste/vault';
@@ -13,6 +13,7 @@ import { OutboxRelay } from './changes/relay.js';
 import type { ManagementApiConfig } from './config.js';
 import { startEndpointHealth } from './endpoint-health/index.js';
 import { limitAdaRequests } from './facades/index.js';
+import { Feeds } from './feeds/index.js';
 import { Cursors } from './http/cursors.js';
 import { HistoryReader } from './history/index.js';
 import { serveDocs } from './http/docs.js';
@@ -24,8 +25,10 @@ import { DeliveryEngine1791000000000 } from './migrations/1791000000000-delivery
 import { EndpointHealth1791000000001 } from './migrations/1791000000001-endpoint-health.js';
 import { PublishedKeys1791000000002 } from './migrations/1791000000002-published-keys.js';
 import { Profiles1791000000003 } from './migrations/1791000000003-profiles.js';
+import { Sources1791000000005 } from './migrations/1791000000005-sources.js';
 import { KeyPermissions1791000000006 } from './migrations/1791000000006-key-permissions.js';
 import { publishOpenApi, publishPool, registerPublish } from './publish/index.js';
+import { startSourceStreams } from './sources/index.js';
 import { Dispatch } from './test-send/index.js';
 
 const VERSION = '0.1.0';
@@ -54,6 +57,7 @@ export async function startManagementApi({
     EndpointHealth1791000000001,
     PublishedKeys1791000000002,
     Profiles1791000000003,
+    Sources1791000000005,
     KeyPermissions1791000000006,
   ]);
   const database = await openDatabase(config);
@@ -75,18 +79,32 @@ export async function startManagementApi({
     fatal,
   });
 
+  const vault = new Vault(parseKeks(config.POSTHASTE_KEKS));
+  const egress = parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW, config.POSTHASTE_EGRESS_DENY);
+  const proxy = config.POSTHASTE_EGRESS_PROXY;
+  const sourceStreams = startSourceStreams({
+    databaseUrl: config.DATABASE_URL,
+    database,
+    log,
+    vault,
+    egress: { policy: egress, ...(proxy === undefined ? {} : { proxy: parseEgressProxy(proxy) }) },
+    logger,
+  });
+
   const cursors = new Cursors(config.POSTHASTE_KEY_PEPPER);
   const history = new HistoryReader(config.HISTORY_GRPC);
   const dispatch = new Dispatch(config.DISPATCH_GRPC);
+  const feeds = new Feeds(history, database, logger);
   const adapter = createAdapter();
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.within({
       database,
-      vault: new Vault(parseKeks(config.POSTHASTE_KEKS)),
-      egress: parseEgressPolicy(config.POSTHASTE_EGRESS_ALLOW, config.POSTHASTE_EGRESS_DENY),
+      vault,
+      egress,
       cursors,
       history,
       dispatch,
+      feeds,
       pepper: config.POSTHASTE_KEY_PEPPER,
       logger,
     }),
@@ -121,6 +139,8 @@ export async function startManagementApi({
     url: `http://${address}:${port}`,
     stop: async () => {
       await app.close();
+      feeds.stop();
+      await sourceStreams.stop();
       await endpointHealth.stop();
       await relay.stop();
       history.close();

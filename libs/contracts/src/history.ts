@@ -122,6 +122,36 @@ export interface LastAttemptRequest {
   endpoint: string;
 }
 
+/** A feed from a place on: after a sequence, or accepted after (`since`) and before (`until`) a time. */
+export interface ReadFeedRequest {
+  tenant: string;
+  endpoint: string;
+  limit: number;
+  after?: number | undefined;
+  since?: number | undefined;
+  until?: number | undefined;
+}
+export interface HistoryFeedItem {
+  sequence: number;
+  message: string;
+  accepted_at: number;
+  meta_json: string;
+  /** Absent when it is empty. */
+  payload?: Buffer | undefined;
+}
+export interface HistoryFeedPage {
+  items: HistoryFeedItem[];
+  /** The first sequence that is still there; `newest + 1` when none is. */
+  oldest: number;
+  /** Absent before the first. */
+  newest?: number | undefined;
+  has_more?: boolean;
+}
+export interface FeedHead {
+  endpoint: string;
+  newest: number;
+}
+
 /** Client side; Nest's gRPC client answers with Observables. */
 export interface HistoryClient {
   getMessage(request: GetById): Observable<{ message?: HistoryMessage }>;
@@ -136,4 +166,6 @@ export interface HistoryClient {
   }): Observable<HistoryPage<HistoryAttempt>>;
   getLastAttempt(request: LastAttemptRequest): Observable<{ started_at?: number }>;
   getDueDeliveries(request: { ids: string[] }): Observable<{ data: DueDeliveryPayload[] }>;
+  readFeed(request: ReadFeedRequest): Observable<HistoryFeedPage>;
+  feedHeads(request: { endpoints: string[] }): Observable<{ data: FeedHead[] }>;
 }

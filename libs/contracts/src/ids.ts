@@ -15,6 +15,7 @@ export const idPrefixes = {
   replay: 'rpl',
   key: 'key',
   secret: 'sec',
+  source: 'src',
   audit: 'aud',
   request: 'req',
 } as const;

@@ -62,16 +62,20 @@ export {
   historyClientTransport,
   historyTransport,
   type DueDeliveryPayload,
+  type FeedHead,
   type GetById,
   type HistoryAttempt,
   type HistoryClient,
   type HistoryDelivery,
+  type HistoryFeedItem,
+  type HistoryFeedPage,
   type HistoryMessage,
   type HistoryPage,
   type LastAttemptRequest,
   type ListDeliveriesRequest,
   type ListMessagesRequest,
   type PageRequest,
+  type ReadFeedRequest,
 } from './history.js';
 export { clientChannel, grpcLoader, protoPath } from './grpc.js';
 export {
@@ -109,6 +113,7 @@ export {
   SigningSecret,
   TextSecret,
 } from './http/endpoint.js';
+export { FEED_SEQUENCE_PATTERN, FeedItem, FeedList, FeedQuery, FeedStreamQuery } from './http/feed.js';
 export { ClientCertificateInput, ClientCertificateView, OAuthInput, OAuthView } from './http/oauth.js';
 export { customHeaderRule } from './http/custom-headers.js';
 export { CreateEventType, EventType, EventTypeName, PatchEventType } from './http/event-type.js';
@@ -123,6 +128,8 @@ export {
   Permission,
   Tenant,
 } from './http/tenant.js';
+export { MASKED, PutSource, Source, SourceState } from './http/source.js';
+export { AccountUsage, UsageQuery } from './http/usage.js';
 export {
   Attempt,
   AttemptList,

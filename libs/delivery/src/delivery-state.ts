@@ -23,6 +23,8 @@ import type {
  * - a settled delivery stays settled, and only counts further attempts, with one exception:
  * - a success counts whenever it is reported, because the receiver has the message and saying otherwise would be a lie.
  *
+ * A delivery to a feed begins and ends as `delivered`, without an attempt: being in the log is all there is to it.
+ *
  * Times are milliseconds since 1970.
  */
 export type DeliveryState =
@@ -35,7 +37,7 @@ export type DeliveryState =
       reason: DeliveryDeferred['reason'];
       last: LastAttempt | null;
     }
-  | { status: 'delivered'; attempts: number; settledAt: number; last: LastAttempt }
+  | { status: 'delivered'; attempts: number; settledAt: number; last: LastAttempt | null }
   | { status: 'exhausted'; attempts: number; settledAt: number; last: LastAttempt }
   | {
       status: 'cancelled';
@@ -52,6 +54,11 @@ export interface LastAttempt {
 }
 
 export const pendingDelivery: DeliveryState = { status: 'pending', attempts: 0, last: null };
+
+/** The only state of a delivery to a feed. */
+export function fedDelivery(acceptedAt: number): DeliveryState {
+  return { status: 'delivered', attempts: 0, settledAt: acceptedAt, last: null };
+}
 
 /** The number of the attempt that comes next while the delivery is not settled. */
 export function attemptOwed(state: DeliveryState): number {

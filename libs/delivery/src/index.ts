@@ -9,6 +9,7 @@ export {
 export {
   attemptOwed,
   evolve,
+  fedDelivery,
   isSettled,
   pendingDelivery,
   type DeliveryState,

@@ -6,7 +6,8 @@ import { type Failure, failure, failureOf } from './failure.js';
 import { dnsLookup, type Lookup } from './dns-lookup.js';
 import type { EgressProxy } from './egress-proxy.js';
 import { guardedConnector, type GuardedConnector } from './guarded-connect.js';
-import { OriginPool } from './origin-pool.js';
+import { GuardedStream, type OpenedStream, type StreamRequest } from './guarded-stream.js';
+import { Connection, OriginPool, type OriginPoolOptions } from './origin-pool.js';
 import type { ClientCertificate } from './tls-upgrade.js';
 import { checkUrl } from './url-rules.js';
 
@@ -72,7 +73,19 @@ export class GuardedClient {
     }
   }
 
-  /** Closes idle connections at once, those in use when their request ends. */
+  /** Opens a response that may last, past the same guards, on a connection that nothing else uses. Never rejects. */
+  open(request: StreamRequest): Promise<OpenedStream> {
+    try {
+      const target = this.target(request.url);
+      if (!target.ok) return Promise.resolve({ kind: 'failed', ...target.failure });
+      const connection = new Connection(target.origin, this.connectionOptions(this.connect));
+      return GuardedStream.open(connection, target.path, request);
+    } catch (error) {
+      return Promise.resolve({ kind: 'failed', ...failureOf(error) });
+    }
+  }
+
+  /** Closes idle connections at once, those in use when their request ends. Streams go on until they are closed. */
   close(): void {
     this.pools.clear();
   }
@@ -82,14 +95,16 @@ export class GuardedClient {
     const key = certificate ? `${origin} ${certificate.id}` : origin;
     let pool = this.pools.get(key);
     if (pool === undefined) {
-      pool = new OriginPool(origin, {
-        connect: certificate ? this.connectorFor(certificate) : this.connect,
-        maxConnections: this.options.maxConnectionsPerOrigin ?? 128,
-        maxHeaderBytes: MAX_HEADER_BYTES,
-      });
+      const connect = certificate ? this.connectorFor(certificate) : this.connect;
+      pool = new OriginPool(origin, this.connectionOptions(connect));
       this.pools.set(key, pool);
     }
     return pool;
+  }
+
+  private connectionOptions(connect: GuardedConnector): OriginPoolOptions {
+    const maxConnections = this.options.maxConnectionsPerOrigin ?? 128;
+    return { connect, maxConnections, maxHeaderBytes: MAX_HEADER_BYTES };
   }
 
   private target(url: string): Target {

@@ -1,6 +1,7 @@
 export { addressProblem, parseEgressPolicy, type EgressPolicy } from './address-rules.js';
 export type { EgressRequest, EgressResult } from './egress-result.js';
 export { GuardedClient, type GuardedClientOptions } from './guarded-client.js';
+export type { GuardedStream, OpenedStream, StreamEnd, StreamRead, StreamRequest } from './guarded-stream.js';
 export type { Lookup } from './dns-lookup.js';
 export { parseEgressProxy, type EgressProxy } from './egress-proxy.js';
 export type { ClientCertificate } from './tls-upgrade.js';

@@ -67,6 +67,16 @@ export function egressDeny() {
     );
 }
 
+/** Of whoever connects to addresses strangers chose. */
+export function egressProxy() {
+  return z
+    .string()
+    .optional()
+    .describe(
+      'An HTTP proxy to CONNECT through, http://[user:password@]host:port; addresses are still checked here',
+    );
+}
+
 export class ConfigError extends Error {
   constructor(readonly problems: string[]) {
     super(`configuration: ${problems.join('; ')}`);

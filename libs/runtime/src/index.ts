@@ -6,6 +6,7 @@ export {
   describeConfig,
   egressAllow,
   egressDeny,
+  egressProxy,
   keks,
   port,
   readConfig,

@@ -11,5 +11,6 @@ export {
   type SeenEndpoint,
 } from './seed-tenant.js';
 export { seededRandom, type SeededRandom } from './seeded-random.js';
+export { StreamClient } from './stream-client.js';
 export { waitFor, type WaitOptions } from './wait-for.js';
 export { kafkaForTests, type KafkaForTests } from './kafka-for-tests.js';

@@ -7,7 +7,7 @@ import {
   type DeliveryEvent,
   DeliveryStatus,
 } from '@posthaste/contracts';
-import { type DeliveryState, type LastAttempt, pendingDelivery } from '@posthaste/delivery';
+import { type DeliveryState, fedDelivery, type LastAttempt, pendingDelivery } from '@posthaste/delivery';
 
 /** The columns that hold a delivery's state. */
 export interface StateColumns {
@@ -31,8 +31,8 @@ export interface DeliveryRow extends StateColumns {
   acceptedAt: number;
 }
 
-/** One pending delivery for each route of a message. */
-export function pendingRows({ meta }: AcceptedMessage): DeliveryRow[] {
+/** One delivery for each route of a message: pending, or over when the route leads to a feed. */
+export function routedRows({ meta }: AcceptedMessage): DeliveryRow[] {
   return meta.routes.map((route) => ({
     id: deliveryId(meta.id, route.endpoint),
     message: meta.id,
@@ -41,7 +41,7 @@ export function pendingRows({ meta }: AcceptedMessage): DeliveryRow[] {
     endpoint: route.endpoint,
     eventType: meta.type,
     acceptedAt: meta.at,
-    ...toColumns(pendingDelivery),
+    ...toColumns(route.feed ? fedDelivery(meta.at) : pendingDelivery),
   }));
 }
 
@@ -94,6 +94,7 @@ export function toState(columns: StateColumns): DeliveryState {
         last: lastIfAny,
       };
     case 'delivered':
+      return { status, attempts, settledAt: columns.settledAt ?? 0, last: lastIfAny };
     case 'exhausted':
       return { status, attempts, settledAt: columns.settledAt ?? 0, last };
     case 'cancelled':

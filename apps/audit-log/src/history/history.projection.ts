@@ -3,7 +3,8 @@ import { evolve, type DeliveryState, pendingDelivery } from '@posthaste/delivery
 import { PostgresProjection, type ProjectionBatch } from '@posthaste/event-log';
 import { inTransaction } from '@posthaste/runtime';
 import type pg from 'pg';
-import { type DeliveryRow, pendingRows, toRow, toState } from './delivery-row.js';
+import { appendFeedItems } from '../feeds/index.js';
+import { type DeliveryRow, routedRows, toRow, toState } from './delivery-row.js';
 import { insertAttempts } from './sql/insert-attempts.js';
 import { insertMessages, type MessageRow } from './sql/insert-messages.js';
 import { insertQuarantined, type Quarantined } from './sql/insert-quarantined.js';
@@ -12,7 +13,7 @@ import { loadDeliveryStates } from './sql/load-delivery-states.js';
 import { upsertDeliveries } from './sql/upsert-deliveries.js';
 
 /**
- * History: messages, deliveries and attempts as rows, written from the topics `messages` and `deliveries`.
+ * History: messages, deliveries, attempts and feeds as rows, written from the topics `messages` and `deliveries`.
  *
  * A batch is one transaction: positions, then at most one statement per table. It commits without waiting for the
  * disk, which the position makes safe: rows and position are lost together and read again. Either topic may be ahead
@@ -55,6 +56,7 @@ export function historyProjection(
     },
     write: async (client, { messages, events, shadows, deliveries, quarantined }) => {
       if (messages.length > 0) await insertMessages(client, messages);
+      await appendFeedItems(client, messages);
       if (deliveries.length > 0) await upsertDeliveries(client, deliveries);
       const attempts = events.filter((event) => event.type === 'DeliveryAttempted');
       if (attempts.length > 0) await insertAttempts(client, attempts);
@@ -90,7 +92,7 @@ function readFacts(batches: ProjectionBatch[]): Facts {
 async function foldDeliveries(pool: pg.Pool, { messages, events }: Facts): Promise<DeliveryRow[]> {
   const rows = new Map<string, DeliveryRow>();
   for (const message of messages) {
-    for (const row of pendingRows(message)) rows.set(row.id, row);
+    for (const row of routedRows(message)) rows.set(row.id, row);
   }
   if (events.length === 0) return [...rows.values()];
   const stored = await loadDeliveryStates(pool, [...new Set(events.map((event) => event.delivery))]);

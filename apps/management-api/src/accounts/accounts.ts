@@ -18,6 +18,7 @@ import { requireMatch } from '../http/if-match.js';
 import { listPage } from '../http/listing.js';
 import { changedFields, mergePatch } from '../http/merge-patch.js';
 import { absent } from '../http/refusals.js';
+import { removeSource } from '../sources/remove-source.js';
 import { checked } from '../http/validate.js';
 import { accountKind, AccountRow } from './account.entity.js';
 
@@ -97,7 +98,7 @@ export class Accounts {
     });
   }
 
-  /** Deletes the account and, each with its own version, all its endpoints. */
+  /** Deletes the account and, each with its own version, all its endpoints and its source. */
   async remove(author: Author, reach: Reach, ref: string, ifMatch?: string): Promise<void> {
     await this.changes.make(author, async (draft) => {
       const row = await findAccount(draft.manager, reach, ref, true);
@@ -115,8 +116,9 @@ export async function removeAccount(draft: Draft, account: AccountRow): Promise<
     endpoint.secrets = [];
     await draft.write(endpointKind, endpoint, 'endpoint.deleted', ['deleted']);
   }
-  // Each endpoint raised the counter in the row; the copy at hand has to follow.
-  account.configVersion += endpoints.length;
+  const hadSource = await removeSource(draft, account.id);
+  // Each of them raised the counter in the row; the copy at hand has to follow.
+  account.configVersion += endpoints.length + (hadSource ? 1 : 0);
   account.deletedAt = draft.at;
   await draft.write(accountKind, account, 'account.deleted', ['deleted']);
 }

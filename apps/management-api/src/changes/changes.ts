@@ -23,7 +23,7 @@ export interface Versioned {
 
 /** What the changes of one kind of entity have in common; declared beside the entity. */
 export interface EntityKind<E extends Versioned> {
-  name: 'tenant' | 'account' | 'endpoint' | 'event_type' | 'api_key';
+  name: 'tenant' | 'account' | 'endpoint' | 'event_type' | 'api_key' | 'source';
   target: EntityTarget<E>;
   place(row: E): { tenant: string; account: string | null };
   /** Raises the counter that caches of this kind compare, and answers it. */
@@ -32,6 +32,8 @@ export interface EntityKind<E extends Versioned> {
   state(row: E): Record<string, unknown>;
   /** What the topic `config` carries; null for kinds only management-api needs. */
   published(row: E): ConfigState | null;
+  /** What every change of this kind brings with it, in the same transaction; `changed` is null for a new entity. */
+  follow?(draft: Draft, row: E, changed: readonly string[] | null): Promise<void>;
 }
 
 const DEADLOCK = '40P01';
@@ -126,6 +128,7 @@ export class Draft {
     );
     const published = kind.published(row);
     if (published) this.tell(topics.config, published);
+    await kind.follow?.(this, row, isNew ? null : changed);
   }
 
   /** Appends an item to a topic, in order, once the change is committed. */

@@ -12,7 +12,9 @@ import {
 } from '@posthaste/contracts';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { EntityKind } from '../changes/changes.js';
+import { raiseAccount } from '../changes/account-counter.js';
 import { asNumber } from '../changes/columns.js';
+import { settleMonitoring } from '../usage/monitoring.js';
 import { withoutSeals } from './oauth-client.js';
 
 @Entity({ schema: 'config', name: 'endpoint' })
@@ -62,12 +64,7 @@ export const endpointKind: EntityKind<EndpointRow> = {
   raise: async (manager, row) => {
     // Here, since whatever switches it off or on comes by.
     row.disabledAt = row.enabled ? null : (row.disabledAt ?? row.updatedAt);
-    // TypeORM answers an update with [rows, count].
-    const [[account]] = await manager.query<[[{ config_version: string }], number]>(
-      'update config.account set config_version = config_version + 1 where id = $1 returning config_version',
-      [row.account],
-    );
-    row.configVersion = Number(account.config_version);
+    row.configVersion = await raiseAccount(manager, row.account);
     return row.configVersion;
   },
   state: (row) => ({
@@ -83,6 +80,8 @@ export const endpointKind: EntityKind<EndpointRow> = {
     disabledReason: row.disabledReason,
   }),
   published,
+  follow: (draft, row, changed) =>
+    settleMonitoring(draft, row, row.enabled && (changed === null || changed.includes('enabled'))),
 };
 
 function published(row: EndpointRow): EndpointState {

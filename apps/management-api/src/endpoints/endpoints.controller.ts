@@ -38,7 +38,7 @@ export class EndpointsController {
     status: 201,
     answers: Endpoint,
     etag: true,
-    problems: [409],
+    problems: [402, 409],
   })
   async create(
     @By() author: Author,
@@ -96,7 +96,7 @@ export class EndpointsController {
     status: 200,
     answers: Endpoint,
     etag: true,
-    problems: [409],
+    problems: [402, 409],
   })
   async patch(
     @By() author: Author,
@@ -137,6 +137,7 @@ export class EndpointsController {
     status: 200,
     answers: Endpoint,
     etag: true,
+    problems: [402],
   })
   async enable(
     @By() author: Author,

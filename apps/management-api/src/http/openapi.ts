@@ -191,7 +191,7 @@ function queryParameters(schema: z.ZodType, schemas: Schemas): JsonObject[] {
 }
 
 function responsesOf(
-  { status, answers, etag, problems: more = [] }: OperationDoc,
+  { status, answers, mediaType = 'application/json', etag, problems: more = [] }: OperationDoc,
   {
     method,
     path,
@@ -205,7 +205,7 @@ function responsesOf(
     ...(etag
       ? { headers: { ETag: { schema: { type: 'string' }, description: 'The version, in quotes.' } } }
       : {}),
-    ...(answers ? { content: { 'application/json': { schema: schemas.of(answers, 'output') } } } : {}),
+    ...(answers ? { content: { [mediaType]: { schema: schemas.of(answers, 'output') } } } : {}),
   };
   const created = method === 'put' ? { 201: { ...answer, description: 'Created.' } } : {};
   // 408, 431: any request may come too slowly, or with too much in its headers. 503: PostgreSQL may be away.

@@ -20,6 +20,8 @@ interface Promised {
   status: number;
   /** The body it answers with; none for 204. */
   answers?: z.ZodType;
+  /** The media type of what it answers, if that is not JSON. */
+  mediaType?: string;
   /** The answer carries an ETag. */
   etag?: boolean;
   /** Problems beyond those any route of its kind can have. */

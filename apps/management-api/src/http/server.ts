@@ -5,10 +5,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { routedUrl } from '../facades/facade-of.js';
+import { endStreamsAtClose } from '../feeds/sse.js';
 import { parseJsonBody } from './json-body.js';
 import { sendProblem } from './problem-filter.js';
 import { unsupportedMediaType } from './refusals.js';
 import { rememberRoutes } from './routes.js';
+import { endUnusedAtClose } from './unused-connections.js';
 
 export const BODY_LIMIT_BYTES = 1_048_576;
 const HEADER_LIMIT_BYTES = 16_384;
@@ -44,6 +46,8 @@ export function createAdapter(): FastifyAdapter {
 /** Must run before Nest registers its routes. */
 export function prepareServer(fastify: FastifyInstance, logger: Logger): void {
   rememberRoutes(fastify);
+  endUnusedAtClose(fastify);
+  endStreamsAtClose(fastify);
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     done();

@@ -45,7 +45,7 @@ export class Idempotency {
   }
 
   /** Frees keys whose work came to nothing. Never fails: at worst they are free after 15 s. */
-  async release(asks: readonly ClaimAsk[]): Promise<void> {
+  async release(asks: readonly Pick<ClaimAsk, 'tenant' | 'scope' | 'key'>[]): Promise<void> {
     const freed = asks.map(({ tenant, scope, key }) => ({ tenant, scope, key, response: null }));
     await this.settle(freed).catch(() => undefined);
   }

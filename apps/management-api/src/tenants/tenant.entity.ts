@@ -2,6 +2,7 @@ import type { TenantState, WrappedKey } from '@posthaste/contracts';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { EntityKind } from '../changes/changes.js';
 import { asNumber } from '../changes/columns.js';
+import { resumeMonitoring } from '../usage/credit-limit.js';
 
 @Entity({ schema: 'config', name: 'tenant' })
 export class TenantRow {
@@ -10,6 +11,8 @@ export class TenantRow {
   @Column('bigint', { name: 'config_version', transformer: asNumber }) configVersion: number;
   @Column('text') name: string;
   @Column('text', { name: 'event_type_policy' }) eventTypePolicy: 'any' | 'known';
+  /** Null: without limit. */
+  @Column('double precision', { name: 'monitoring_credits', nullable: true }) monitoringCredits: number | null;
   /** Wrapped, the newest first. Emptied when the tenant is deleted: nothing it sealed opens any more. */
   @Column('jsonb', { name: 'data_keys' }) dataKeys: WrappedKey[];
   @Column('timestamptz', { name: 'created_at' }) createdAt: Date;
@@ -23,11 +26,12 @@ export const tenantKind: EntityKind<TenantRow> = {
   place: ({ id }) => ({ tenant: id, account: null }),
   raise: (_, row) => Promise.resolve(++row.configVersion),
   // Version rows are never edited, so the data keys must not be in them: deleting a tenant destroys its keys.
-  state: ({ id, version, name, eventTypePolicy, deletedAt }) => ({
+  state: ({ id, version, name, eventTypePolicy, monitoringCredits, deletedAt }) => ({
     id,
     version,
     name,
     eventTypePolicy,
+    monitoringCredits,
     deleted: deletedAt !== null,
   }),
   published: ({ id, version, name, dataKeys, deletedAt }): TenantState => ({
@@ -38,4 +42,7 @@ export const tenantKind: EntityKind<TenantRow> = {
     name,
     dataKeys,
   }),
+  follow: async (draft, { id }, changed) => {
+    if (changed?.includes('monitoring_credits')) await resumeMonitoring(draft, id);
+  },
 };

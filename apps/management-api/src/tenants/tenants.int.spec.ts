@@ -23,6 +23,7 @@ describe('a tenant', () => {
       id: expect.stringMatching(/^ten_[0-9A-Za-z]{27}$/),
       name: 'Globex',
       event_type_policy: 'any',
+      monitoring_credits: null,
       version: 1,
       created_at: expect.stringMatching(/^\d{4}-.*\.\d{3}Z$/),
       updated_at: created.json.created_at,

@@ -53,6 +53,7 @@ export class Tenants {
         configVersion: 0,
         name: input.name,
         eventTypePolicy: input.event_type_policy,
+        monitoringCredits: null,
         dataKeys: [this.vault.newDataKey(id)],
         createdAt: draft.at,
         deletedAt: null,
@@ -74,6 +75,7 @@ export class Tenants {
       const changed = changedFields(tenantView(row), patch);
       row.name = patch.name ?? row.name;
       row.eventTypePolicy = patch.event_type_policy ?? row.eventTypePolicy;
+      if (patch.monitoring_credits !== undefined) row.monitoringCredits = patch.monitoring_credits;
       await draft.write(tenantKind, row, 'tenant.updated', changed);
       return row;
     });
@@ -121,6 +123,7 @@ export function tenantView(row: TenantRow): Tenant {
     id: row.id,
     name: row.name,
     event_type_policy: row.eventTypePolicy,
+    monitoring_credits: row.monitoringCredits,
     version: row.version,
     created_at: row.createdAt.toISOString(),
     updated_at: row.updatedAt.toISOString(),

@@ -5,16 +5,30 @@ const EventTypePolicy = z.enum(['any', 'known']).meta({
   description: '`any`: every well-formed event type is accepted. `known`: only those in the catalogue.',
 });
 
+const MonitoringCredits = z.number().nonnegative().nullable().meta({
+  description:
+    'How many credits its accounts may be monitored for: one per 144 minutes and monitored account. Null: as many as they like.',
+});
+
 export const CreateTenant = z
   .strictObject({ name: DisplayName.min(1), event_type_policy: EventTypePolicy.default('any') })
   .meta({ id: 'CreateTenant' });
 
 export const PatchTenant = z
-  .strictObject({ name: DisplayName.min(1).optional(), event_type_policy: EventTypePolicy.optional() })
+  .strictObject({
+    name: DisplayName.min(1).optional(),
+    event_type_policy: EventTypePolicy.optional(),
+    monitoring_credits: MonitoringCredits.optional(),
+  })
   .meta({ id: 'PatchTenant' });
 
 export const Tenant = z
-  .object({ ...entityFields, name: z.string(), event_type_policy: EventTypePolicy })
+  .object({
+    ...entityFields,
+    name: z.string(),
+    event_type_policy: EventTypePolicy,
+    monitoring_credits: MonitoringCredits,
+  })
   .meta({ id: 'Tenant' });
 export type Tenant = z.infer<typeof Tenant>;
 

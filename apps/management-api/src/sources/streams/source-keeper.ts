@@ -1,0 +1,196 @@
+import { randomUUID } from 'node:crypto';
+import type { GuardedClient } from '@posthaste/egress';
+import type { Logger } from '@posthaste/runtime';
+import type { Vault } from '@posthaste/vault';
+import pg from 'pg';
+import { MONITORING_CHANNEL } from '../../usage/monitoring.js';
+import { openHeaders } from '../source-headers.js';
+import type { EventPublisher } from './event-publisher.js';
+import { type ReaderParts, SourceReader } from './source-reader.js';
+import { giveBack, LEASE_MS, renewLeases, saveState, type TakenSource, takeSources } from './stream-rows.js';
+
+/**
+ * Keeps one connection open to the source of every monitored account, whatever the number of replicas. Each replica
+ * runs a keeper; a source is a keeper's while it holds the lease in PostgreSQL.
+ *
+ *   resting --(notification of a change, or 2 s)--> sweeping --> resting
+ *
+ * A sweep renews what is ours, closes what is no longer wanted or has changed, and takes what nobody holds. A keeper
+ * that is killed is succeeded when its leases end, 8 s later at most; one that stops gives them back. One that cannot
+ * reach PostgreSQL closes its connections before its leases end there, measured from before it last asked.
+ */
+export interface KeeperParts {
+  owner: string;
+  databaseUrl: string;
+  pool: pg.Pool;
+  client: GuardedClient;
+  vault: Vault;
+  publisher: EventPublisher;
+  logger: Logger;
+  /** What else to do in a sweep. */
+  onSweep: () => Promise<void>;
+}
+
+const SWEEP_MS = 2_000;
+/** Sources one process reads; further ones wait for another replica. */
+const MOST = 2_000;
+/** Taken in one sweep, so that replicas that start together share. */
+const MOST_AT_ONCE = 100;
+
+export function newOwner(): string {
+  return randomUUID();
+}
+
+export class SourceKeeper {
+  private readonly readers = new Map<string, SourceReader>();
+  private readonly retiring = new Map<string, Promise<void>>();
+  private listener: pg.Client | undefined;
+  private isStopping = false;
+  private isWoken = false;
+  private rouse: () => void = () => undefined;
+  private running: Promise<void> = Promise.resolve();
+  private leasedUntil = 0;
+  private expiry: NodeJS.Timeout | undefined;
+
+  constructor(private readonly parts: KeeperParts) {}
+
+  start(): void {
+    this.running = this.loop();
+  }
+
+  /** Closes every connection, lets what is being published finish, and gives the leases back. */
+  async stop(): Promise<void> {
+    this.isStopping = true;
+    this.rouse();
+    await this.running;
+    clearTimeout(this.expiry);
+    await this.listener?.end().catch(() => undefined);
+    for (const account of this.readers.keys()) this.retire(account);
+    await Promise.all(this.retiring.values());
+  }
+
+  private async loop(): Promise<void> {
+    while (!this.isStopping) {
+      this.isWoken = false;
+      try {
+        await this.listen();
+        await this.sweep();
+      } catch (error) {
+        this.parts.logger.warn({ err: error }, 'source.sweep_failed');
+      }
+      await this.rest();
+    }
+  }
+
+  private async sweep(): Promise<void> {
+    const { pool, owner, onSweep } = this.parts;
+    await onSweep();
+    const askedAt = performance.now();
+    const kept = new Map((await renewLeases(pool, owner)).map(({ account, version }) => [account, version]));
+    this.holdUntil(askedAt + LEASE_MS);
+    for (const [account, { source }] of this.readers) {
+      if (kept.get(account) !== source.version) this.retire(account);
+    }
+    // What ended by itself, and what an answer that was lost on its way had given us.
+    for (const account of kept.keys()) if (!this.readers.has(account)) this.retire(account);
+    const room = Math.min(MOST - this.readers.size, MOST_AT_ONCE);
+    if (room <= 0 || this.isStopping) return;
+    for (const source of await takeSources(pool, owner, room)) await this.read(source);
+  }
+
+  private async read(source: TakenSource): Promise<void> {
+    const { pool, client, vault, publisher, owner, logger } = this.parts;
+    const parts: ReaderParts = { owner, pool, client, publisher, logger, random: Math.random };
+    let headers: Record<string, string>;
+    try {
+      headers = openHeaders(vault, source.dataKeys, source, source.headers);
+    } catch (error) {
+      logger.error({ err: error, account: source.account }, 'source.headers_unreadable');
+      const message = 'Its headers cannot be opened; set them again';
+      const retry_at = new Date(Date.now() + LEASE_MS).toISOString();
+      const failed = { class: 'headers_unreadable', message };
+      return saveState(pool, owner, source.account, {
+        status: 'waiting',
+        attempt: 1,
+        retry_at,
+        error: failed,
+      });
+    }
+    const reader = new SourceReader(source, headers, parts);
+    this.readers.set(source.account, reader);
+    void reader.ended.then(() => {
+      if (this.readers.get(source.account) === reader) this.readers.delete(source.account);
+    });
+  }
+
+  /** Closes the connection and gives the lease back, without holding up the leases of others. */
+  private retire(account: string): void {
+    if (this.retiring.has(account)) return;
+    const reader = this.readers.get(account);
+    reader?.close();
+    const retired = (async () => {
+      await reader?.ended;
+      await giveBack(this.parts.pool, this.parts.owner, account);
+    })()
+      .catch((error: unknown) => this.parts.logger.warn({ err: error }, 'source.lease_not_given_back'))
+      .finally(() => {
+        this.retiring.delete(account);
+        this.wake();
+      });
+    this.retiring.set(account, retired);
+  }
+
+  private wake(): void {
+    this.isWoken = true;
+    this.rouse();
+  }
+
+  /** Unless renewed in time, everything is closed: by then another may read it. */
+  private holdUntil(at: number): void {
+    this.leasedUntil = at;
+    clearTimeout(this.expiry);
+    this.expiry = setTimeout(
+      () => {
+        if (performance.now() < this.leasedUntil) return this.holdUntil(this.leasedUntil);
+        for (const reader of this.readers.values()) reader.close();
+      },
+      Math.max(0, at - performance.now()),
+    );
+  }
+
+  private async listen(): Promise<void> {
+    if (this.listener) return;
+    const listener = new pg.Client({
+      connectionString: this.parts.databaseUrl,
+      application_name: 'management-api sources',
+      connectionTimeoutMillis: 5_000,
+      keepAlive: true,
+    });
+    const drop = (): void => {
+      if (this.listener === listener) this.listener = undefined;
+      void listener.end().catch(() => undefined);
+    };
+    listener.on('error', drop).on('end', drop);
+    listener.on('notification', () => this.wake());
+    try {
+      await listener.connect();
+      await listener.query(`listen ${MONITORING_CHANNEL}`);
+    } catch (error) {
+      drop();
+      throw error;
+    }
+    this.listener = listener;
+  }
+
+  private async rest(): Promise<void> {
+    if (this.isStopping || this.isWoken) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, SWEEP_MS);
+      this.rouse = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.rouse = () => undefined;
+  }
+}

@@ -1,0 +1,250 @@
+import type { SourceState } from '@posthaste/contracts';
+import type { GuardedClient, GuardedStream } from '@posthaste/egress';
+import { publishLimits } from '@posthaste/contracts';
+import type { Logger } from '@posthaste/runtime';
+import type pg from 'pg';
+import type { PublishRequest } from '../../publish/publish-request.js';
+import { retryDelayMs } from './backoff.js';
+import type { EventPublisher } from './event-publisher.js';
+import { ACCEPTED_INVITATION, listConnections, wantsInvitations } from './invitations.js';
+import { rememberConnections, saveProgress, saveState, saveSynced, type TakenSource } from './stream-rows.js';
+import { toRequest } from './to-request.js';
+import { type UpstreamEvent, UpstreamEvents } from './upstream-events.js';
+
+/**
+ * Reads one source for as long as its process holds the lease.
+ *
+ *   connecting --(headers of an event stream)--> open
+ *   connecting, open --(it failed, or ended)--> waiting --(1 s, doubling to 60 s)--> connecting
+ *   any --(closed from outside, or the lease is lost)--> over
+ *
+ * Bytes are read, their events published, the position noted, and only then more bytes are read: nothing queues here,
+ * and a source that is faster than the log is slowed down. A failure of the publish itself is waited out with the events
+ * in hand, because an event without an id could not be asked for again. Only an event makes the next wait short again.
+ */
+export interface ReaderParts {
+  owner: string;
+  pool: pg.Pool;
+  client: GuardedClient;
+  publisher: EventPublisher;
+  logger: Logger;
+  random: () => number;
+}
+
+const HEADERS_TIMEOUT_MS = 15_000;
+/** Streams say something every now and then; one that is silent for this long may be dead without knowing. */
+const IDLE_MS = 120_000;
+const ACCEPTED = 'text/event-stream';
+
+interface Failed {
+  class: string;
+  message: string;
+}
+type Over = 'over';
+
+export class SourceReader {
+  readonly ended: Promise<void>;
+  private readonly closing = new AbortController();
+  private lastEventId: string | null;
+  private isSynced: boolean;
+  private failures = 0;
+  private retryMs: number | undefined;
+
+  /** `headers` are the source's own, opened. */
+  constructor(
+    readonly source: TakenSource,
+    private readonly headers: Record<string, string>,
+    private readonly parts: ReaderParts,
+  ) {
+    this.lastEventId = source.lastEventId;
+    this.isSynced = source.isSynced;
+    this.ended = this.run().catch((error: unknown) =>
+      parts.logger.error({ err: error, account: source.account }, 'source.reader_died'),
+    );
+  }
+
+  close(): void {
+    this.closing.abort();
+  }
+
+  private async run(): Promise<void> {
+    while (!this.closing.signal.aborted) {
+      const failed = await this.readOnce().catch(broken);
+      if (failed === 'over') return;
+      this.failures++;
+      await this.wait(failed);
+    }
+  }
+
+  /** One connection from its beginning to its end. */
+  private async readOnce(): Promise<Failed | Over> {
+    const { client } = this.parts;
+    await this.tell({ status: 'connecting' });
+    const unsynced = await this.sync();
+    if (unsynced) return unsynced;
+    const opened = await client.open({
+      url: this.source.url,
+      headers: {
+        ...this.headers,
+        accept: ACCEPTED,
+        'cache-control': 'no-store',
+        // Header bytes are Latin-1; an id in them is UTF-8.
+        ...(this.lastEventId === null
+          ? {}
+          : { 'last-event-id': Buffer.from(this.lastEventId).toString('latin1') }),
+      },
+      headersTimeoutMs: HEADERS_TIMEOUT_MS,
+      idleMs: IDLE_MS,
+      signal: this.closing.signal,
+    });
+    if (opened.kind === 'closed') return 'over';
+    if (opened.kind === 'ended') return { class: 'ended', message: 'It ended before it began' };
+    if (opened.kind === 'failed') return opened;
+    try {
+      return refusalOf(opened.stream) ?? (await this.follow(opened.stream));
+    } finally {
+      opened.stream.close();
+    }
+  }
+
+  private async follow(stream: GuardedStream): Promise<Failed | Over> {
+    await this.tell({ status: 'open', since: new Date().toISOString() });
+    const cutter = new UpstreamEvents();
+    for (;;) {
+      const read = await stream.read();
+      if (read.kind === 'closed') return 'over';
+      if (read.kind === 'failed') return read;
+      if (read.kind === 'ended') return { class: 'ended', message: 'The source ended the stream' };
+      const { events, lastId, isTooLarge } = cutter.read(read.bytes);
+      this.retryMs = cutter.retryMs ?? this.retryMs;
+      const failed = await this.take(events, lastId);
+      if (failed) return failed;
+      if (isTooLarge) return tooLarge();
+    }
+  }
+
+  /** Publishes events and notes the position behind them. */
+  private async take(
+    events: UpstreamEvent[],
+    lastId: string | undefined,
+  ): Promise<Failed | Over | undefined> {
+    const requests: PublishRequest[] = [];
+    let taken = 0;
+    for (const event of events) {
+      const request = toRequest(event, this.source.stream);
+      if (request && request.payload.length > publishLimits.payloadBytes) break;
+      if (request) requests.push(request);
+      taken++;
+    }
+    const isWhole = taken === events.length;
+    const upTo = isWhole ? lastId : events.slice(0, taken).findLast(({ id }) => id !== undefined)?.id;
+    if (requests.some(({ eventType }) => eventType === ACCEPTED_INVITATION)) {
+      const unsynced = await this.sync();
+      if (unsynced) return unsynced;
+    }
+    const published = await this.publish(requests);
+    if (published === 'over') return 'over';
+    if (taken > 0) this.failures = 0;
+    if (taken > 0 || upTo !== undefined) {
+      this.lastEventId = upTo ?? this.lastEventId;
+      const progress = {
+        lastEventId: this.lastEventId,
+        events: taken,
+        dropped: taken - requests.length + published.dropped,
+      };
+      const isOurs = await saveProgress(this.parts.pool, this.parts.owner, this.source, progress);
+      if (!isOurs) return 'over';
+    }
+    return isWhole ? undefined : tooLarge();
+  }
+
+  /** Until it is done; while the log or the database is away, the source is not read. */
+  private async publish(requests: readonly PublishRequest[]): Promise<{ dropped: number } | Over> {
+    const { publisher, logger } = this.parts;
+    for (let failures = 1; requests.length > 0; failures++) {
+      if (this.closing.signal.aborted) return 'over';
+      const published = await publisher.publish(this.source, requests).catch((error: unknown) => {
+        logger.warn({ err: error, account: this.source.account }, 'source.publish_failed');
+        return undefined;
+      });
+      if (published?.kind === 'published') {
+        if (failures > 1) await this.tell({ status: 'open', since: new Date().toISOString() });
+        return published;
+      }
+      if (published?.kind === 'lost') return 'over';
+      const { code, detail: message = 'The database does not answer' } = published?.problem ?? {};
+      // What the one before us left in the middle has just been freed.
+      const attempt = code === 'idempotency_in_progress' ? 1 : failures;
+      await this.pause(attempt, { class: 'publish_failed', message }, undefined);
+    }
+    return { dropped: 0 };
+  }
+
+  /** Once per source, when somebody asks for invitations: whom the account knows already. */
+  private async sync(): Promise<Failed | undefined> {
+    const { pool, client, publisher, owner } = this.parts;
+    const { account, syncUrl } = this.source;
+    if (this.isSynced || syncUrl === null) return undefined;
+    const admission = await publisher.admissionTo(this.source);
+    if (admission === null || !wantsInvitations(admission.candidates)) return undefined;
+    const listed = await listConnections(client, syncUrl, this.headers);
+    if (!listed.ok) return { class: 'sync_failed', message: listed.message };
+    await rememberConnections(pool, account, listed.names);
+    await saveSynced(pool, owner, this.source);
+    this.isSynced = true;
+    return undefined;
+  }
+
+  private async wait(failed: Failed): Promise<void> {
+    const { account } = this.source;
+    this.parts.logger.info({ account, class: failed.class, attempt: this.failures }, 'source.waiting');
+    await this.pause(this.failures, failed, this.retryMs);
+  }
+
+  private async pause(attempt: number, error: Failed, retryMs: number | undefined): Promise<void> {
+    const delayMs = retryDelayMs(attempt, retryMs, this.parts.random());
+    const retry_at = new Date(Date.now() + delayMs).toISOString();
+    await this.tell({
+      status: 'waiting',
+      attempt,
+      retry_at,
+      error: { class: error.class, message: error.message },
+    });
+    await new Promise<void>((resolve) => {
+      const { signal } = this.closing;
+      if (signal.aborted) return resolve();
+      const timer = setTimeout(resolve, delayMs);
+      signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+    });
+  }
+
+  /** What a person reads; nothing depends on it. */
+  private async tell(state: SourceState): Promise<void> {
+    const { pool, owner, logger } = this.parts;
+    const { account } = this.source;
+    await saveState(pool, owner, account, state).catch((error: unknown) =>
+      logger.warn({ err: error, account }, 'source.state_not_saved'),
+    );
+  }
+}
+
+function refusalOf({ status, headers }: GuardedStream): Failed | undefined {
+  if (status >= 300 && status < 400) {
+    return { class: 'http_redirect', message: `It answered ${status}; redirects are not followed` };
+  }
+  if (status !== 200) return { class: 'http_status', message: `It answered ${status}` };
+  const isEvents = String(headers['content-type'] ?? '')
+    .toLowerCase()
+    .startsWith(ACCEPTED);
+  if (isEvents && headers['content-encoding'] === undefined) return undefined;
+  return { class: 'not_an_event_stream', message: `It is not plain ${ACCEPTED}` };
+}
+
+function tooLarge(): Failed {
+  const message = `An event is larger than ${publishLimits.payloadBytes} bytes`;
+  return { class: 'event_too_large', message };
+}
+
+function broken(error: unknown): Failed {
+  return { class: 'internal', message: error instanceof Error ? error.name : 'failed' };
+}
