@@ -13,6 +13,7 @@ let owned: Record<string, string>;
 
 const bodies: Record<string, unknown> = {
   createEndpoint: { url: 'https://receiver.example/' },
+  putSource: { url: 'https://backend.example/events' },
   publishMessage: { event_type: 'a', payload: 1 },
   publishBatch: { messages: [{ event_type: 'a', payload: 1 }] },
 };
