@@ -20,9 +20,6 @@ const refusals: Record<ProblemCode, { status: number; type: string }> = {
   malformed_json: { status: 400, type: 'bad_request' },
   invalid_cursor: { status: 400, type: 'bad_request' },
   unauthenticated: { status: 401, type: 'unauthorized' },
-  // Of other products' APIs; nothing of Ada's answers them.
-  insufficient_credits: { status: 403, type: 'authorization_error' },
-  feed_expired: { status: 404, type: 'not_found' },
   forbidden: { status: 403, type: 'authorization_error' },
   insufficient_credits: { status: 403, type: 'authorization_error' },
   not_found: { status: 404, type: 'not_found' },
