@@ -4,6 +4,7 @@ import type { FeedList } from '@posthaste/contracts';
 import type { Stack } from '@posthaste/local-stack';
 import { seedTenant, StreamClient, type TenantClient, waitFor } from '@posthaste/test-kit';
 import { EventSource } from 'eventsource';
+import pg from 'pg';
 import { itOn, logsToTest } from './test-stack.js';
 
 const STREAMS = 1_000;
@@ -61,8 +62,12 @@ describe.each(logsToTest())('hosted endpoints, log: $log', ({ start }) => {
     return items;
   }
 
-  async function follow(feed: string, query: string): Promise<StreamClient> {
-    const headers = { authorization: `Bearer ${tenant.key}` };
+  async function follow(
+    feed: string,
+    query: string,
+    more: Record<string, string> = {},
+  ): Promise<StreamClient> {
+    const headers = { authorization: `Bearer ${tenant.key}`, ...more };
     const client = await StreamClient.open(`${stack.url}/v1/endpoints/${feed}/feed/stream${query}`, headers);
     expect(client.status).toBe(200);
     open.push(client);
@@ -97,6 +102,36 @@ describe.each(logsToTest())('hosted endpoints, log: $log', ({ start }) => {
     const deliveries = await tenant.deliveries('another');
     expect(deliveries).toHaveLength(30);
     expect(deliveries.every(({ status, attempts }) => status === 'delivered' && attempts === 0)).toBe(true);
+  });
+
+  it('give everything to each of their clients, also to one that comes back, until it has aged out', async () => {
+    const [feed = ''] = await newFeeds('aging');
+    const [staying, leaving] = await Promise.all([follow(feed, '?after=0'), follow(feed, '?after=0')]);
+    const has = (client: StreamClient, count: number): Promise<unknown> =>
+      waitFor(() => client.events.length >= count, { what: `${count} events` });
+    const sequences = ({ events }: StreamClient): number[] => events.map(({ id }) => Number(id));
+    for (const n of upTo(3)) await publish('aging', { n });
+    await Promise.all([has(staying, 3), has(leaving, 3)]);
+    leaving.close();
+    for (const n of upTo(3)) await publish('aging', { n });
+    await has(staying, 6);
+    const back = await follow(feed, '', { 'last-event-id': leaving.events.at(-1)?.id ?? '' });
+    await has(back, 3);
+    expect([staying, leaving, back].map(sequences)).toEqual([upTo(6), upTo(3), [4, 5, 6]]);
+
+    const database = new pg.Client(stack.databaseUrl);
+    await database.connect();
+    const dayMs = 86_400_000;
+    const text =
+      'update history.feed_item set accepted_at = accepted_at - $2 where endpoint = $1 and sequence < 5';
+    await database.query(text, [feed, dayMs]);
+    await database.end();
+    const path = `/v1/endpoints/${feed}/feed`;
+    const { status, json } = await tenant.rest.get<{ code: string; detail: string }>(`${path}?after=3`);
+    expect([status, json.code]).toEqual([410, 'feed_expired']);
+    expect(json.detail).toContain('sequence 5.');
+    const { data, oldest } = await tenant.rest.ask<FeedList>('GET', path);
+    expect([oldest, data.map(({ sequence }) => sequence)]).toEqual([5, [5, 6]]);
   });
 
   it('are followed by an EventSource through the ends of both services, without loss or repetition', async () => {
