@@ -12,7 +12,8 @@ export class TenantRow {
   @Column('text') name: string;
   @Column('text', { name: 'event_type_policy' }) eventTypePolicy: 'any' | 'known';
   /** Null: without limit. */
-  @Column('double precision', { name: 'monitoring_credits', nullable: true }) monitoringCredits: number | null;
+  @Column('double precision', { name: 'monitoring_credits', nullable: true }) monitoringCredits:
+    number | null;
   /** Wrapped, the newest first. Emptied when the tenant is deleted: nothing it sealed opens any more. */
   @Column('jsonb', { name: 'data_keys' }) dataKeys: WrappedKey[];
   @Column('timestamptz', { name: 'created_at' }) createdAt: Date;
