@@ -102,6 +102,29 @@ describe('a source in trouble', () => {
     expect((await account.whenState('waiting')).last_event_id).toBe('1');
   });
 
+  it.each<[string, () => Promise<void>, () => Promise<void>]>([
+    ['killed', () => bed.postgres.kill('SIGKILL'), () => bed.postgres.restart()],
+    ['frozen', () => bed.postgres.kill('SIGSTOP'), () => bed.postgres.kill('SIGCONT')],
+  ])(
+    'loses nothing while PostgreSQL is %s',
+    async (_, goAway, comeBack) => {
+      await put();
+      await upstream.whenOpen(1);
+      upstream.send('1', 'a', 1);
+      await account.published(1);
+      await goAway();
+      upstream.send('2', 'a', 2);
+      upstream.send('3', 'a', 3);
+      // Nobody knows any more who may read it.
+      await upstream.whenOpen(0).finally(comeBack);
+      await waitFor(async () => (await account.source()).last_event_id === '3', { deadlineMs: 40_000 });
+      const payloads = (await account.published(3)).map(({ payload }) => payload);
+      expect(payloads).toEqual(['1', '2', '3']);
+      expect((await account.whenState('open')).dropped_events).toBe(0);
+    },
+    90_000,
+  );
+
   it('drops events of types the tenant does not know, where it has a catalogue', async () => {
     const path = `/v1/tenants/${tenant.id}`;
     await tenant.rest.post('/v1/event-types', { name: 'known.type' });

@@ -1,6 +1,5 @@
-import type { SourceState } from '@posthaste/contracts';
+import { publishLimits, type SourceState } from '@posthaste/contracts';
 import type { GuardedClient, GuardedStream } from '@posthaste/egress';
-import { publishLimits } from '@posthaste/contracts';
 import type { Logger } from '@posthaste/runtime';
 import type pg from 'pg';
 import type { PublishRequest } from '../../publish/publish-request.js';
@@ -50,6 +49,7 @@ export class SourceReader {
   private readonly closing = new AbortController();
   private lastEventId: string | null;
   private isSynced: boolean;
+  private openSince = '';
   private failures = 0;
   private retryMs: number | undefined;
 
@@ -113,7 +113,8 @@ export class SourceReader {
   }
 
   private async follow(stream: GuardedStream): Promise<Failed | Over> {
-    await this.tell({ status: 'open', since: new Date().toISOString() });
+    this.openSince = new Date().toISOString();
+    await this.tell({ status: 'open', since: this.openSince });
     const cutter = new UpstreamEvents();
     for (;;) {
       const read = await stream.read();
@@ -173,7 +174,7 @@ export class SourceReader {
         return undefined;
       });
       if (published?.kind === 'published') {
-        if (failures > 1) await this.tell({ status: 'open', since: new Date().toISOString() });
+        if (failures > 1) await this.tell({ status: 'open', since: this.openSince });
         return published;
       }
       if (published?.kind === 'lost') return 'over';
