@@ -92,6 +92,20 @@ describe('a source in trouble', () => {
     await upstream.whenOpen(0);
   });
 
+  it('whose headers cannot be opened is not called without them', async () => {
+    await put({ headers: { 'X-Key': 'k' } });
+    await upstream.whenOpen(1);
+    await bed.database.query(
+      `update config.source set headers = jsonb_set(headers, '{id}', '"another"'), version = 2 where account = $1`,
+      [account.id],
+    );
+    const { state } = await account.whenState('waiting', ({ attempt }) => attempt === 2);
+    expect(state.error.class).toBe('headers_unreadable');
+    expect(upstream.requests).toHaveLength(1);
+    expect((await put({ headers: { 'X-Key': 'k' } })).status).toBe(200);
+    await upstream.whenOpen(1);
+  });
+
   it('loses what nobody can ask for again to no other event', async () => {
     await put();
     await upstream.whenOpen(1);

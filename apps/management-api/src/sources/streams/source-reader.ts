@@ -1,8 +1,10 @@
 import { publishLimits, type SourceState } from '@posthaste/contracts';
 import type { GuardedClient, GuardedStream } from '@posthaste/egress';
 import type { Logger } from '@posthaste/runtime';
+import type { Vault } from '@posthaste/vault';
 import type pg from 'pg';
 import type { PublishRequest } from '../../publish/publish-request.js';
+import { openHeaders } from '../source-headers.js';
 import { retryDelayMs } from './backoff.js';
 import type { EventPublisher } from './event-publisher.js';
 import { ACCEPTED_INVITATION, listConnections, wantsInvitations } from './invitations.js';
@@ -26,6 +28,7 @@ export interface ReaderParts {
   owner: string;
   pool: pg.Pool;
   client: GuardedClient;
+  vault: Vault;
   publisher: EventPublisher;
   logger: Logger;
   random: () => number;
@@ -49,14 +52,13 @@ export class SourceReader {
   private readonly closing = new AbortController();
   private lastEventId: string | null;
   private isSynced: boolean;
+  private headers: Record<string, string> = {};
   private openSince = '';
   private failures = 0;
   private retryMs: number | undefined;
 
-  /** `headers` are the source's own, opened. */
   constructor(
     readonly source: TakenSource,
-    private readonly headers: Record<string, string>,
     private readonly parts: ReaderParts,
   ) {
     this.lastEventId = source.lastEventId;
@@ -83,6 +85,8 @@ export class SourceReader {
   private async readOnce(): Promise<Failed | Over> {
     const { client } = this.parts;
     await this.tell({ status: 'connecting' });
+    const unreadable = this.openHeaders();
+    if (unreadable) return unreadable;
     const unsynced = await this.sync();
     if (unsynced) return unsynced;
     const opened = await client.open({
@@ -109,6 +113,17 @@ export class SourceReader {
     } finally {
       opened.stream.close();
       if (performance.now() - openedAt >= LASTING_MS) this.failures = 0;
+    }
+  }
+
+  private openHeaders(): Failed | undefined {
+    const { source, parts } = this;
+    try {
+      this.headers = openHeaders(parts.vault, source.dataKeys, source, source.headers);
+      return undefined;
+    } catch (error) {
+      parts.logger.error({ err: error, account: source.account }, 'source.headers_unreadable');
+      return { class: 'headers_unreadable', message: 'Its headers cannot be opened; set them again' };
     }
   }
 
