@@ -23,6 +23,7 @@ beforeAll(async () => {
   owner = await bed.api.newTenant('owner');
   const { id: account } = await owner.putAccount('acme');
   const { id: endpoint } = await owner.createEndpoint('acme', { url: 'https://receiver.example/' });
+  await owner.rest.put('/v1/accounts/acme/source', { url: 'http://127.0.0.1:1/' });
   await owner.rest.post('/v1/event-types', { name: 'owned.type' });
   owned = { account, endpoint, name: 'owned.type', tenant: owner.id, key: owner.keyId };
   // What is read through audit-log is told apart there, and proven with it.

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { newId, type PutSource, type Source, type SourceState } from '@posthaste/contracts';
+import { newId, type PutSource, type Source, type SourceState, type WrappedKey } from '@posthaste/contracts';
 import { checkUrl, type EgressPolicy } from '@posthaste/egress';
-import type { Vault } from '@posthaste/vault';
+import { type Vault, VaultError } from '@posthaste/vault';
 import { type DataSource, IsNull } from 'typeorm';
 import { findAccount } from '../accounts/accounts.js';
 import type { Author, Reach } from '../access/principal.js';
@@ -86,9 +86,9 @@ export class Sources {
 
   private async replace(draft: Draft, row: SourceRow, input: PutSource): Promise<void> {
     const dataKeys = await dataKeysOf(draft.manager, row.tenant);
-    const before: PutSource = {
+    const before = {
       url: row.url,
-      headers: openHeaders(this.vault, dataKeys, row, row.headers),
+      headers: this.readableHeaders(dataKeys, row),
       sync_url: row.syncUrl,
     };
     const after: PutSource = {
@@ -114,6 +114,16 @@ export class Sources {
       await draft.manager.query('update config.source_stream set synced_at = null where account = $1', [
         row.account,
       ]);
+    }
+  }
+
+  /** Null for some that do not open: whatever is set instead is a change. */
+  private readableHeaders(dataKeys: WrappedKey[], row: SourceRow): PutSource['headers'] | null {
+    try {
+      return openHeaders(this.vault, dataKeys, row, row.headers);
+    } catch (error) {
+      if (error instanceof VaultError) return null;
+      throw error;
     }
   }
 

@@ -92,6 +92,20 @@ describe('a source in trouble', () => {
     await upstream.whenOpen(0);
   });
 
+  it('whose headers cannot be opened is not called without them', async () => {
+    await put({ headers: { 'X-Key': 'k' } });
+    await upstream.whenOpen(1);
+    await bed.database.query(
+      `update config.source set headers = jsonb_set(headers, '{id}', '"another"'), version = 2 where account = $1`,
+      [account.id],
+    );
+    const { state } = await account.whenState('waiting', ({ attempt }) => attempt === 2);
+    expect(state.error.class).toBe('headers_unreadable');
+    expect(upstream.requests).toHaveLength(1);
+    expect((await put({ headers: { 'X-Key': 'k' } })).status).toBe(200);
+    await upstream.whenOpen(1);
+  });
+
   it('loses what nobody can ask for again to no other event', async () => {
     await put();
     await upstream.whenOpen(1);
@@ -101,6 +115,29 @@ describe('a source in trouble', () => {
     expect((await account.published(2)).map(({ payload }) => payload)).toEqual(['1', '2']);
     expect((await account.whenState('waiting')).last_event_id).toBe('1');
   });
+
+  it.each<[string, () => Promise<void>, () => Promise<void>]>([
+    ['killed', () => bed.postgres.kill('SIGKILL'), () => bed.postgres.restart()],
+    ['frozen', () => bed.postgres.kill('SIGSTOP'), () => bed.postgres.kill('SIGCONT')],
+  ])(
+    'loses nothing while PostgreSQL is %s',
+    async (_, goAway, comeBack) => {
+      await put();
+      await upstream.whenOpen(1);
+      upstream.send('1', 'a', 1);
+      await account.published(1);
+      await goAway();
+      upstream.send('2', 'a', 2);
+      upstream.send('3', 'a', 3);
+      // Nobody knows any more who may read it.
+      await upstream.whenOpen(0).finally(comeBack);
+      await waitFor(async () => (await account.source()).last_event_id === '3', { deadlineMs: 40_000 });
+      const payloads = (await account.published(3)).map(({ payload }) => payload);
+      expect(payloads).toEqual(['1', '2', '3']);
+      expect((await account.whenState('open')).dropped_events).toBe(0);
+    },
+    90_000,
+  );
 
   it('drops events of types the tenant does not know, where it has a catalogue', async () => {
     const path = `/v1/tenants/${tenant.id}`;

@@ -4,10 +4,9 @@ import type { Logger } from '@posthaste/runtime';
 import type { Vault } from '@posthaste/vault';
 import pg from 'pg';
 import { MONITORING_CHANNEL } from '../../usage/monitoring.js';
-import { openHeaders } from '../source-headers.js';
 import type { EventPublisher } from './event-publisher.js';
 import { type ReaderParts, SourceReader } from './source-reader.js';
-import { giveBack, LEASE_MS, renewLeases, saveState, type TakenSource, takeSources } from './stream-rows.js';
+import { giveBack, LEASE_MS, renewLeases, type TakenSource, takeSources } from './stream-rows.js';
 
 /**
  * Keeps one connection open to the source of every monitored account, whatever the number of replicas. Each replica
@@ -95,28 +94,13 @@ export class SourceKeeper {
     for (const account of kept.keys()) if (!this.readers.has(account)) this.retire(account);
     const room = Math.min(MOST - this.readers.size, MOST_AT_ONCE);
     if (room <= 0 || this.isStopping) return;
-    for (const source of await takeSources(pool, owner, room)) await this.read(source);
+    for (const source of await takeSources(pool, owner, room)) this.read(source);
   }
 
-  private async read(source: TakenSource): Promise<void> {
+  private read(source: TakenSource): void {
     const { pool, client, vault, publisher, owner, logger } = this.parts;
-    const parts: ReaderParts = { owner, pool, client, publisher, logger, random: Math.random };
-    let headers: Record<string, string>;
-    try {
-      headers = openHeaders(vault, source.dataKeys, source, source.headers);
-    } catch (error) {
-      logger.error({ err: error, account: source.account }, 'source.headers_unreadable');
-      const message = 'Its headers cannot be opened; set them again';
-      const retry_at = new Date(Date.now() + LEASE_MS).toISOString();
-      const failed = { class: 'headers_unreadable', message };
-      return saveState(pool, owner, source.account, {
-        status: 'waiting',
-        attempt: 1,
-        retry_at,
-        error: failed,
-      });
-    }
-    const reader = new SourceReader(source, headers, parts);
+    const parts: ReaderParts = { owner, pool, client, vault, publisher, logger, random: Math.random };
+    const reader = new SourceReader(source, parts);
     this.readers.set(source.account, reader);
     void reader.ended.then(() => {
       if (this.readers.get(source.account) === reader) this.readers.delete(source.account);

@@ -1,9 +1,10 @@
-import type { SourceState } from '@posthaste/contracts';
+import { publishLimits, type SourceState } from '@posthaste/contracts';
 import type { GuardedClient, GuardedStream } from '@posthaste/egress';
-import { publishLimits } from '@posthaste/contracts';
 import type { Logger } from '@posthaste/runtime';
+import type { Vault } from '@posthaste/vault';
 import type pg from 'pg';
 import type { PublishRequest } from '../../publish/publish-request.js';
+import { openHeaders } from '../source-headers.js';
 import { retryDelayMs } from './backoff.js';
 import type { EventPublisher } from './event-publisher.js';
 import { ACCEPTED_INVITATION, listConnections, wantsInvitations } from './invitations.js';
@@ -27,6 +28,7 @@ export interface ReaderParts {
   owner: string;
   pool: pg.Pool;
   client: GuardedClient;
+  vault: Vault;
   publisher: EventPublisher;
   logger: Logger;
   random: () => number;
@@ -50,13 +52,13 @@ export class SourceReader {
   private readonly closing = new AbortController();
   private lastEventId: string | null;
   private isSynced: boolean;
+  private headers: Record<string, string> = {};
+  private openSince = '';
   private failures = 0;
   private retryMs: number | undefined;
 
-  /** `headers` are the source's own, opened. */
   constructor(
     readonly source: TakenSource,
-    private readonly headers: Record<string, string>,
     private readonly parts: ReaderParts,
   ) {
     this.lastEventId = source.lastEventId;
@@ -83,6 +85,8 @@ export class SourceReader {
   private async readOnce(): Promise<Failed | Over> {
     const { client } = this.parts;
     await this.tell({ status: 'connecting' });
+    const unreadable = this.openHeaders();
+    if (unreadable) return unreadable;
     const unsynced = await this.sync();
     if (unsynced) return unsynced;
     const opened = await client.open({
@@ -112,8 +116,20 @@ export class SourceReader {
     }
   }
 
+  private openHeaders(): Failed | undefined {
+    const { source, parts } = this;
+    try {
+      this.headers = openHeaders(parts.vault, source.dataKeys, source, source.headers);
+      return undefined;
+    } catch (error) {
+      parts.logger.error({ err: error, account: source.account }, 'source.headers_unreadable');
+      return { class: 'headers_unreadable', message: 'Its headers cannot be opened; set them again' };
+    }
+  }
+
   private async follow(stream: GuardedStream): Promise<Failed | Over> {
-    await this.tell({ status: 'open', since: new Date().toISOString() });
+    this.openSince = new Date().toISOString();
+    await this.tell({ status: 'open', since: this.openSince });
     const cutter = new UpstreamEvents();
     for (;;) {
       const read = await stream.read();
@@ -173,7 +189,7 @@ export class SourceReader {
         return undefined;
       });
       if (published?.kind === 'published') {
-        if (failures > 1) await this.tell({ status: 'open', since: new Date().toISOString() });
+        if (failures > 1) await this.tell({ status: 'open', since: this.openSince });
         return published;
       }
       if (published?.kind === 'lost') return 'over';
