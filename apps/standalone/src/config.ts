@@ -25,6 +25,11 @@ export const StandaloneConfig = z
       .string()
       .default('127.0.0.0/8')
       .describe('Networks endpoints may point at beside the public internet; production allows none'),
+    POSTHASTE_EGRESS_DENY: z.string().optional().describe('Hosts and address ranges endpoints may not have'),
+    POSTHASTE_EGRESS_PROXY: z
+      .string()
+      .optional()
+      .describe('An HTTP proxy that receivers are reached through'),
     LOG_LEVEL: z.string().optional().describe("The services' least level logged"),
     OTEL_EXPORTER_OTLP_ENDPOINT: z.string().optional().describe('Where spans go; tracing is off without it'),
     POSTHASTE_SUPERVISED: z.enum(['0', '1']).default('0').describe('1: stop when standard input closes'),
@@ -34,6 +39,14 @@ export const StandaloneConfig = z
     message: 'is needed for POSTHASTE_LOG=kafka; `npm run start:kafka` brings a broker along',
   });
 export type StandaloneConfig = z.infer<typeof StandaloneConfig>;
+
+/** What the services read themselves. */
+const passedOn = [
+  'LOG_LEVEL',
+  'OTEL_EXPORTER_OTLP_ENDPOINT',
+  'POSTHASTE_EGRESS_DENY',
+  'POSTHASTE_EGRESS_PROXY',
+] as const;
 
 export interface StandaloneOptions {
   config: StandaloneConfig;
@@ -68,7 +81,6 @@ export function standaloneOptions(
   }
   if (problems.length > 0) return { problems };
   const config = parsed.data;
-  const { LOG_LEVEL, OTEL_EXPORTER_OTLP_ENDPOINT } = config;
   return {
     config,
     dataDir: path.resolve(config.POSTHASTE_DATA_DIR),
@@ -84,9 +96,8 @@ export function standaloneOptions(
     brokers: startsKafka ? [] : (config.KAFKA_BROKERS ?? '').split(',').filter(Boolean),
     startsKafka,
     publishes: args.includes('--publish'),
-    env: {
-      ...(LOG_LEVEL === undefined ? {} : { LOG_LEVEL }),
-      ...(OTEL_EXPORTER_OTLP_ENDPOINT === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT }),
-    },
+    env: Object.fromEntries(
+      passedOn.flatMap((name) => (config[name] === undefined ? [] : [[name, config[name]]])),
+    ),
   };
 }
