@@ -121,7 +121,8 @@ export class History {
     throw fieldProblem([{ pointer: '?endpoint_id', code: 'unknown_endpoint', message }], 'invalid_request');
   }
 
-  private async message({ tenant, account }: Reach, id: string): Promise<HistoryMessage> {
+  /** The message within reach, as audit-log has it. */
+  async message({ tenant, account }: Reach, id: string): Promise<HistoryMessage> {
     if (!isId('message', id)) throw absent('message', ':id');
     const { message } = await this.reader.read((client) => client.getMessage({ tenant, id }));
     if (message && (account === null || account === message.account)) return message;
