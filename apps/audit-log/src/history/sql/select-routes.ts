@@ -14,7 +14,7 @@ export async function getRoutes(
     values: [message, tenant],
   });
   const [row] = rows;
-  if (!row) return { routes: [], deliveries: [] };
+  if (!row) return { routes: [], deliveries: [], partial: false };
   const { routes } = readMeta(row.meta);
   const asked = new Set(endpoints);
   const ids = endpoints.map((endpoint) => deliveryId(message, endpoint));
