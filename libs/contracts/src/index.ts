@@ -130,7 +130,7 @@ export {
   EndpointVersion,
   EndpointVersionList,
 } from './http/endpoint-version.js';
-export { Explanation, ExplainedEndpoint, ExplainRule } from './http/explain.js';
+export { ExplainQuery, Explanation, ExplainedEndpoint, ExplainRule } from './http/explain.js';
 export { FEED_SEQUENCE_PATTERN, FeedItem, FeedList, FeedQuery, FeedStreamQuery } from './http/feed.js';
 export { ClientCertificateInput, ClientCertificateView, OAuthInput, OAuthView } from './http/oauth.js';
 export { customHeaderRule } from './http/custom-headers.js';

@@ -1,5 +1,5 @@
 import { Controller, Get, Inject, Param, Query } from '@nestjs/common';
-import { Explanation, PageQuery } from '@posthaste/contracts';
+import { Explanation, ExplainQuery } from '@posthaste/contracts';
 import { type Reach, Within } from '../access/principal.js';
 import { Operation } from '../http/operation.js';
 import { Explain } from './explain.js';
@@ -26,8 +26,8 @@ export class ExplainController {
   async get(
     @Within() reach: Reach,
     @Param('id') id: string,
-    @Query({ schema: PageQuery }) page: PageQuery,
+    @Query({ schema: ExplainQuery }) query: ExplainQuery,
   ): Promise<Explanation> {
-    return this.explain.message(reach, id, page);
+    return this.explain.message(reach, id, query);
   }
 }

@@ -201,6 +201,14 @@ describe('an explanation', () => {
       { tenant: tenant.id, message: id, endpoints: ids.slice(0, 3) },
       { tenant: tenant.id, message: id, endpoints: ids.slice(3) },
     ]);
+    const [last = ''] = ids;
+    const narrowed = await tenant.rest.ask<Page>('GET', `${path}&endpoint_id=${last}`);
+    expect(narrowed).toMatchObject({ data: [{ endpoint_id: last }], has_more: false });
+    expect(refusalOf(await tenant.rest.get(`${path}&endpoint_id=nobody`))).toEqual([
+      400,
+      'invalid_request',
+      '?endpoint_id unknown_endpoint',
+    ]);
     const [own, other, reader] = [
       await bed.api.accountClient(tenant, 'mine'),
       await bed.api.accountClient(tenant, 'theirs'),

@@ -1,8 +1,8 @@
 import {
   type ExplainedEndpoint,
+  type ExplainQuery,
   type Explanation,
   type HistoryMessage,
-  type PageQuery,
   type RoutesReply,
 } from '@posthaste/contracts';
 import type { DataSource } from 'typeorm';
@@ -33,10 +33,15 @@ export class Explain {
     private readonly reader: HistoryReader,
   ) {}
 
-  async message(reach: Reach, id: string, { limit, cursor }: PageQuery): Promise<Explanation> {
+  async message(
+    reach: Reach,
+    id: string,
+    { limit, cursor, endpoint_id }: ExplainQuery,
+  ): Promise<Explanation> {
     const { tenant } = reach;
     const message = await this.history.message(reach, id);
-    const list = { tenant, route: `explanation of ${id}` };
+    const list = { tenant, route: `explanation of ${id}`, filter: { endpoint_id } };
+    const only = await this.history.endpointOf(reach, message.account, endpoint_id);
     const after = cursor === undefined ? null : this.cursors.open(list, cursor);
     // The row beyond the page only says that there are more.
     const found = await selectEndpointsAt(this.database.manager, {
@@ -44,6 +49,7 @@ export class Explain {
       config: message.config_version ?? 0,
       missedUntil: message.stale_config ? new Date(message.accepted_at) : null,
       after: after && { at: new Date(after.atMs), id: after.id },
+      only: only ?? null,
       limit: limit + 1,
     });
     const rows = found.slice(0, limit);

@@ -109,11 +109,8 @@ export class History {
     return this.answer(list, rows, deliveryView, acceptedKey);
   }
 
-  private async endpointOf(
-    reach: Reach,
-    account: string,
-    ref: string | undefined,
-  ): Promise<string | undefined> {
+  /** The id behind a filter `endpoint_id`. */
+  async endpointOf(reach: Reach, account: string, ref: string | undefined): Promise<string | undefined> {
     if (ref === undefined) return undefined;
     const id = await this.endpoints.idOf(reach, { account, endpoint: ref });
     if (id !== null) return id;

@@ -36,7 +36,7 @@ export function changesBetween(
   after: StoredEndpoint,
   named: readonly string[],
 ): Change[] {
-  const [old, now] = [before ? fieldsOf(before) : {}, fieldsOf(after)];
+  const [old, now] = [before ? fieldsOf(before) : { deleted: false }, fieldsOf(after)];
   const changes: Change[] = changedFields(old, now).map((field) => ({
     field,
     before: old[field] ?? null,

@@ -1,8 +1,13 @@
 import { z } from 'zod';
 import { EndpointMode } from '../configuration.js';
 import { Delivery, Message } from './history.js';
-import { Instant } from './names.js';
-import { listOf } from './paging.js';
+import { Instant, Uid } from './names.js';
+import { listOf, PageQuery } from './paging.js';
+
+export const ExplainQuery = PageQuery.extend({
+  endpoint_id: Uid.optional().meta({ description: 'Of this endpoint only: our id, or your own uid of it.' }),
+});
+export type ExplainQuery = z.infer<typeof ExplainQuery>;
 
 /** Why a message does not go to an endpoint; in the order they are asked. */
 export const ExplainRule = z.enum(['created_later', 'deleted_before', 'enabled', 'event_types', 'channels']);

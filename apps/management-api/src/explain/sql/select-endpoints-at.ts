@@ -24,6 +24,8 @@ export interface WhichEndpoints {
   config: number;
   /** Look for changes up to this instant that the configuration version does not include; null: do not. */
   missedUntil: Date | null;
+  /** Of this one only. */
+  only: string | null;
   after: { at: Date; id: string } | null;
   limit: number;
 }
@@ -43,7 +45,7 @@ interface Row {
 /** Every endpoint that ever was one of the account's, the newest first, by keyset. */
 export async function selectEndpointsAt(
   manager: EntityManager,
-  { account, config, missedUntil, after, limit }: WhichEndpoints,
+  { account, config, missedUntil, only, after, limit }: WhichEndpoints,
 ): Promise<EndpointThen[]> {
   const rows = await manager.query<Row[]>(
     `select born.entity_id as id, born.at as created_at, born.state as first,
@@ -53,6 +55,7 @@ export async function selectEndpointsAt(
          select entity_id, at, state from config.entity_version
           where account = $1 and kind = 'endpoint' and version = 1
             and ($4::timestamptz is null or (at, entity_id) < ($4, $5))
+            and ($7::text is null or entity_id = $7)
           order by at desc, entity_id desc
           limit $6
        ) born
@@ -67,7 +70,7 @@ export async function selectEndpointsAt(
           order by version desc limit 1
        ) missed on true
       order by born.at desc, born.entity_id desc`,
-    [account, config, missedUntil, after?.at ?? null, after?.id ?? null, limit],
+    [account, config, missedUntil, after?.at ?? null, after?.id ?? null, limit, only],
   );
   return rows.map(({ id, created_at, first, version, at, state, ...missed }) => ({
     id,
