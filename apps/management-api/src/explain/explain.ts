@@ -56,10 +56,7 @@ export class Explain {
     const explain = await this.explainer(message, rows);
     const sortKey = (row: EndpointThen) => ({ atMs: row.createdAt.getTime(), id: row.id });
     const page = pageOf(this.cursors, list, { rows, hasMore: found.length > limit }, sortKey, explain);
-    const { id: message_id, account_id, event_type, channels, accepted_at, ...rest } = messageView(message);
-    const { config_version, stale_config } = rest;
-    const facts = { account_id, event_type, channels, accepted_at, config_version, stale_config };
-    return { message: { id: message_id, ...facts }, ...page };
+    return { message: factsOf(message), ...page };
   }
 
   /** All that is to be asked, asked once for the page. */
@@ -89,6 +86,13 @@ export class Explain {
       },
     });
   }
+}
+
+/** What the rules were asked about, and no more: a key that may read deliveries need not be one that reads messages. */
+function factsOf(message: HistoryMessage): Explanation['message'] {
+  const view = messageView(message);
+  const { id, account_id, event_type, channels, accepted_at, config_version, stale_config } = view;
+  return { id, account_id, event_type, channels, accepted_at, config_version, stale_config };
 }
 
 function toMatchable({ event_type: type, channels, accepted_at }: HistoryMessage) {

@@ -48,13 +48,12 @@ export function changesBetween(
   return [...changes, ...hidden.map((field) => ({ field }))];
 }
 
+/** What follows from a change, or never changes. */
+const NOT_CHOSEN = new Set(['id', 'account_id', 'version', 'created_at', 'updated_at', 'disabled_at']);
+
 /** What somebody decides about an endpoint. */
 function fieldsOf(state: StoredEndpoint): Record<string, unknown> {
   const epoch = new Date(0);
-  const { id, account_id, version, created_at, updated_at, disabled_at, ...fields } = storedView(
-    state,
-    epoch,
-    epoch,
-  );
-  return { ...fields, deleted: state.deleted };
+  const chosen = Object.entries(storedView(state, epoch, epoch)).filter(([name]) => !NOT_CHOSEN.has(name));
+  return { ...Object.fromEntries(chosen), deleted: state.deleted };
 }
