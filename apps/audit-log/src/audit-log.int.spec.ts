@@ -7,12 +7,14 @@ import { ClientGrpcProxy } from '@nestjs/microservices';
 import { metrics } from '@opentelemetry/api';
 import {
   type AcceptedMessage,
+  attemptId,
   deliveryId,
   type DeliveryEvent,
   HISTORY_SERVICE,
   type HistoryClient,
   historyClientTransport,
   newId,
+  ROUTES_PER_RECORD,
   topics,
 } from '@posthaste/contracts';
 import { type EventLog, MemoryEventLog, openEventLog } from '@posthaste/event-log';
@@ -151,6 +153,49 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
     const { payload, content_type } = await ask(history.getPayload({ tenant, id: first.meta.id }));
     expect(payload).toEqual(first.payload);
     expect(content_type).toBe('application/json');
+  });
+
+  it('finds one attempt by its id, for its own tenant', async () => {
+    const delivery = deliveryId(first.meta.id, endpoints[0] ?? '');
+    const id = attemptId(delivery, 2);
+    const { attempt } = await ask(history.getAttempt({ tenant, id }));
+    expect(attempt).toMatchObject({ id, delivery, number: 2 });
+    const { data } = await ask(history.listAttempts({ tenant, delivery, page: { limit: 10 } }));
+    expect(attempt).toEqual(data.find((one) => one.id === id));
+    expect(await ask(history.getAttempt({ tenant, id: attemptId(delivery, 9) }))).toEqual({});
+    expect(await ask(history.getAttempt({ tenant: newId('tenant'), id }))).toEqual({});
+  });
+
+  it('tells the routes and deliveries of a message, of the endpoints asked for', async () => {
+    const [endpoint = '', other = ''] = endpoints;
+    const of = (more = {}) =>
+      ask(history.getRoutes({ tenant, message: first.meta.id, endpoints: [endpoint], ...more }));
+    const id = deliveryId(first.meta.id, endpoint);
+    const { delivery } = await ask(history.getDelivery({ tenant, id }));
+    expect(await of()).toEqual({
+      routes: [{ endpoint, version: 1 }],
+      deliveries: [delivery],
+      partial: false,
+    });
+    expect((await of({ endpoints: [other, endpoint, newId('endpoint')] })).routes).toHaveLength(2);
+    const nothing = { routes: [], deliveries: [], partial: false };
+    expect(await of({ endpoints: [newId('endpoint')] })).toEqual(nothing);
+    expect(await of({ tenant: newId('tenant') })).toEqual(nothing);
+    expect(await of({ message: newId('message') })).toEqual(nothing);
+  });
+
+  it('says when a message has more routes than its first record, whose rest the deliveries tell', async () => {
+    const many = Array.from({ length: ROUTES_PER_RECORD + 1 }, () => ({
+      endpoint: newId('endpoint', at),
+      version: 1,
+    }));
+    const last = many.at(-1)?.endpoint ?? '';
+    const sample = { tenant, account: newId('account'), endpoint: '', at };
+    const record = sampleMessage(sample, { routes: many.slice(0, ROUTES_PER_RECORD) });
+    const rest = { ...record, meta: { ...record.meta, routes: many.slice(ROUTES_PER_RECORD) } };
+    await service.projection.whenApplied(await append([record, rest], []));
+    const reply = await ask(history.getRoutes({ tenant, message: record.meta.id, endpoints: [last] }));
+    expect(reply).toMatchObject({ routes: [], partial: true, deliveries: [{ endpoint: last }] });
   });
 
   it('tells when an endpoint was last called, as far as its own tenant and account may know', async () => {

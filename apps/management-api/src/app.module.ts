@@ -12,6 +12,7 @@ import { Endpoints } from './endpoints/endpoints.js';
 import { EndpointSecrets } from './endpoints/endpoint-secrets.js';
 import { eventTypes } from './event-types/index.js';
 import { EventTypes } from './event-types/event-types.js';
+import { Explain, explain } from './explain/index.js';
 import { facades, LinkupWebhooks, MiddeskWebhooks, OidcKeys } from './facades/index.js';
 import { Feeds, feeds } from './feeds/index.js';
 import { History, history, type HistoryReader } from './history/index.js';
@@ -24,6 +25,7 @@ import { tenants } from './tenants/index.js';
 import { Tenants } from './tenants/tenants.js';
 import { type Dispatch, testSend, TestSends } from './test-send/index.js';
 import { usage, Usage } from './usage/index.js';
+import { EndpointVersions, versions } from './versions/index.js';
 
 export const entities = [
   ...tenants.entities,
@@ -38,7 +40,9 @@ export const controllers = [
   ...accounts.controllers,
   ...endpoints.controllers,
   ...eventTypes.controllers,
+  ...versions.controllers,
   ...history.controllers,
+  ...explain.controllers,
   ...feeds.controllers,
   ...testSend.controllers,
   ...sources.controllers,
@@ -73,6 +77,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
   const eventTypesOf = new EventTypes(database, changes, cursors);
   const endpointsOf = new Endpoints(database, changes, cursors, vault, egress);
   const secretsOf = new EndpointSecrets(changes, vault, surroundings.history);
+  const historyOf = new History(surroundings.history, accountsOf, endpointsOf, cursors, changes);
   const oidcKeys = new OidcKeys({ database, changes, vault, logger });
   return [
     { provide: APP_FILTER, useValue: new ProblemFilter(logger) },
@@ -96,9 +101,8 @@ function providersWithin(surroundings: Surroundings): Provider[] {
       provide: TestSends,
       useValue: new TestSends(accountsOf, endpointsOf, eventTypesOf, surroundings.dispatch),
     },
-    {
-      provide: History,
-      useValue: new History(surroundings.history, accountsOf, endpointsOf, cursors, changes),
-    },
+    { provide: History, useValue: historyOf },
+    { provide: Explain, useValue: new Explain(database, cursors, historyOf, surroundings.history) },
+    { provide: EndpointVersions, useValue: new EndpointVersions(database, cursors, surroundings.history) },
   ];
 }

@@ -115,6 +115,18 @@ export interface DueDeliveryPayload {
   attempts?: number | undefined;
 }
 
+/** What the log says of a message and some endpoints. */
+export interface RoutesRequest {
+  tenant: string;
+  message: string;
+  endpoints: string[];
+}
+export interface RoutesReply {
+  routes: { endpoint: string; version: number; feed?: boolean | undefined }[];
+  deliveries: HistoryDelivery[];
+  partial?: boolean | undefined;
+}
+
 /** The endpoint's latest attempt. */
 export interface LastAttemptRequest {
   tenant: string;
@@ -164,6 +176,8 @@ export interface HistoryClient {
     delivery: string;
     page: PageRequest;
   }): Observable<HistoryPage<HistoryAttempt>>;
+  getAttempt(request: GetById): Observable<{ attempt?: HistoryAttempt }>;
+  getRoutes(request: RoutesRequest): Observable<RoutesReply>;
   getLastAttempt(request: LastAttemptRequest): Observable<{ started_at?: number }>;
   getDueDeliveries(request: { ids: string[] }): Observable<{ data: DueDeliveryPayload[] }>;
   readFeed(request: ReadFeedRequest): Observable<HistoryFeedPage>;

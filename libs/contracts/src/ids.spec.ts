@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { attemptId, causedMessageId, deliveryId, isId, lowestId, newId } from './index.js';
+import { attemptId, causedMessageId, deliveriesOf, deliveryId, isId, lowestId, newId } from './index.js';
 
 describe('ids', () => {
   it('are a prefix and 27 base62 characters', () => {
@@ -30,6 +30,18 @@ describe('ids', () => {
     expect(delivery).not.toBe(deliveryId(message, newId('endpoint')));
     expect(attemptId(delivery, 1)).not.toBe(attemptId(delivery, 2));
     expect(isId('attempt', attemptId(delivery, 1))).toBe(true);
+  });
+
+  it('of an attempt bound what its delivery can be', () => {
+    const last = (0xffff_ffff + 1_400_000_000) * 1000;
+    for (const ms of [1_400_000_000_000, 1_790_000_000_000, last]) {
+      const deliveryAt = (at: number) => deliveryId(newId('message', at), newId('endpoint'));
+      const delivery = deliveryAt(ms);
+      const [from, before] = deliveriesOf(attemptId(delivery, 7));
+      expect(from <= delivery && delivery < before).toBe(true);
+      const other = deliveryAt(ms === last ? ms - 10_000 : ms + 10_000);
+      expect(from <= other && other < before).toBe(false);
+    }
   });
 
   it('of a message we publish ourselves follow from its cause and its time', () => {

@@ -69,6 +69,17 @@ export function attemptId(delivery: string, number: number): string {
   return derivedId('attempt', delivery, `${delivery}/${number}`);
 }
 
+/**
+ * What every delivery that may have this attempt sorts between: from the first, before the second. An attempt's id tells
+ * when its message was made and nothing of what it belongs to, so this is how one is found without an index of its own.
+ */
+export function deliveriesOf(attempt: string): [from: string, before: string] {
+  const at = attempt.indexOf('_') + 1;
+  const from = `${idPrefixes.delivery}_${attempt.slice(at, at + TIME_CHARS)}`;
+  // Above all of base62.
+  return [from, `${from}~`];
+}
+
 /** The id of a message we publish ourselves: the same however often its cause is worked off. */
 export function causedMessageId(causedAtMs: number, cause: string): string {
   return derivedId('message', lowestId('message', causedAtMs), cause);

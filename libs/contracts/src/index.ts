@@ -1,6 +1,7 @@
 export {
   attemptId,
   causedMessageId,
+  deliveriesOf,
   deliveryId,
   idPrefixes,
   isId,
@@ -8,7 +9,15 @@ export {
   newId,
   type IdKind,
 } from './ids.js';
-export { DueMeta, MessageMeta, Route, Trigger, type AcceptedMessage, type DueDelivery } from './message.js';
+export {
+  DueMeta,
+  MessageMeta,
+  Route,
+  ROUTES_PER_RECORD,
+  Trigger,
+  type AcceptedMessage,
+  type DueDelivery,
+} from './message.js';
 export {
   AssertionAlgorithm,
   ClientCertificate,
@@ -76,6 +85,8 @@ export {
   type ListMessagesRequest,
   type PageRequest,
   type ReadFeedRequest,
+  type RoutesReply,
+  type RoutesRequest,
 } from './history.js';
 export { clientChannel, grpcLoader, protoPath } from './grpc.js';
 export {
@@ -113,6 +124,13 @@ export {
   SigningSecret,
   TextSecret,
 } from './http/endpoint.js';
+export {
+  EndpointAsOf,
+  EndpointAsOfQuery,
+  EndpointVersion,
+  EndpointVersionList,
+} from './http/endpoint-version.js';
+export { ExplainQuery, Explanation, ExplainedEndpoint, ExplainRule } from './http/explain.js';
 export { FEED_SEQUENCE_PATTERN, FeedItem, FeedList, FeedQuery, FeedStreamQuery } from './http/feed.js';
 export { ClientCertificateInput, ClientCertificateView, OAuthInput, OAuthView } from './http/oauth.js';
 export { customHeaderRule } from './http/custom-headers.js';

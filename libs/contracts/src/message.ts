@@ -11,6 +11,9 @@ export const Route = z.object({
 });
 export type Route = z.infer<typeof Route>;
 
+/** A record's `meta` header stays far below the log's limits: what has more routes is several records of one id. */
+export const ROUTES_PER_RECORD = 500;
+
 /**
  * What travels beside a payload in the log's `meta` header. The routes were decided when the message was accepted:
  * they are a fact, and nobody decides them again.

@@ -12,13 +12,16 @@ import {
   type ListDeliveriesRequest,
   type ListMessagesRequest,
   type PageRequest,
+  type RoutesReply,
+  type RoutesRequest,
 } from '@posthaste/contracts';
 import type pg from 'pg';
 import { DatabaseAwayFilter } from './database-away.filter.js';
-import { listAttempts } from './sql/select-attempts.js';
+import { getAttempt, listAttempts } from './sql/select-attempts.js';
 import { getLastAttempt } from './sql/select-last-attempt.js';
 import { getDelivery, getDueDeliveries, listDeliveries } from './sql/select-deliveries.js';
 import { getMessage, getPayload, listMessages } from './sql/select-messages.js';
+import { getRoutes } from './sql/select-routes.js';
 
 /** The pool reads go through: its own, so that they never wait for a projection. */
 export const HISTORY_READS = Symbol('HISTORY_READS');
@@ -64,6 +67,16 @@ export class HistoryController {
     page: PageRequest;
   }): Promise<HistoryPage<HistoryAttempt>> {
     return listAttempts(this.reads, request);
+  }
+
+  @GrpcMethod(HISTORY_SERVICE, 'GetAttempt')
+  async getAttempt(request: GetById): Promise<{ attempt?: HistoryAttempt | undefined }> {
+    return { attempt: await getAttempt(this.reads, request) };
+  }
+
+  @GrpcMethod(HISTORY_SERVICE, 'GetRoutes')
+  getRoutes(request: RoutesRequest): Promise<RoutesReply> {
+    return getRoutes(this.reads, request);
   }
 
   @GrpcMethod(HISTORY_SERVICE, 'GetLastAttempt')

@@ -78,6 +78,7 @@ export const endpointKind: EntityKind<EndpointRow> = {
     autoDisable: row.autoDisable,
     metadata: row.metadata,
     disabledReason: row.disabledReason,
+    disabledAt: row.disabledAt,
   }),
   published,
   follow: (draft, row, changed) =>

@@ -2,15 +2,19 @@ import { Body, Controller, Delete, Get, Inject, Param, Patch, Post, Query, Res }
 import {
   CreateEndpoint,
   Endpoint,
+  EndpointAsOf,
+  EndpointAsOfQuery,
   EndpointWithHealth,
   listOf,
   PageQuery,
   PatchEndpoint,
 } from '@posthaste/contracts';
 import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
 import { type Author, By, type Reach, Within } from '../access/principal.js';
 import { IfMatch, withEtag } from '../http/if-match.js';
 import { Operation } from '../http/operation.js';
+import { EndpointVersions } from '../versions/endpoint-versions.js';
 import { endpointView } from './endpoint-fields.js';
 import { Endpoints } from './endpoints.js';
 
@@ -26,7 +30,10 @@ interface Named {
 
 @Controller('v1')
 export class EndpointsController {
-  constructor(@Inject(Endpoints) private readonly endpoints: Endpoints) {}
+  constructor(
+    @Inject(Endpoints) private readonly endpoints: Endpoints,
+    @Inject(EndpointVersions) private readonly versions: EndpointVersions,
+  ) {}
 
   @Post('accounts/:account/endpoints')
   @Operation({
@@ -75,13 +82,24 @@ export class EndpointsController {
     id: 'getEndpoint',
     tag,
     summary: 'Read an endpoint',
+    description:
+      'As it is now, with its health; or with `at`, `attempt` or `version` as it was then. What was is also told of an ' +
+      'endpoint that has been deleted since, by its id.',
     access,
     needs: 'endpoints:read',
     status: 200,
-    answers: EndpointWithHealth,
+    answers: z.union([EndpointWithHealth, EndpointAsOf]),
     etag: true,
   })
-  async get(@Within() reach: Reach, @Param() named: Named, @Res({ passthrough: true }) reply: FastifyReply) {
+  async get(
+    @Within() reach: Reach,
+    @Param() named: Named,
+    @Query({ schema: EndpointAsOfQuery }) asOf: EndpointAsOfQuery,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    if (Object.keys(asOf).length > 0) {
+      return withEtag(reply, await this.versions.asOf(reach, named, asOf), (endpoint) => endpoint);
+    }
     const { row, health } = await this.endpoints.withHealth(reach, named);
     return withEtag(reply, row, () => ({ ...endpointView(row), health }));
   }

@@ -24,11 +24,23 @@ export async function findEndpoint(
   return row;
 }
 
+/** The same, for what was: a deleted one too, by its id. */
+export async function findEndpointEvenDeleted(
+  manager: EntityManager,
+  reach: Reach,
+  ref: EndpointRef,
+): Promise<EndpointRow> {
+  const row = await findEndpointOrNull(manager, reach, ref, isId('endpoint', ref.endpoint));
+  if (!row) throw absent('endpoint', ':endpoint');
+  return row;
+}
+
 /** The same; null for a foreign or absent one. */
 export async function findEndpointOrNull(
   manager: EntityManager,
   reach: Reach,
   { account, endpoint }: EndpointRef,
+  evenDeleted = false,
 ): Promise<EndpointRow | null> {
   const owner = account === undefined ? reach.account : (await findAccount(manager, reach, account)).id;
   if (!UID_PATTERN.test(endpoint)) return null;
@@ -37,7 +49,7 @@ export async function findEndpointOrNull(
       tenant: reach.tenant,
       ...(owner === null ? {} : { account: owner }),
       ...(isId('endpoint', endpoint) ? { id: endpoint } : { uid: endpoint }),
-      deletedAt: IsNull(),
+      ...(evenDeleted ? {} : { deletedAt: IsNull() }),
     },
     take: 2,
   });

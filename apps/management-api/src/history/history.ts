@@ -109,11 +109,8 @@ export class History {
     return this.answer(list, rows, deliveryView, acceptedKey);
   }
 
-  private async endpointOf(
-    reach: Reach,
-    account: string,
-    ref: string | undefined,
-  ): Promise<string | undefined> {
+  /** The id behind a filter `endpoint_id`. */
+  async endpointOf(reach: Reach, account: string, ref: string | undefined): Promise<string | undefined> {
     if (ref === undefined) return undefined;
     const id = await this.endpoints.idOf(reach, { account, endpoint: ref });
     if (id !== null) return id;
@@ -121,7 +118,8 @@ export class History {
     throw fieldProblem([{ pointer: '?endpoint_id', code: 'unknown_endpoint', message }], 'invalid_request');
   }
 
-  private async message({ tenant, account }: Reach, id: string): Promise<HistoryMessage> {
+  /** The message within reach, as audit-log has it. */
+  async message({ tenant, account }: Reach, id: string): Promise<HistoryMessage> {
     if (!isId('message', id)) throw absent('message', ':id');
     const { message } = await this.reader.read((client) => client.getMessage({ tenant, id }));
     if (message && (account === null || account === message.account)) return message;

@@ -1,4 +1,4 @@
-import { type MessageMeta, type Route, topics } from '@posthaste/contracts';
+import { type MessageMeta, type Route, ROUTES_PER_RECORD, topics } from '@posthaste/contracts';
 import { matches } from '@posthaste/delivery';
 import { EventLogError, type LogProducer, type OutgoingRecord } from '@posthaste/event-log';
 import { type FieldError, Problem } from '@posthaste/runtime';
@@ -12,9 +12,6 @@ export interface Named {
   id: string;
   request: PublishRequest;
 }
-
-/** A record's `meta` header stays far below the log's limits; what has more routes becomes several records. */
-const ROUTES_PER_RECORD = 500;
 
 /**
  * Routes messages and appends them to the log, all in one append. Answers how many deliveries each has once the log

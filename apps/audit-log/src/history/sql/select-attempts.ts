@@ -1,4 +1,10 @@
-import type { HistoryAttempt, HistoryPage, PageRequest } from '@posthaste/contracts';
+import {
+  deliveriesOf,
+  type GetById,
+  type HistoryAttempt,
+  type HistoryPage,
+  type PageRequest,
+} from '@posthaste/contracts';
 import type pg from 'pg';
 import { limitOf, ListQuery, toPage } from './list-page.js';
 
@@ -27,6 +33,25 @@ interface AttemptColumns {
   shadow: string | null;
 }
 
+const COLUMNS = `id, delivery, number, trigger, started_at, duration_ms, outcome, error_class, error_message, request_url,
+  request_headers, response_status, response_headers, response_body, response_truncated, address, timings, tls,
+  endpoint_version, profile, next_attempt_at,
+  (select event from history.shadow_attempt as copy
+   where copy.delivery = attempt.delivery and copy.number = attempt.number) as shadow`;
+
+/** Looked for among the attempts of all messages made at its instant: the primary key finds those. */
+export async function getAttempt(
+  pool: pg.Pool,
+  { tenant, id }: GetById,
+): Promise<HistoryAttempt | undefined> {
+  const { rows } = await pool.query<AttemptColumns>({
+    name: 'get-attempt',
+    text: `select ${COLUMNS} from history.attempt where delivery >= $3 and delivery < $4 and id = $1 and tenant = $2`,
+    values: [id, tenant, ...deliveriesOf(id)],
+  });
+  return rows.map(toAttempt)[0];
+}
+
 export async function listAttempts(
   pool: pg.Pool,
   request: { tenant: string; delivery: string; page?: PageRequest | undefined },
@@ -36,11 +61,7 @@ export async function listAttempts(
     .of('delivery', request.delivery)
     .page('started_at', request.page);
   const { rows } = await pool.query<AttemptColumns>(
-    `select id, delivery, number, trigger, started_at, duration_ms, outcome, error_class, error_message, request_url,
-       request_headers, response_status, response_headers, response_body, response_truncated, address, timings, tls,
-       endpoint_version, profile, next_attempt_at,
-       (select event from history.shadow_attempt as copy
-        where copy.delivery = attempt.delivery and copy.number = attempt.number) as shadow
+    `select ${COLUMNS}
      from history.attempt ${query.toSql('started_at', limit)}`,
     query.values,
   );

@@ -53,6 +53,20 @@ export async function listDeliveries(
   return toPage(rows, limit, toDelivery);
 }
 
+/** Those of the tenant among them; in no order. */
+export async function getDeliveries(
+  pool: pg.Pool,
+  tenant: string,
+  ids: string[],
+): Promise<HistoryDelivery[]> {
+  const { rows } = await pool.query<DeliveryColumns>({
+    name: 'get-deliveries',
+    text: `select ${COLUMNS} from history.delivery where id = any($1::text[]) and tenant = $2`,
+    values: [ids, tenant],
+  });
+  return rows.map(toDelivery);
+}
+
 /** For the scheduler, which works for every tenant. Deliveries whose message is not known (yet) are left out. */
 export async function getDueDeliveries(pool: pg.Pool, ids: string[]): Promise<DueDeliveryPayload[]> {
   const { rows } = await pool.query<DueDeliveryPayload>({

@@ -61,7 +61,7 @@ export async function listMessages(
   return toPage(rows, limit, toMessage);
 }
 
-function readMeta(json: string): MessageMeta {
+export function readMeta(json: string): MessageMeta {
   return MessageMeta.parse(JSON.parse(json));
 }
 

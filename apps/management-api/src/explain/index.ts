@@ -1,0 +1,5 @@
+import { ExplainController } from './explain.controller.js';
+
+export { Explain } from './explain.js';
+
+export const explain = { controllers: [ExplainController] };

@@ -1,0 +1,5 @@
+import { EndpointVersionsController } from './versions.controller.js';
+
+export { EndpointVersions } from './endpoint-versions.js';
+
+export const versions = { controllers: [EndpointVersionsController] };
