@@ -18,6 +18,7 @@ import {
   AttemptTls1791000000000,
   History1790000000000,
   HistoryShadows1791000000002,
+  RequestedAttempts1791000000010,
   HISTORY_GATHER_MS,
   HISTORY_GROUP,
   historyProjection,
@@ -62,6 +63,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     AttemptTls1791000000000,
     HistoryShadows1791000000002,
     Feeds1791000000003,
+    RequestedAttempts1791000000010,
   ]);
   const writes = createPool({
     url: config.DATABASE_URL,

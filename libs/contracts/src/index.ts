@@ -8,7 +8,15 @@ export {
   newId,
   type IdKind,
 } from './ids.js';
-export { DueMeta, MessageMeta, Route, Trigger, type AcceptedMessage, type DueDelivery } from './message.js';
+export {
+  DueMeta,
+  isRequested,
+  MessageMeta,
+  Route,
+  Trigger,
+  type AcceptedMessage,
+  type DueDelivery,
+} from './message.js';
 export {
   AssertionAlgorithm,
   ClientCertificate,
@@ -38,6 +46,7 @@ export {
   DeliveryCancelled,
   DeliveryDeferred,
   DeliveryEvent,
+  DeliveryRequested,
   DeliveryStatus,
   ShadowAttempted,
   attemptErrors,
