@@ -18,6 +18,7 @@ import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
 import { ValidationPipe } from './http/validate.js';
+import { replays, Replays } from './replays/index.js';
 import { Keys } from './tenants/keys.js';
 import { sources, Sources } from './sources/index.js';
 import { tenants } from './tenants/index.js';
@@ -39,6 +40,7 @@ export const controllers = [
   ...endpoints.controllers,
   ...eventTypes.controllers,
   ...history.controllers,
+  ...replays.controllers,
   ...feeds.controllers,
   ...testSend.controllers,
   ...sources.controllers,
@@ -95,6 +97,10 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     {
       provide: TestSends,
       useValue: new TestSends(accountsOf, endpointsOf, eventTypesOf, surroundings.dispatch),
+    },
+    {
+      provide: Replays,
+      useValue: new Replays(surroundings.history, endpointsOf, cursors, changes),
     },
     {
       provide: History,

@@ -86,6 +86,16 @@ export {
   type PageRequest,
   type ReadFeedRequest,
 } from './history.js';
+export {
+  REPLAYS_SERVICE,
+  type HistoryReplay,
+  type ListReplaysRequest,
+  type ReplayReply,
+  type ReplaysClient,
+  type ReplayStatus,
+  type StartReplayRequest,
+  type SteerReplayRequest,
+} from './replays.js';
 export { clientChannel, grpcLoader, protoPath } from './grpc.js';
 export {
   SCHEDULE_PACKAGE,
@@ -138,6 +148,7 @@ export {
   Tenant,
 } from './http/tenant.js';
 export { MASKED, PutSource, Source, SourceState } from './http/source.js';
+export { CreateReplay, Recover, Replay, ReplayList } from './http/replay.js';
 export { AccountUsage, UsageQuery } from './http/usage.js';
 export {
   Attempt,

@@ -58,16 +58,9 @@ export class Endpoints {
     return { row, health: await readHealth(this.database, row) };
   }
 
-  /** Throws `conflict` for an endpoint that nothing can be sent to: gone, disabled, or a feed. `pointer`: what named it. */
-  async requireSendable(reach: Reach, endpoint: string, pointer: string): Promise<void> {
-    const row = await findEndpointOrNull(this.database.manager, reach, { endpoint });
-    if (row?.enabled && row.mode === 'push') return;
-    const message = row?.enabled
-      ? 'leads to a feed, which is not sent to'
-      : 'leads to an endpoint that is disabled or gone';
-    throw new Problem('conflict', `Nothing can be sent: it ${message}.`, [
-      { pointer, code: 'not_sendable', message },
-    ]);
+  /** Null for a foreign or absent one. */
+  async find(reach: Reach, ref: EndpointRef): Promise<EndpointRow | null> {
+    return findEndpointOrNull(this.database.manager, reach, ref);
   }
 
   /** The id behind a reference, which need not be of an endpoint that is still there; null for an unknown uid. */

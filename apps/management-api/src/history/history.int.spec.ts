@@ -223,7 +223,9 @@ describe('a resend', () => {
     const { rows } = await bed.database.query<{ entry: unknown }>(
       `select entry from config.audit_entry where entry->>'action' = 'delivery.resent'`,
     );
-    expect(rows).toMatchObject([{ entry: { entity: { kind: 'delivery', id: row.id }, actor: tenant.keyId } }]);
+    expect(rows).toMatchObject([
+      { entry: { entity: { kind: 'delivery', id: row.id }, actor: tenant.keyId } },
+    ]);
   });
 
   it.each(['pending', 'retrying', 'deferred'])('of a delivery that is %s is refused', async (status) => {
@@ -235,7 +237,7 @@ describe('a resend', () => {
 
   it('to an endpoint that is disabled, gone, or a feed is refused, and of what is not within reach', async () => {
     const make = async (fields: object): Promise<string> =>
-      (await tenant.rest.post<{ id: string }>('/v1/accounts/acme/endpoints', fields)).json.id;
+      (await tenant.rest.post<{ id: string }>('/v1/accounts/other/endpoints', fields)).json.id;
     const disabled = await make({ url: 'https://receiver.example/', enabled: false });
     const feed = await make({ mode: 'feed' });
     const row = { ...deliveryRow(), status: 'exhausted', attempts: 1 };
