@@ -141,7 +141,28 @@ describe.each(logsToTest())('sending again, log: $log', ({ start }) => {
     });
   });
 
-  it('kill -9 of audit-log in the middle of a replay makes it request nothing twice, not even what failed again', async () => {
+  it('an endpoint that was disabled while it was down, and is enabled again, is sent at once what was cancelled', async () => {
+    const since = new Date(Date.now() - 1_000).toISOString();
+    await tenant.putAccount('down');
+    receiver.plan({ path: '/down', answers: [503] });
+    const retry_policy = { schedule_seconds: [600] };
+    const { id } = await tenant.createEndpoint('down', { url: receiver.url('/down'), retry_policy });
+    const messages: string[] = [];
+    for (let n = 0; n < 6; n++) messages.push((await tenant.publish('down', 'order.placed', { n })).id);
+    await deliveriesWhen('down', 6, 'retrying');
+    await tenant.updateEndpoint(id, { enabled: false });
+    await deliveriesWhen('down', 6, 'cancelled');
+    const recover = (): Promise<{ status: number }> =>
+      tenant.rest.send('POST', `/v1/endpoints/${id}/recover`, { body: { since } });
+    expect((await recover()).status).toBe(409);
+    receiver.plan({ path: '/down', answers: [200] });
+    await tenant.updateEndpoint(id, { enabled: true });
+    expect((await recover()).status).toBe(202);
+    await deliveriesWhen('down', 6, 'delivered');
+    expect(replayed('down')).toEqual(messages.sort());
+  });
+
+  it('kill -9 of those who run a replay, in the middle of it, sends nothing twice, not even what failed again', async () => {
     const since = new Date(Date.now() - 1_000).toISOString();
     const { endpoint, lacking } = await lackingSome('killed', 180);
     let asked = 0;
@@ -149,15 +170,14 @@ describe.each(logsToTest())('sending again, log: $log', ({ start }) => {
     receiver.plan({ path: '/killed', answers: () => (asked++ % 3 === 0 ? 503 : 200) });
     const body = { endpoint_id: endpoint, since, rate_per_second: 10 };
     const { id } = await tenant.rest.ask<Replay>('POST', '/v1/replays', { body });
-    for (const requested of [10, 30, 50]) {
-      await receiver.whenReceived(requested, ({ path, headers }) => {
+    const victims = ['audit-log', 'retry-scheduler', 'audit-log'];
+    for (const [i, victim] of victims.entries()) {
+      await receiver.whenReceived(10 + 20 * i, ({ path, headers }) => {
         return path === '/killed' && headers['webhook-replay'] === 'true';
       });
-      const before = stack.process('audit-log').pid;
-      await stack.process('audit-log').kill('SIGKILL');
-      await waitFor(() => ![0, before].includes(stack.process('audit-log').pid), {
-        what: 'another audit-log',
-      });
+      const before = stack.process(victim).pid;
+      await stack.process(victim).kill('SIGKILL');
+      await waitFor(() => ![0, before].includes(stack.process(victim).pid), { what: `another ${victim}` });
       await stack.waitReady();
     }
     const replay = await replayWhen(id, isMade, 'the replay done');

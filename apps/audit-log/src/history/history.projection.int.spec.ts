@@ -197,7 +197,7 @@ describe('the history projection', () => {
     } catch (error) {
       throw new Error(`seed ${random.seed}`, { cause: error });
     }
-  });
+  }, 30_000);
 
   /** Small batches of both topics, interleaved; records repeat, as after a producer's retry. */
   async function applyShredded(
