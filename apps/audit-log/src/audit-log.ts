@@ -18,6 +18,7 @@ import {
   AttemptTls1791000000000,
   History1790000000000,
   HistoryShadows1791000000002,
+  RequestedAttempts1791000000010,
   HISTORY_GATHER_MS,
   HISTORY_GROUP,
   historyProjection,
@@ -25,9 +26,11 @@ import {
   startRetention,
 } from './history/index.js';
 import { historyMetrics } from './metrics.js';
+import { Replays1791000000011, startReplayLoop } from './replays/index.js';
 
 /**
- * audit-log: history as people look at it, projected from the log and served by gRPC.
+ * audit-log: history as people look at it, projected from the log and served by gRPC; and the replays that send
+ * parts of it again.
  *
  * Ready when its schema is migrated, its consumer has joined and everything the log held at start is projected. A
  * rebuild may take longer than a deployment waits: after a minute it is ready all the same and answers with what it
@@ -62,7 +65,9 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     AttemptTls1791000000000,
     HistoryShadows1791000000002,
     Feeds1791000000003,
+    RequestedAttempts1791000000010,
   ]);
+  await migrate(config.DATABASE_URL, 'replays', [Replays1791000000011]);
   const writes = createPool({
     url: config.DATABASE_URL,
     name: 'history-projection',
@@ -105,6 +110,12 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
   const keptMs = config.HISTORY_RETENTION_DAYS * 86_400_000;
   const feedKeptMs = Math.min(config.FEED_RETENTION_HOURS * 3_600_000, keptMs);
   const grpc = await serveGrpc(config, reads, feedKeptMs);
+  const replaying = createPool({ url: config.DATABASE_URL, name: 'replays', max: 1, logger });
+  const replays = startReplayLoop({
+    pool: replaying,
+    producer: log.producer,
+    onFailure: (error) => logger.warn({ err: error }, 'replays.step_failed'),
+  });
   const retention = startRetention({ pool: reads, logger, keptMs, feedKeptMs });
   return {
     projection,
@@ -112,10 +123,11 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
       stopping.abort();
       await grpc.close();
       await retention.stop();
+      await replays.stop();
       await projection.stop();
       await caughtUp;
       metrics.stop();
-      await Promise.all([writes.end(), reads.end()]);
+      await Promise.all([writes.end(), reads.end(), replaying.end()]);
     },
   };
 }

@@ -15,6 +15,7 @@ function attempt(number: number, startedMs: number, nextMs: number | null): Seen
     error: null,
     request: { url: '', headers: {} },
     response: null,
+    requested: null,
     shadow: null,
     next_attempt_at: nextMs === null ? null : new Date(START_MS + nextMs).toISOString(),
   };

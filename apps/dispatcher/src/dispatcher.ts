@@ -193,6 +193,9 @@ function logEvent(logger: Logger, event: DeliveryEvent, logsAttempts: boolean): 
     case 'DeliveryCancelled':
       logger.info({ ...key, reason: event.reason }, 'delivery.cancelled');
       return;
+    case 'DeliveryRequested':
+      // Others write those.
+      return;
     case 'ShadowAttempted':
       // Shown in the history beside the real one, and nowhere else.
       return;

@@ -71,6 +71,9 @@ export class DispatcherMetrics {
         return increment(this.deferrals, event.reason);
       case 'DeliveryCancelled':
         return increment(this.cancellations, event.reason);
+      case 'DeliveryRequested':
+        // Asked for by others; what comes of it is counted.
+        return;
       case 'ShadowAttempted':
         return increment(this.shadows, event.error?.class ?? 'succeeded');
     }

@@ -56,7 +56,9 @@ async function entryOf(tenant: TenantClient, delivery: SeenDelivery): Promise<De
     message: delivery.message_id,
     endpoint: delivery.endpoint_id,
     status: delivery.status,
-    attempts: attempts.map(({ number, outcome }) => ({ number, outcome })),
+    attempts: attempts.map(({ number, outcome, requested }) => {
+      return { number, outcome, isRequested: requested !== null };
+    }),
     attemptCount: delivery.attempts,
   };
 }

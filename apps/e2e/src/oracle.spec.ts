@@ -171,6 +171,21 @@ describe('the oracle', () => {
       expect(rulesBroken(retriedTwice([200, 210, 220]), [first])).toEqual(['duplicates']);
     });
 
+    it('accepts one more attempt of what had succeeded where somebody asked for it, and no more than that', () => {
+      const askedFor =
+        (requests: number) =>
+        (histories: Histories): void => {
+          later(requests)(histories);
+          const delivery = at(histories.deliveries, 3);
+          for (let n = 1; n <= requests; n++) {
+            delivery.attempts.push({ number: n + 1, outcome: 'succeeded', isRequested: n === 1 });
+          }
+          delivery.attemptCount = requests + 1;
+        };
+      expect(rulesBroken(askedFor(1))).toEqual([]);
+      expect(rulesBroken(askedFor(2))).toEqual(['duplicates']);
+    });
+
     it('convicts a delivery that was tried under another number although it had succeeded', () => {
       const broken = rulesBroken(
         (histories) => {

@@ -19,6 +19,7 @@ import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
 import { ValidationPipe } from './http/validate.js';
+import { replays, Replays } from './replays/index.js';
 import { Keys } from './tenants/keys.js';
 import { sources, Sources } from './sources/index.js';
 import { tenants } from './tenants/index.js';
@@ -43,6 +44,7 @@ export const controllers = [
   ...versions.controllers,
   ...history.controllers,
   ...explain.controllers,
+  ...replays.controllers,
   ...feeds.controllers,
   ...testSend.controllers,
   ...sources.controllers,
@@ -104,5 +106,9 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: History, useValue: historyOf },
     { provide: Explain, useValue: new Explain(database, cursors, historyOf, surroundings.history) },
     { provide: EndpointVersions, useValue: new EndpointVersions(database, cursors, surroundings.history) },
+    {
+      provide: Replays,
+      useValue: new Replays(surroundings.history, endpointsOf, cursors, changes),
+    },
   ];
 }

@@ -5,6 +5,7 @@ import {
   type DeliveryAttempted,
   type DeliveryCancelled,
   type DeliveryDeferred,
+  type DeliveryRequested,
   newId,
 } from '@posthaste/contracts';
 
@@ -92,4 +93,12 @@ export function deferred(
 
 export function cancelled(message: AcceptedMessage, attempt: number): DeliveryCancelled {
   return { type: 'DeliveryCancelled', ...keyOf(message, attempt), at, reason: 'endpoint_deleted' };
+}
+
+export function requested(
+  message: AcceptedMessage,
+  attempt: number,
+  trigger: DeliveryRequested['trigger'] = 'resend',
+): DeliveryRequested {
+  return { type: 'DeliveryRequested', ...keyOf(message, attempt), trigger, at: at + 500, by: 'key_1' };
 }

@@ -100,6 +100,9 @@ export interface HistoryAttempt {
   profile: string;
   next_attempt_at?: number | undefined;
   shadow_json?: string | undefined;
+  requested_at?: number | undefined;
+  requested_by?: string | undefined;
+  replay?: string | undefined;
 }
 /** A repeated field that is empty arrives as [] (`arrays: true`); a false or zero scalar may be absent. */
 export interface HistoryPage<T> {

@@ -11,6 +11,7 @@ export {
 } from './ids.js';
 export {
   DueMeta,
+  isRequested,
   MessageMeta,
   Route,
   ROUTES_PER_RECORD,
@@ -47,6 +48,7 @@ export {
   DeliveryCancelled,
   DeliveryDeferred,
   DeliveryEvent,
+  DeliveryRequested,
   DeliveryStatus,
   ShadowAttempted,
   attemptErrors,
@@ -88,6 +90,16 @@ export {
   type RoutesReply,
   type RoutesRequest,
 } from './history.js';
+export {
+  REPLAYS_SERVICE,
+  type HistoryReplay,
+  type ListReplaysRequest,
+  type ReplayReply,
+  type ReplaysClient,
+  type ReplayStatus,
+  type StartReplayRequest,
+  type SteerReplayRequest,
+} from './replays.js';
 export { clientChannel, grpcLoader, protoPath } from './grpc.js';
 export {
   SCHEDULE_PACKAGE,
@@ -147,6 +159,7 @@ export {
   Tenant,
 } from './http/tenant.js';
 export { MASKED, PutSource, Source, SourceState } from './http/source.js';
+export { CreateReplay, Recover, Replay, ReplayList } from './http/replay.js';
 export { AccountUsage, UsageQuery } from './http/usage.js';
 export {
   Attempt,

@@ -46,6 +46,11 @@ export type MessageMeta = z.infer<typeof MessageMeta>;
 export const Trigger = z.enum(['publish', 'retry', 'resend', 'recover', 'backfill']);
 export type Trigger = z.infer<typeof Trigger>;
 
+/** True for an attempt that somebody asked for, beyond those of the retry policy. */
+export function isRequested(trigger: Trigger): boolean {
+  return trigger !== 'publish' && trigger !== 'retry';
+}
+
 /** The `meta` of a record on `due`: the message it belongs to, narrowed to one route, and the attempt now owed. */
 export const DueMeta = MessageMeta.extend({
   attempt: z.number().int().positive(),

@@ -35,6 +35,15 @@ describe('after an attempt', () => {
     expect(at(1, { policy: { preset: 'none' } })).toEqual({ kind: 'exhausted' });
   });
 
+  it('an attempt that somebody asked for is not retried, and otherwise decides like any other', () => {
+    expect(at(1, { isRequested: true })).toEqual({ kind: 'exhausted' });
+    const gone: AttemptOutcome = { kind: 'failed', class: 'http_status', status: 410 };
+    expect(at(1, { isRequested: true, outcome: gone })).toEqual({
+      kind: 'cancelled',
+      reason: 'endpoint_gone',
+    });
+  });
+
   it('steps from five minutes up vary by a fifth either way, shorter ones not at all', () => {
     fc.assert(
       fc.property(

@@ -21,6 +21,8 @@ export interface Attempted {
   outcome: AttemptOutcome;
   /** The attempt's number, from 1. */
   attempt: number;
+  /** Somebody asked for it: it is one attempt, and the policy's steps are not for it. */
+  isRequested?: boolean;
   policy: RetryPolicy;
   /** Milliseconds since 1970, when the attempt ended. */
   now: number;
@@ -40,12 +42,12 @@ const RETRY_AFTER_CEILING_MS = 3_600_000;
  * - a 2xx is delivered; with `webhook-delivery: disable` it is the endpoint's last
  * - 410, or `webhook-delivery: disable`: the endpoint wants nothing more, and this delivery ends
  * - `webhook-delivery: abort-message`: it does not want this one
- * - an answer the policy does not retry, or no step left: exhausted
+ * - an answer the policy does not retry, no step left, or an attempt that was asked for: exhausted
  * - else a retry after the policy's step, or later if the receiver asked for it with `Retry-After`
  *
- * It makes no difference why the attempt was made: a replay that meets a 410 has learnt the same as a first attempt.
+ * Otherwise it makes no difference why the attempt was made: a replay that meets a 410 has learnt the same as a first one.
  */
-export function decide({ outcome, attempt, policy, now, random }: Attempted): Decision {
+export function decide({ outcome, attempt, isRequested, policy, now, random }: Attempted): Decision {
   if (outcome.kind === 'succeeded') {
     return outcome.wish === 'disable' ? { kind: 'delivered', endpointGone: true } : { kind: 'delivered' };
   }
@@ -53,7 +55,7 @@ export function decide({ outcome, attempt, policy, now, random }: Attempted): De
     return { kind: 'cancelled', reason: 'endpoint_gone' };
   }
   if (outcome.wish === 'abort-message') return { kind: 'cancelled', reason: 'receiver_aborted' };
-  const stepMs = retryDelaysMs(policy)[attempt - 1];
+  const stepMs = isRequested ? undefined : retryDelaysMs(policy)[attempt - 1];
   if (stepMs === undefined || !isRetried(policy, outcome.status)) return { kind: 'exhausted' };
   return { kind: 'retry', at: Math.round(now + delayMs(policy, stepMs, outcome.retryAfterMs, random)) };
 }

@@ -1,10 +1,11 @@
-import type {
-  AttemptErrorClass,
-  CancelReason,
-  DeliveryAttempted,
-  DeliveryCancelled,
-  DeliveryDeferred,
-  DeliveryEvent,
+import {
+  type AttemptErrorClass,
+  type CancelReason,
+  type DeliveryAttempted,
+  type DeliveryCancelled,
+  type DeliveryDeferred,
+  type DeliveryEvent,
+  isRequested,
 } from '@posthaste/contracts';
 
 /**
@@ -22,6 +23,9 @@ import type {
  * - an event about an attempt that is no longer owed changes nothing;
  * - a settled delivery stays settled, and only counts further attempts, with one exception:
  * - a success counts whenever it is reported, because the receiver has the message and saying otherwise would be a lie.
+ *
+ * An attempt that somebody asks for changes nothing until it is made: a settled delivery stays what it is, and then
+ * becomes what the attempt came to, unless it is delivered, which it stays.
  *
  * A delivery to a feed begins and ends as `delivered`, without an attempt: being in the log is all there is to it.
  *
@@ -77,6 +81,7 @@ export function evolve(state: DeliveryState, event: DeliveryEvent): DeliveryStat
       return deferred(state, event);
     case 'DeliveryCancelled':
       return cancelled(state, event);
+    case 'DeliveryRequested':
     case 'ShadowAttempted':
       return state;
     default:
@@ -87,7 +92,8 @@ export function evolve(state: DeliveryState, event: DeliveryEvent): DeliveryStat
 function attempted(state: DeliveryState, event: DeliveryAttempted): DeliveryState {
   const { decision } = event;
   const attempts = Math.max(state.attempts, event.attempt);
-  if (isSettled(state) && (state.status === 'delivered' || decision.kind !== 'delivered')) {
+  const isNews = isRequested(event.trigger) && attempts > state.attempts && state.status !== 'delivered';
+  if (isSettled(state) && !isNews && (state.status === 'delivered' || decision.kind !== 'delivered')) {
     // Made all the same: the retry was under way when an earlier attempt, made again after a crash, settled it.
     return attempts === state.attempts ? state : { ...state, attempts };
   }

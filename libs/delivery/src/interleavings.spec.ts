@@ -6,6 +6,7 @@ import {
   type DeliveryAttempted,
   type DeliveryDeferred,
   type DeliveryEvent,
+  type DeliveryRequested,
   type RetryPolicy,
 } from '@posthaste/contracts';
 import fc from 'fast-check';
@@ -182,6 +183,49 @@ describe('a delivery whose log is disturbed', () => {
           state = next;
         }
         expect(attemptOwed(state)).toBe(history.length + 1);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('by requests for further attempts counts them on, is what the last came to, and stays delivered once it is', () => {
+    const outcomes = fc.array(anyOutcome, { minLength: 1, maxLength: 3 });
+    const runs = fc.tuple(
+      anyHistory.filter((history) => isSettled(fold(history))),
+      outcomes,
+      fc.array(fc.tuple(fc.nat(), fc.nat()), { maxLength: 12 }),
+    );
+    fc.assert(
+      fc.property(runs, ([history, asked, repeats]) => {
+        const log: DeliveryEvent[] = [...history];
+        let wasDelivered = fold(history).status === 'delivered';
+        for (const outcome of asked) {
+          const attempt = attemptOwed(fold(log));
+          const before = fold(log);
+          const request: DeliveryRequested = {
+            ...{ ...key, trigger: 'resend' },
+            type: 'DeliveryRequested',
+            attempt,
+            at: 400,
+            by: 'key_1',
+          };
+          expect(evolve(before, request)).toBe(before);
+          const policy: RetryPolicy = { scheduleSeconds: [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1] };
+          const decision = decide({ outcome, attempt, isRequested: true, policy, now: 500, random: 0 });
+          expect(decision.kind).not.toBe('retry');
+          log.push(request, { ...attempted(attempt, 480, outcome, policy, 0), trigger: 'resend', decision });
+          wasDelivered ||= decision.kind === 'delivered';
+          expect(fold(log).attempts).toBe(attempt);
+          expect(fold(log).status).toBe(wasDelivered ? 'delivered' : decision.kind);
+        }
+        const disturbed = [...log];
+        for (const [which, place] of repeats) {
+          // What is told again is told later.
+          const at = which % log.length;
+          const from = disturbed.lastIndexOf(log[at] as DeliveryEvent) + 1;
+          disturbed.splice(from + (place % (disturbed.length - from + 1)), 0, log[at] as DeliveryEvent);
+        }
+        expect(fold(disturbed)).toEqual(fold(log));
       }),
       { numRuns: 2_000 },
     );

@@ -27,6 +27,7 @@ export interface SeenAttempt {
   request: { url: string; headers: Record<string, string | string[]> };
   response: { status: number; headers: Record<string, string | string[]>; body: string } | null;
   next_attempt_at: string | null;
+  requested: { at: string; by: string; replay_id: string | null } | null;
   shadow: { status: number | null; outcome: 'succeeded' | 'failed'; url: string } | null;
 }
 export interface Published {

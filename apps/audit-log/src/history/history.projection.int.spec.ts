@@ -11,12 +11,13 @@ import type pg from 'pg';
 import { AttemptTls1791000000000 } from './attempt-tls-migration.js';
 import { History1790000000000 } from './history-migration.js';
 import { historyProjection } from './history.projection.js';
-import { attempted, cancelled, deferred, sampleMessage, shadowOf } from './sample-facts.js';
+import { RequestedAttempts1791000000010 } from './requested-migration.js';
+import { attempted, cancelled, deferred, requested, sampleMessage, shadowOf } from './sample-facts.js';
 import { HistoryShadows1791000000002 } from './shadow-migration.js';
 import type { Quarantined } from './sql/insert-quarantined.js';
 
 const { logger } = createLogger('history-spec', 'silent');
-const TABLES = ['message', 'delivery', 'attempt', 'shadow_attempt', 'quarantine'];
+const TABLES = ['message', 'delivery', 'attempt', 'shadow_attempt', 'requested_attempt', 'quarantine'];
 const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-history-'));
 let postgres: EmbeddedPostgres;
 let pool: pg.Pool;
@@ -31,6 +32,7 @@ beforeAll(async () => {
     History1790000000000,
     AttemptTls1791000000000,
     HistoryShadows1791000000002,
+    RequestedAttempts1791000000010,
   ]);
   pool = createPool({
     url: postgres.url,
@@ -135,6 +137,11 @@ function someTraffic(): { messages: AcceptedMessage[]; events: DeliveryEvent[] }
     attempted(seventh, 1, { kind: 'retry', at: at + 5_000 }),
     attempted(seventh, 1, { kind: 'delivered' }),
     attempted(seventh, 2, { kind: 'delivered' }),
+    // Asked for once more, twice, and in vain; the later request is the one that counts.
+    { ...requested(fourth, 3, 'key_2'), at: at + 99_000 },
+    requested(fourth, 3),
+    { ...attempted(fourth, 3, { kind: 'exhausted' }), trigger: 'resend' },
+    requested(first, 2),
   ];
   return { messages, events };
 }
@@ -147,8 +154,12 @@ describe('the history projection', () => {
     const expected = await rows();
     expect(expected.message).toHaveLength(8);
     expect(expected.delivery).toHaveLength(8);
-    expect(expected.attempt).toHaveLength(9);
+    expect(expected.attempt).toHaveLength(10);
     expect(expected.shadow_attempt).toHaveLength(2);
+    const asked = (expected.requested_attempt ?? []).map(
+      (row) => JSON.parse(row) as { requested_by: string },
+    );
+    expect(asked.map((row) => row.requested_by).sort()).toEqual(['key_1', 'key_2']);
     const deliveries = (expected.delivery ?? []).map((row) => JSON.parse(row) as SeenDelivery);
     expect(deliveries.map(({ status }) => status).sort()).toEqual([
       'cancelled',
@@ -186,7 +197,7 @@ describe('the history projection', () => {
     } catch (error) {
       throw new Error(`seed ${random.seed}`, { cause: error });
     }
-  });
+  }, 30_000);
 
   /** Small batches of both topics, interleaved; records repeat, as after a producer's retry. */
   async function applyShredded(
@@ -216,7 +227,7 @@ describe('the history projection', () => {
     await expect(historyProjection(dyingAtCommit(pool), () => undefined).apply(batches)).rejects.toThrow();
     expect(await rows()).toEqual(Object.fromEntries(TABLES.map((table) => [table, []])));
     expect(await projection.apply(batches)).toBe('applied');
-    expect((await rows()).attempt).toHaveLength(9);
+    expect((await rows()).attempt).toHaveLength(10);
   });
 
   it('lets one of two instances win a batch, and the other see the conflict', async () => {
@@ -225,7 +236,7 @@ describe('the history projection', () => {
     const batches = [messageBatch(0, messages), eventBatch(0, events)];
     const results = await Promise.all([projection.apply(batches), other.apply(batches)]);
     expect(results.sort()).toEqual(['applied', 'conflict']);
-    expect((await rows()).attempt).toHaveLength(9);
+    expect((await rows()).attempt).toHaveLength(10);
     const positions = await projection.loadPositions([{ topic: 'deliveries', partition: 0 }]);
     expect(positions).toEqual([{ topic: 'deliveries', partition: 0, offset: events.length }]);
   });
@@ -245,7 +256,7 @@ describe('the history projection', () => {
     await projection.apply([messageBatch(0, messages)]);
     expect(await projection.apply([batchOf('deliveries', 0, records)])).toBe('applied');
     const found = await rows();
-    expect(found.attempt).toHaveLength(9);
+    expect(found.attempt).toHaveLength(10);
     const offsets = found.quarantine?.map(
       (row) => (JSON.parse(row) as { record_offset: number }).record_offset,
     );

@@ -7,6 +7,7 @@ import { appendFeedItems } from '../feeds/index.js';
 import { type DeliveryRow, routedRows, toRow, toState } from './delivery-row.js';
 import { insertAttempts } from './sql/insert-attempts.js';
 import { insertMessages, type MessageRow } from './sql/insert-messages.js';
+import { insertRequested } from './sql/insert-requested.js';
 import { insertQuarantined, type Quarantined } from './sql/insert-quarantined.js';
 import { insertShadowAttempts } from './sql/insert-shadow-attempts.js';
 import { loadDeliveryStates } from './sql/load-delivery-states.js';
@@ -60,6 +61,8 @@ export function historyProjection(
       if (deliveries.length > 0) await upsertDeliveries(client, deliveries);
       const attempts = events.filter((event) => event.type === 'DeliveryAttempted');
       if (attempts.length > 0) await insertAttempts(client, attempts);
+      const requests = events.filter((event) => event.type === 'DeliveryRequested');
+      if (requests.length > 0) await insertRequested(client, requests);
       if (shadows.length > 0) await insertShadowAttempts(client, shadows);
       return putAside(client, quarantined);
     },

@@ -5,6 +5,7 @@ import {
   type DeliveryAttempted,
   type DeliveryCancelled,
   type DeliveryDeferred,
+  type DeliveryRequested,
   newId,
   type ShadowAttempted,
 } from '@posthaste/contracts';
@@ -102,6 +103,11 @@ export function deferred(message: AcceptedMessage, attempt: number, until: numbe
 export function cancelled(message: AcceptedMessage, attempt: number): DeliveryCancelled {
   const at = message.meta.at + 60;
   return { type: 'DeliveryCancelled', ...keyOf(message, attempt), at, reason: 'endpoint_disabled' };
+}
+
+export function requested(message: AcceptedMessage, attempt: number, by = 'key_1'): DeliveryRequested {
+  const at = message.meta.at + 70;
+  return { type: 'DeliveryRequested', ...keyOf(message, attempt), trigger: 'resend', at, by };
 }
 
 /** The copy of an attempt, whose receiver refused it. */

@@ -3,6 +3,7 @@ import {
   attemptErrors,
   attemptId,
   type DeliveryAttempted,
+  isRequested,
   type WireProfile,
 } from '@posthaste/contracts';
 import { type AttemptOutcome, decide, parseReceiverWish, parseRetryAfter } from '@posthaste/delivery';
@@ -23,6 +24,9 @@ export interface Outbound {
 
 /** What an attempt needs to know of its job. */
 export type AttemptJob = NamedJob & Pick<Job, 'payload'>;
+
+/** Says that the receiver may have had this message before, and that somebody asked for it to be sent. */
+const REPLAY_HEADER = 'webhook-replay';
 
 const nothingSecret: Secrets = secretsOf({}, []);
 
@@ -50,6 +54,7 @@ export async function makeAttempt(
     const message = { ...job.message, payload: job.payload };
     secrets = endpoint.secrets();
     rendered = render(state.profile, message, endpoint.wire(), job.attempt, signedAt ?? startedAt);
+    if (isRequested(job.trigger)) rendered.headers[REPLAY_HEADER] = 'true';
     const certificate = endpoint.clientCertificate() ?? undefined;
     const timeoutMs = state.timeoutSeconds * 1000;
     const request: EgressRequest = { url: state.url, ...rendered, timeoutMs, certificate };
@@ -86,6 +91,7 @@ export async function makeAttempt(
     decision: decide({
       outcome,
       attempt: job.attempt,
+      isRequested: isRequested(job.trigger),
       policy: state.retryPolicy,
       now: endedAt,
       random: Math.random(),

@@ -58,6 +58,11 @@ export class Endpoints {
     return { row, health: await readHealth(this.database, row) };
   }
 
+  /** Null for a foreign or absent one. */
+  async find(reach: Reach, ref: EndpointRef): Promise<EndpointRow | null> {
+    return findEndpointOrNull(this.database.manager, reach, ref);
+  }
+
   /** The id behind a reference, which need not be of an endpoint that is still there; null for an unknown uid. */
   async idOf(reach: Reach, { account, endpoint }: Required<EndpointRef>): Promise<string | null> {
     if (isId('endpoint', endpoint)) return endpoint;

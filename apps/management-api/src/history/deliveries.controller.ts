@@ -54,6 +54,24 @@ export class DeliveriesController {
     return this.history.cancel(author, reach, id);
   }
 
+  @Post('deliveries/:id/resend')
+  @Operation({
+    ...common,
+    needs: 'deliveries:write',
+    id: 'resendDelivery',
+    summary: 'Send a delivery once more',
+    description:
+      'One more attempt of a delivery that is settled, whatever came of it: the same `webhook-id`, a new timestamp, ' +
+      'and the header `webhook-replay: true`. It is not retried. Answers with the delivery as it is; asking again ' +
+      'before the attempt is made asks for the same one.',
+    status: 202,
+    answers: Delivery,
+    problems: [409, 503],
+  })
+  async resend(@By() author: Author, @Within() reach: Reach, @Param('id') id: string) {
+    return this.history.resend(author, reach, id);
+  }
+
   @Get('deliveries/:id/attempts')
   @Operation({
     ...common,

@@ -1,4 +1,10 @@
-import { HISTORY_SERVICE, type HistoryClient, historyClientTransport } from '@posthaste/contracts';
+import {
+  HISTORY_SERVICE,
+  type HistoryClient,
+  historyClientTransport,
+  REPLAYS_SERVICE,
+  type ReplaysClient,
+} from '@posthaste/contracts';
 import { Problem } from '@posthaste/runtime';
 import { ClientGrpcProxy } from '@nestjs/microservices';
 import { lastValueFrom, type Observable, timeout, TimeoutError } from 'rxjs';
@@ -13,25 +19,36 @@ const DEADLINE_MS = 5_000;
 export class HistoryReader {
   private readonly proxy: ClientGrpcProxy;
   private readonly client: HistoryClient;
+  private readonly replays: ReplaysClient;
 
   /** @param address host:port of audit-log's gRPC interface. */
   constructor(address: string) {
     this.proxy = new ClientGrpcProxy(historyClientTransport(address));
     this.client = this.proxy.getService<HistoryClient>(HISTORY_SERVICE);
+    this.replays = this.proxy.getService<ReplaysClient>(REPLAYS_SERVICE);
   }
 
   /** Answers what `call` asks of audit-log, or throws `unavailable`. */
   async read<T>(call: (client: HistoryClient) => Observable<T>): Promise<T> {
-    try {
-      return await lastValueFrom(call(this.client).pipe(timeout(DEADLINE_MS)));
-    } catch (error) {
-      if (!isAway(error)) throw error;
-      throw new Problem('unavailable', 'History cannot be read right now. Publishing goes on.', [], 1);
-    }
+    return answerOf(call(this.client));
+  }
+
+  /** The same about replays. */
+  async ask<T>(call: (client: ReplaysClient) => Observable<T>): Promise<T> {
+    return answerOf(call(this.replays));
   }
 
   close(): void {
     this.proxy.close();
+  }
+}
+
+async function answerOf<T>(answer: Observable<T>): Promise<T> {
+  try {
+    return await lastValueFrom(answer.pipe(timeout(DEADLINE_MS)));
+  } catch (error) {
+    if (!isAway(error)) throw error;
+    throw new Problem('unavailable', 'History cannot be read right now. Publishing goes on.', [], 1);
   }
 }
 

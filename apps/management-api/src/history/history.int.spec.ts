@@ -204,6 +204,54 @@ describe('a cancellation', () => {
   });
 });
 
+describe('a resend', () => {
+  it('is a request in the log for the next attempt, and an audit entry', async () => {
+    const row = { ...deliveryRow(), status: 'delivered', attempts: 2 };
+    history.replies['GetDelivery'] = () => ({ delivery: row });
+    const { status, json } = await tenant.rest.post(`/v1/deliveries/${row.id}/resend`);
+    expect([status, json]).toMatchObject([202, { id: row.id, status: 'delivered' }]);
+    const told: DeliveryEvent[] = [];
+    const following = await bed.log.reader.follow(topics.deliveries, (record) => {
+      const event = topics.deliveries.decode(record);
+      if (event.delivery === row.id) told.push(event);
+    });
+    await waitFor(() => told.length > 0);
+    await following.close();
+    expect(told).toMatchObject([
+      { type: 'DeliveryRequested', account, endpoint, attempt: 3, trigger: 'resend', by: tenant.keyId },
+    ]);
+    const { rows } = await bed.database.query<{ entry: unknown }>(
+      `select entry from config.audit_entry where entry->>'action' = 'delivery.resent'`,
+    );
+    expect(rows).toMatchObject([
+      { entry: { entity: { kind: 'delivery', id: row.id }, actor: tenant.keyId } },
+    ]);
+  });
+
+  it.each(['pending', 'retrying', 'deferred'])('of a delivery that is %s is refused', async (status) => {
+    const row = { ...deliveryRow(), status };
+    history.replies['GetDelivery'] = () => ({ delivery: row });
+    const answer = await tenant.rest.post(`/v1/deliveries/${row.id}/resend`);
+    expect(refusalOf(answer)).toEqual([409, 'conflict', ':id owed']);
+  });
+
+  it('to an endpoint that is disabled, gone, or a feed is refused, and of what is not within reach', async () => {
+    const make = async (fields: object): Promise<string> =>
+      (await tenant.rest.post<{ id: string }>('/v1/accounts/other/endpoints', fields)).json.id;
+    const disabled = await make({ url: 'https://receiver.example/', enabled: false });
+    const feed = await make({ mode: 'feed' });
+    const row = { ...deliveryRow(), status: 'exhausted', attempts: 1 };
+    for (const leadsTo of [disabled, feed, newId('endpoint')]) {
+      history.replies['GetDelivery'] = () => ({ delivery: { ...row, endpoint: leadsTo } });
+      const answer = await tenant.rest.post(`/v1/deliveries/${row.id}/resend`);
+      expect([leadsTo, ...refusalOf(answer)]).toEqual([leadsTo, 409, 'conflict', ':id not_sendable']);
+    }
+    history.replies['GetDelivery'] = () => ({ delivery: row });
+    const answer = await accountClient.post(`/v1/deliveries/${row.id}/resend`);
+    expect(refusalOf(answer)).toEqual([404, 'not_found', ':id absent']);
+  });
+});
+
 describe('a list', () => {
   it('goes on where its cursor says, under the same filters only', async () => {
     const rows = [deliveryRow(), deliveryRow()];

@@ -17,6 +17,8 @@ import type { Changes } from '../changes/changes.js';
 import { type Cursors, type ListOf, type Page, pageOf, type SortKey } from '../http/cursors.js';
 import type { Endpoints } from '../endpoints/endpoints.js';
 import { absent, fieldProblem } from '../http/refusals.js';
+import { refuseUnsendable } from '../replays/refuse-unsendable.js';
+import { resendDelivery } from '../replays/resend-delivery.js';
 import { cancelDelivery } from './cancel-delivery.js';
 import type { HistoryReader } from './history-reader.js';
 import { attemptView, deliveryView, messageView } from './views.js';
@@ -82,6 +84,14 @@ export class History {
   async cancel(author: Author, reach: Reach, id: string): Promise<Delivery> {
     const row = await this.delivery(reach, id);
     await cancelDelivery(this.changes, author, row);
+    return deliveryView(row);
+  }
+
+  /** Answers the delivery as it is: the attempt follows a moment later. */
+  async resend(author: Author, reach: Reach, id: string): Promise<Delivery> {
+    const row = await this.delivery(reach, id);
+    refuseUnsendable(await this.endpoints.find(reach, { endpoint: row.endpoint }), ':id');
+    await resendDelivery(this.changes, author, row);
     return deliveryView(row);
   }
 

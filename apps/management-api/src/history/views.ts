@@ -86,8 +86,14 @@ export function attemptView(attempt: HistoryAttempt): Attempt {
     endpoint_version: attempt.endpoint_version ?? 0,
     profile: attempt.profile,
     next_attempt_at: timeOrNull(attempt.next_attempt_at),
+    requested: requestView(attempt),
     shadow: attempt.shadow_json === undefined ? null : shadowView(attempt.shadow_json),
   };
+}
+
+function requestView({ requested_at, requested_by, replay }: HistoryAttempt): Attempt['requested'] {
+  if (requested_at === undefined) return null;
+  return { at: timeOf(requested_at), by: requested_by ?? '', replay_id: replay ?? null };
 }
 
 function shadowView(json: string): ShadowReport {

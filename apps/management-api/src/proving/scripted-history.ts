@@ -8,6 +8,7 @@ import {
   HISTORY_PACKAGE,
   HISTORY_SERVICE,
   protoPath,
+  REPLAYS_SERVICE,
 } from '@posthaste/contracts';
 
 type Reply = (request: Record<string, unknown>) => object;
@@ -22,7 +23,7 @@ class ScriptedService {
   private port = 0;
 
   constructor(
-    private readonly served: { proto: string; name: string },
+    private readonly served: { proto: string; names: string[] },
     readonly replies: Record<string, Reply>,
   ) {}
 
@@ -32,14 +33,16 @@ class ScriptedService {
 
   /** On the same port each time. */
   async start(): Promise<void> {
-    const { service } = serviceIn(this.served.proto, this.served.name);
     const server = new Server();
-    const methods = Object.keys(service).map((method) => [
-      method,
-      (call: ServerUnaryCall<Record<string, unknown>, object>, answer: sendUnaryData<object>) =>
-        this.answer(method, call.request, answer),
-    ]);
-    server.addService(service, Object.fromEntries(methods) as Record<string, () => void>);
+    for (const name of this.served.names) {
+      const { service } = serviceIn(this.served.proto, name);
+      const methods = Object.keys(service).map((method) => [
+        method,
+        (call: ServerUnaryCall<Record<string, unknown>, object>, answer: sendUnaryData<object>) =>
+          this.answer(method, call.request, answer),
+      ]);
+      server.addService(service, Object.fromEntries(methods) as Record<string, () => void>);
+    }
     this.port = await new Promise<number>((resolve, reject) => {
       server.bindAsync(this.address, ServerCredentials.createInsecure(), (error, port) =>
         error ? reject(error) : resolve(port),
@@ -68,13 +71,14 @@ class ScriptedService {
 
 export class ScriptedHistory extends ScriptedService {
   constructor(replies: Record<string, Reply> = {}) {
-    super({ proto: protoPath('history'), name: `${HISTORY_PACKAGE}.${HISTORY_SERVICE}` }, replies);
+    const names = [HISTORY_SERVICE, REPLAYS_SERVICE].map((name) => `${HISTORY_PACKAGE}.${name}`);
+    super({ proto: protoPath('history'), names }, replies);
   }
 }
 
 export class ScriptedDispatch extends ScriptedService {
   constructor(replies: Record<string, Reply> = {}) {
-    super({ proto: protoPath('dispatch'), name: `${DISPATCH_PACKAGE}.${DISPATCH_SERVICE}` }, replies);
+    super({ proto: protoPath('dispatch'), names: [`${DISPATCH_PACKAGE}.${DISPATCH_SERVICE}`] }, replies);
   }
 }
 

@@ -79,6 +79,7 @@ describe('a test message', () => {
       endpoint_version: 1,
       profile: 'standard',
       next_attempt_at: null,
+      requested: null,
       shadow: null,
     });
     const { id } = made;

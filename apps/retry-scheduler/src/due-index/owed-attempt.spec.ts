@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import type { DeliveryEvent } from '@posthaste/contracts';
+import { type DeliveryEvent, isRequested } from '@posthaste/contracts';
 import { attemptOwed, type DeliveryState, evolve, isSettled, pendingDelivery } from '@posthaste/delivery';
 import fc from 'fast-check';
-import { attempted, cancelled, deferred, deliveryOf, sampleMessage } from '../sample-facts.js';
+import { attempted, cancelled, deferred, deliveryOf, requested, sampleMessage } from '../sample-facts.js';
 import { type OwedAttempt, owedAfter } from './owed-attempt.js';
 
 const message = sampleMessage();
@@ -112,5 +112,71 @@ describe('the due index beside the history of the same log', () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+});
+
+describe('an attempt that somebody asked for', () => {
+  const settled = fc
+    .tuple(fc.integer({ min: 0, max: 3 }), fc.constantFrom('delivered', 'exhausted', 'cancelled'))
+    .map(([failures, end]): DeliveryEvent[] => {
+      const retries = Array.from({ length: failures }, (_, i) =>
+        attempted(message, i + 1, { kind: 'retry', at: 5_000 }),
+      );
+      const last = failures + 1;
+      if (end === 'cancelled') return [...retries, cancelled(message, last)];
+      return [...retries, attempted(message, last, { kind: end === 'delivered' ? end : 'exhausted' })];
+    });
+  const decisions = fc.constantFrom<'delivered' | 'exhausted'>('delivered', 'exhausted');
+
+  it('is owed whatever came before, and is not owed again once it was made, whatever is told twice or late', () => {
+    fc.assert(
+      fc.property(settled, decisions, fc.array(fc.nat(), { maxLength: 12 }), (past, kind, dice) => {
+        const number = past.filter(({ type }) => type === 'DeliveryAttempted').length + 1;
+        const request = requested(message, number);
+        const later = { ...deferred(message, number, 9_000), trigger: request.trigger };
+        // A cancellation told again after the request cannot be told from a new one, and ends it.
+        const late = [...past.filter(({ type }) => type !== 'DeliveryCancelled'), request, later];
+        const made = attempted(message, number, { kind });
+        let owed = [...past, request].reduce<OwedAttempt | null>((o, e) => owedAfter(o, e, 0), null);
+        let state = [...past, request].reduce(evolve, pendingDelivery);
+        for (const [i, throwOf] of dice.entries()) {
+          if (i === 6) {
+            owed = owedAfter(owed, made, 0);
+            state = evolve(state, { ...made, trigger: request.trigger });
+            expect(owed).toBeNull();
+          }
+          const event = late[throwOf % late.length] as DeliveryEvent;
+          owed = owedAfter(owed, event, 0);
+          state = evolve(state, event);
+          if (i < 6) {
+            expect(owed).toMatchObject({ attempt: number, trigger: 'resend' });
+            expect(state.attempts).toBe(number - 1);
+          } else if (owed !== null && isRequested(owed.trigger)) {
+            // The release asks history, and drops it.
+            expect(state.attempts).toBeGreaterThanOrEqual(owed.attempt);
+          }
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('goes in its order when it is what blocks its key, and out of order otherwise', () => {
+    const ordering = { key: 'k', position: 7 };
+    const blocking = {
+      ...attempted(message, 2, { kind: 'exhausted' }),
+      ordering: { ...ordering, blocks: true as const },
+    };
+    expect(given(blocking, requested(message, 3))).toMatchObject({
+      attempt: 3,
+      trigger: 'resend',
+      ordering: { ...ordering, blocks: false },
+    });
+    const passed = { ...attempted(message, 2, { kind: 'exhausted' }), ordering };
+    expect(given(passed, requested(message, 3))).toMatchObject({ attempt: 3, ordering: null });
+  });
+
+  it('is cancelled like any other', () => {
+    expect(given(requested(message, 2), cancelled(message, 2))).toBeNull();
   });
 });

@@ -1,4 +1,11 @@
-import type { DeliveryAttempted, DeliveryDeferred, DeliveryEvent, Trigger } from '@posthaste/contracts';
+import {
+  type DeliveryAttempted,
+  type DeliveryDeferred,
+  type DeliveryEvent,
+  type DeliveryRequested,
+  isRequested,
+  type Trigger,
+} from '@posthaste/contracts';
 
 /**
  * What a delivery is owed, as a fold over its events: an attempt at a time, or nothing.
@@ -7,7 +14,8 @@ import type { DeliveryAttempted, DeliveryDeferred, DeliveryEvent, Trigger } from
  * came before. It promises:
  * - a fact about attempt n never replaces what is owed because of a fact about a later attempt;
  * - of several reports about one attempt the first decides, and a deferral of the owed attempt moves it;
- * - a success or a cancellation ends it, whenever it is reported (as in the delivery's own fold).
+ * - a success or a cancellation ends it, whenever it is reported (as in the delivery's own fold), with one exception:
+ * - an attempt somebody asked for is owed whatever came of earlier ones, and asking twice for it is asking once.
  * A report that comes again after its attempt was released puts that attempt back. The release asks history whether
  * it is still owed, and the dispatcher drops what it has attempted already.
  */
@@ -50,7 +58,7 @@ export function owedAfter(
     case 'DeliveryAttempted':
       switch (event.decision.kind) {
         case 'delivered':
-          return null;
+          return isStale && isRequested(before.trigger) ? before : null;
         case 'exhausted':
         case 'cancelled':
           if (isStale) return before;
@@ -72,11 +80,32 @@ export function owedAfter(
           };
     case 'DeliveryCancelled':
       return null;
+    case 'DeliveryRequested':
+      return requested(before, event, partition);
     case 'ShadowAttempted':
       return before;
     default:
       return unreachable(event);
   }
+}
+
+/**
+ * An attempt that is owed already is not owed twice. The one that blocks its key goes in the key's order, and frees it
+ * when it succeeds; any other goes when its time comes, out of order: those behind it have gone long ago.
+ */
+function requested(before: OwedAttempt | null, event: DeliveryRequested, partition: number): OwedAttempt {
+  const isBlocking = before?.ordering?.blocks ?? false;
+  if (before !== null && (isBlocking ? event.attempt < before.attempt : event.attempt <= before.attempt)) {
+    return before;
+  }
+  return {
+    ...named(event, partition),
+    ordering: before?.ordering ? { ...before.ordering, blocks: false } : null,
+    attempt: event.attempt,
+    dueAt: event.at,
+    trigger: event.trigger,
+    reason: null,
+  };
 }
 
 function afterAttempt(event: DeliveryAttempted, dueAt: number, partition: number): OwedAttempt {

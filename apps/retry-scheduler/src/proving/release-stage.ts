@@ -25,6 +25,7 @@ export interface Owing {
   attempt?: number;
   dueInMs?: number;
   reason?: OwedAttempt['reason'];
+  trigger?: OwedAttempt['trigger'];
   status?: string;
   attempts?: number;
   isKnown?: boolean;
@@ -92,7 +93,7 @@ export class ReleaseStage {
 
   /** Puts the delivery of the message into the index, and its message into history. */
   async owe(messages: AcceptedMessage[], owing: Owing = {}): Promise<void> {
-    const { attempt = 2, dueInMs = -1_000, reason = null } = owing;
+    const { attempt = 2, dueInMs = -1_000, reason = null, trigger = 'retry' } = owing;
     const { status = 'retrying', attempts = 1, isKnown = true } = owing;
     const rows = messages.map((message) => ({
       delivery: deliveryOf(message),
@@ -102,7 +103,7 @@ export class ReleaseStage {
       endpoint: endpointOf(message),
       attempt,
       dueAt: Date.now() + dueInMs,
-      trigger: 'retry' as const,
+      trigger,
       reason,
       ordering: null,
     }));

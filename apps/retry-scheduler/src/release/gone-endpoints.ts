@@ -8,7 +8,10 @@ import { hastenDue } from './sql/hasten-due.js';
  * people see so now, not when the last retry would have been due. It goes with the version that says so: a dispatcher
  * that does not know it yet must wait, and not send before the time.
  *
- *   following `config` -> gone (noted) -> hastened | enabled again (forgotten)
+ * What is asked for once it is enabled again goes with that version likewise: a dispatcher that does not know it yet
+ * would cancel it.
+ *
+ *   following `config` -> gone (noted) -> hastened | enabled again (noted as back)
  */
 export interface GoneEndpointsOptions {
   pool: pg.Pool;
@@ -26,6 +29,8 @@ const GATHER_MS = 1_000;
 export class GoneEndpoints {
   /** The versions they are gone at. */
   private readonly versions = new Map<string, number>();
+  /** The versions at which those that were gone came back. */
+  private readonly back = new Map<string, number>();
   private readonly fresh = new Set<string>();
   private following: { close(): Promise<void> } | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -50,7 +55,8 @@ export class GoneEndpoints {
   }
 
   /** The least version of the endpoint's configuration a dispatcher must know; 0: any will do. */
-  readonly versionOf = (endpoint: string): number => this.versions.get(endpoint) ?? 0;
+  readonly versionOf = (endpoint: string): number =>
+    this.versions.get(endpoint) ?? this.back.get(endpoint) ?? 0;
 
   /** What was in flight when its endpoint went may still fail, and be owed again. */
   notice({ type, endpoint }: DeliveryEvent): void {
@@ -70,7 +76,7 @@ export class GoneEndpoints {
     const { id, version } = state;
     if (version < this.versionOf(id)) return;
     if (state.enabled && !state.deleted) {
-      this.versions.delete(id);
+      if (this.versions.delete(id) || this.back.has(id)) this.back.set(id, version);
       this.fresh.delete(id);
       return;
     }

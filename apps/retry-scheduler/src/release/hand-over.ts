@@ -2,9 +2,11 @@ import {
   type DueDelivery,
   type DueDeliveryPayload,
   type DueMeta,
+  isRequested,
   lowestId,
   MessageMeta,
   topics,
+  type Trigger,
 } from '@posthaste/contracts';
 import type { LogProducer, OutgoingRecord } from '@posthaste/event-log';
 import type pg from 'pg';
@@ -128,6 +130,11 @@ async function keepInOrder(
   if (freed.length > 0) await letFirstGo(client, freed);
 }
 
+/** A resend is sent whatever came of its delivery; the other requests are for what the receiver does not have. */
+function isOver(status: string, trigger: Trigger): boolean {
+  return isRequested(trigger) ? status === 'delivered' && trigger !== 'resend' : SETTLED.has(status);
+}
+
 function sortOut(
   rows: OwedAttempt[],
   found: DueDeliveryPayload[],
@@ -140,7 +147,8 @@ function sortOut(
   for (const row of rows) {
     const entry = known.get(row.delivery);
     if (!entry) unknown.push(row.delivery);
-    else if (SETTLED.has(entry.status) || (entry.attempts ?? 0) >= row.attempt) gone.push(row.delivery);
+    else if (isOver(entry.status, row.trigger) || (entry.attempts ?? 0) >= row.attempt)
+      gone.push(row.delivery);
     else {
       const delivery = toDue(row, entry, versionOf(row.endpoint));
       if (delivery) due.push(delivery);

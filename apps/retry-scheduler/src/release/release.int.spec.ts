@@ -55,6 +55,21 @@ describe('a release', () => {
     expect(await stage.indexed()).toEqual([]);
   });
 
+  it('hands over what was asked for although it is settled, until it was attempted', async () => {
+    const settled = { attempt: 3, attempts: 2 };
+    const resent = manyMessages(3);
+    for (const [i, status] of ['delivered', 'exhausted', 'cancelled'].entries()) {
+      await stage.owe(resent.slice(i, i + 1), { ...settled, trigger: 'resend', status });
+    }
+    const recovered = sampleMessage();
+    await stage.owe([recovered], { ...settled, trigger: 'recover', status: 'exhausted' });
+    await stage.owe([sampleMessage()], { ...settled, trigger: 'recover', status: 'delivered' });
+    await stage.owe([sampleMessage()], { attempt: 3, attempts: 3, trigger: 'resend', status: 'exhausted' });
+    expect(await releaseDue(stage.parts())).toMatchObject({ released: 4, dropped: 2 });
+    const expected = [...resent, recovered].map(({ meta }) => meta.id).sort();
+    expect(stage.appended.map(({ meta }) => meta.id).sort()).toEqual(expected);
+  });
+
   it('keeps what history does not know, asks later, and reports what it should have stage.known for long', async () => {
     const [old, unreadable] = [sampleMessage(), sampleMessage()];
     await stage.owe([old], { isKnown: false });

@@ -168,6 +168,22 @@ export const DeliveryCancelled = z.object({
 export type DeliveryCancelled = z.infer<typeof DeliveryCancelled>;
 
 /**
+ * One more attempt was asked for: it is owed now, whatever the delivery's state, and nothing follows it by itself. The
+ * attempt's number is what tells requests apart: two that name the same one are one.
+ */
+export const DeliveryRequested = z.object({
+  type: z.literal('DeliveryRequested'),
+  v: z.literal(1),
+  ...deliveryKey,
+  at: z.number().int(),
+  /** Who asked: a key's id. */
+  by: z.string(),
+  /** `rpl_...`, when it is one of many a replay asks for. */
+  replay: z.string().optional(),
+});
+export type DeliveryRequested = z.infer<typeof DeliveryRequested>;
+
+/**
  * What came of the copy of an attempt that went to the endpoint's shadow URL. For people to compare: it counts for
  * nothing, in the delivery's state or elsewhere.
  */
@@ -189,6 +205,7 @@ export const DeliveryEvent = z.discriminatedUnion('type', [
   DeliveryAttempted,
   DeliveryDeferred,
   DeliveryCancelled,
+  DeliveryRequested,
   ShadowAttempted,
 ]);
 export type DeliveryEvent = z.infer<typeof DeliveryEvent>;

@@ -102,6 +102,14 @@ export const Attempt = z
     endpoint_version: z.number().int(),
     profile: z.string(),
     next_attempt_at: Time.nullable(),
+    requested: z
+      .object({
+        at: Time,
+        by: z.string().meta({ description: 'The id of the key it was asked for with.' }),
+        replay_id: z.string().nullable(),
+      })
+      .nullable()
+      .meta({ description: 'Who asked for the attempt; null for those of the retry policy.' }),
     shadow: ShadowReport.nullable().meta({
       description: "What came of the copy sent to the endpoint's `shadow_url`; it counts for nothing.",
     }),

@@ -16,6 +16,7 @@ export type LaneAnswer =
 /** Null: it says nothing about the lane. */
 export function laneAnswer(event: DeliveryEvent): LaneAnswer | null {
   switch (event.type) {
+    case 'DeliveryRequested':
     case 'ShadowAttempted':
       return null;
     case 'DeliveryAttempted':

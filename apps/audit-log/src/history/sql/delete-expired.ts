@@ -12,6 +12,7 @@ export async function deleteExpired(pool: pg.Pool, before: number): Promise<numb
   const tables = [
     { table: 'attempt', key: 'delivery', bound: lowestId('delivery', before) },
     { table: 'shadow_attempt', key: 'delivery', bound: lowestId('delivery', before) },
+    { table: 'requested_attempt', key: 'delivery', bound: lowestId('delivery', before) },
     { table: 'delivery', key: 'id', bound: lowestId('delivery', before) },
     { table: 'message', key: 'id', bound: lowestId('message', before) },
   ];

@@ -31,13 +31,17 @@ interface AttemptColumns {
   profile: string;
   next_attempt_at: number | null;
   shadow: string | null;
+  requested: { at: number; by: string; replay: string | null } | null;
 }
 
 const COLUMNS = `id, delivery, number, trigger, started_at, duration_ms, outcome, error_class, error_message, request_url,
   request_headers, response_status, response_headers, response_body, response_truncated, address, timings, tls,
   endpoint_version, profile, next_attempt_at,
   (select event from history.shadow_attempt as copy
-   where copy.delivery = attempt.delivery and copy.number = attempt.number) as shadow`;
+   where copy.delivery = attempt.delivery and copy.number = attempt.number) as shadow,
+  (select json_build_object('at', requested_at, 'by', requested_by, 'replay', replay)
+   from history.requested_attempt as asked
+   where asked.delivery = attempt.delivery and asked.number = attempt.number) as requested`;
 
 /** Looked for among the attempts of all messages made at its instant: the primary key finds those. */
 export async function getAttempt(
@@ -92,5 +96,8 @@ function toAttempt(row: AttemptColumns): HistoryAttempt {
     profile: row.profile,
     next_attempt_at: row.next_attempt_at ?? undefined,
     shadow_json: row.shadow ?? undefined,
+    requested_at: row.requested?.at,
+    requested_by: row.requested?.by,
+    replay: row.requested?.replay ?? undefined,
   };
 }

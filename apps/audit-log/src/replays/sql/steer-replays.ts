@@ -1,0 +1,94 @@
+import type {
+  HistoryPage,
+  HistoryReplay,
+  ListReplaysRequest,
+  ReplayStatus,
+  StartReplayRequest,
+} from '@posthaste/contracts';
+import type pg from 'pg';
+
+type ReplayRow = Required<Omit<HistoryReplay, 'finished_at'>> & { finished_at: number | null };
+
+const COLUMNS = `r.id, r.tenant, r.account, r.endpoint, r.since, r.until, r.rate_per_second, r.requested_by as by,
+  r.created_at, r.status, r.total, r.requested, r.finished_at`;
+
+/** What became of the attempts it requested, as far as history knows. */
+const WITH_OUTCOMES = `select ${COLUMNS}, outcome.succeeded, outcome.failed from replays.replay r
+  cross join lateral (
+    select count(*) filter (where a.outcome = 'succeeded')::int as succeeded,
+      count(*) filter (where a.outcome = 'failed')::int as failed
+    from history.requested_attempt asked
+    join history.attempt a on a.delivery = asked.delivery and a.number = asked.number
+    where asked.replay = r.id
+  ) outcome`;
+
+/** A repeat, with the id it has already, changes nothing. */
+export async function insertReplay(
+  pool: pg.Pool,
+  replay: StartReplayRequest,
+  total: number,
+  createdAt: number,
+): Promise<void> {
+  await pool.query(
+    `insert into replays.replay
+       (id, tenant, account, endpoint, since, until, rate_per_second, requested_by, created_at, status, total)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'running', $10) on conflict (id) do nothing`,
+    [
+      replay.id,
+      replay.tenant,
+      replay.account,
+      replay.endpoint,
+      replay.since,
+      replay.until,
+      replay.rate_per_second,
+      replay.by,
+      createdAt,
+      total,
+    ],
+  );
+}
+
+export async function getReplay(
+  pool: pg.Pool,
+  tenant: string | undefined,
+  id: string,
+): Promise<HistoryReplay | undefined> {
+  const { rows } = await pool.query<ReplayRow>(`${WITH_OUTCOMES} where r.id = $1 and r.tenant = $2`, [
+    id,
+    tenant ?? '',
+  ]);
+  return rows.map(toReplay)[0];
+}
+
+/** Newest first. */
+export async function listReplays(
+  pool: pg.Pool,
+  { tenant, account, page }: Partial<ListReplaysRequest>,
+): Promise<HistoryPage<HistoryReplay>> {
+  const limit = Math.min(Math.max(1, page?.limit ?? 50), 200);
+  const { rows } = await pool.query<ReplayRow>(
+    `${WITH_OUTCOMES}
+     where r.tenant = $1 and ($2::text is null or r.account = $2)
+       and ($3::bigint is null or (r.created_at, r.id) < ($3, $4))
+     order by r.created_at desc, r.id desc limit $5`,
+    [tenant ?? '', account ?? null, page?.after_at ?? null, page?.after_id ?? '', limit + 1],
+  );
+  return { data: rows.slice(0, limit).map(toReplay), has_more: rows.length > limit };
+}
+
+/** Waits for the page that is being appended, if one is; so once this is done, nothing more is requested. */
+export async function steerReplay(
+  pool: pg.Pool,
+  { tenant, id, status }: { tenant: string; id: string; status: ReplayStatus },
+  now: number,
+): Promise<void> {
+  await pool.query(
+    `update replays.replay set status = $3, finished_at = case when $3 = 'cancelled' then $4::bigint end
+     where id = $1 and tenant = $2 and status in ('running', 'paused')`,
+    [id, tenant, status, now],
+  );
+}
+
+function toReplay(row: ReplayRow): HistoryReplay {
+  return { ...row, finished_at: row.finished_at ?? undefined };
+}

@@ -1,0 +1,156 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { type HistoryReplay, newId, type Replay } from '@posthaste/contracts';
+import type { RestClient, TenantClient } from '@posthaste/test-kit';
+import { refusalOf } from '../proving/refusal-of.js';
+import { ScriptedHistory } from '../proving/scripted-history.js';
+import { startTestBed, type TestBed } from '../proving/test-bed.js';
+
+// What is asked of audit-log for a replay, and what becomes of its answers. The real one is proven end to end.
+
+let bed: TestBed;
+let history: ScriptedHistory;
+let tenant: TenantClient;
+let other: RestClient;
+let account: string;
+let endpoint: string;
+
+beforeAll(async () => {
+  history = new ScriptedHistory();
+  await history.start();
+  bed = await startTestBed({ env: { HISTORY_GRPC: history.address } });
+  tenant = await bed.api.newTenant();
+  account = (await tenant.putAccount('acme')).id;
+  await tenant.putAccount('other');
+  endpoint = (await tenant.createEndpoint('acme', { url: 'https://receiver.example/' })).id;
+  other = await bed.api.accountClient(tenant, 'other');
+}, 60_000);
+afterAll(async () => {
+  await bed.stop();
+  history.stop();
+});
+beforeEach(() => {
+  history.asked.length = 0;
+  for (const method of Object.keys(history.replies)) delete history.replies[method];
+  history.replies['StartReplay'] = (request) => ({ replay: rowOf(request), sample: ['dlv_1'] });
+});
+
+const at = Date.parse('2026-01-02T03:04:05.678Z');
+const since = '2026-01-01T00:00:00.000Z';
+const rowOf = (request: Partial<HistoryReplay> = {}): HistoryReplay => ({
+  id: newId('replay', at),
+  tenant: tenant.id,
+  account,
+  endpoint,
+  since: Date.parse(since),
+  until: at,
+  rate_per_second: 100,
+  by: tenant.keyId,
+  created_at: at,
+  status: 'running',
+  total: 250,
+  ...request,
+});
+const actions = async (): Promise<string[]> => {
+  const { rows } = await bed.database.query<{ action: string }>(
+    `select entry->>'action' as action from config.audit_entry
+     where entry->'entity'->>'kind' = 'replay' order by at`,
+  );
+  return rows.map(({ action }) => action);
+};
+
+describe('a replay', () => {
+  it('is started for an endpoint within reach, in the range and at the rate asked for, and audited', async () => {
+    const until = '2026-01-02T00:00:00+01:00';
+    const body = { endpoint_id: endpoint, since, until, rate_per_second: 7 };
+    const { status, json } = await tenant.rest.post<Replay>('/v1/replays', body);
+    expect(status).toBe(202);
+    expect(json).toMatchObject({
+      ...{ account_id: account, endpoint_id: endpoint, status: 'running', requested_by: tenant.keyId },
+      ...{ since, until: '2026-01-01T23:00:00.000Z', rate_per_second: 7, finished_at: null, sample: null },
+      ...{ total: 250, requested: 0, succeeded: 0, failed: 0, estimated_seconds: 36 },
+    });
+    expect(history.asked).toMatchObject([
+      {
+        method: 'StartReplay',
+        request: { id: json.id, tenant: tenant.id, account, endpoint, since: Date.parse(since) },
+      },
+    ]);
+    expect((await actions()).at(-1)).toBe('replay.started');
+  });
+
+  it('that is a dry run counts and names some, and leaves no trace', async () => {
+    const before = await actions();
+    const path = `/v1/endpoints/${endpoint}/recover`;
+    const { json } = await tenant.rest.post<Replay>(path, { since, dry_run: true });
+    expect(json).toMatchObject({ id: null, status: 'dry_run', total: 250, sample: ['dlv_1'] });
+    expect(history.asked).toMatchObject([{ request: { dry_run: true, rate_per_second: 100 } }]);
+    expect(await actions()).toEqual(before);
+  });
+
+  it('that audit-log does not take is not audited either', async () => {
+    const before = await actions();
+    history.replies['StartReplay'] = () => {
+      throw new Error('away');
+    };
+    const answer = await tenant.rest.post(`/v1/endpoints/${endpoint}/recover`, { since });
+    expect(refusalOf(answer)).toEqual([503, 'unavailable']);
+    expect(await actions()).toEqual(before);
+  });
+
+  it('is refused for what is not within reach, cannot be sent to, or is no range', async () => {
+    const disabled = await tenant.createEndpoint('acme', { url: 'https://a.example/', enabled: false });
+    const ask = async (body: object, rest = tenant.rest) => refusalOf(await rest.post('/v1/replays', body));
+    const absent = [404, 'not_found', '/endpoint_id absent'];
+    expect(await ask({ endpoint_id: endpoint, since }, other)).toEqual(absent);
+    expect(await ask({ endpoint_id: newId('endpoint'), since })).toEqual(absent);
+    expect(await ask({ endpoint_id: disabled.id, since })).toEqual([
+      409,
+      'conflict',
+      '/endpoint_id not_sendable',
+    ]);
+    const invalid = (what: string) => [422, 'validation_failed', what];
+    const range = { endpoint_id: endpoint, since, until: since };
+    expect(await ask(range)).toEqual(invalid('/since empty_range'));
+    expect(await ask({ endpoint_id: endpoint, since: '2999-01-01T00:00:00Z' })).toEqual(
+      invalid('/since empty_range'),
+    );
+    expect((await ask({ endpoint_id: endpoint, since: 'yesterday' }))[2]).toMatch('/since');
+    expect(history.asked).toEqual([]);
+  });
+
+  it('is read, listed and steered within reach only', async () => {
+    const row = rowOf({ requested: 50, succeeded: 40, failed: 1 });
+    history.replies['GetReplay'] = () => ({ replay: row, sample: [] });
+    history.replies['ListReplays'] = () => ({ data: [row], has_more: true });
+    history.replies['SteerReplay'] = ({ status }) => ({ replay: { ...row, status }, sample: [] });
+    const read = await tenant.rest.get<Replay>(`/v1/replays/${row.id}`);
+    expect(read.json).toMatchObject({
+      id: row.id,
+      requested: 50,
+      succeeded: 40,
+      failed: 1,
+      estimated_seconds: 2,
+    });
+    const list = await tenant.rest.get<{ data: Replay[]; next_cursor: string }>('/v1/replays?limit=1');
+    expect(list.json.data).toEqual([read.json]);
+    await tenant.rest.get(`/v1/replays?limit=1&cursor=${list.json.next_cursor}`);
+    expect(history.asked.at(-1)?.request).toMatchObject({
+      tenant: tenant.id,
+      page: { limit: 1, after_at: at, after_id: row.id },
+    });
+    await other.get('/v1/replays');
+    expect(history.asked.at(-1)?.request).toMatchObject({ tenant: tenant.id, account: expect.any(String) });
+    for (const [how, status] of [
+      ['pause', 'paused'],
+      ['resume', 'running'],
+      ['cancel', 'cancelled'],
+    ]) {
+      const path = `/v1/replays/${row.id}/${how}`;
+      expect((await tenant.rest.post<Replay>(path)).json.status).toBe(status);
+      expect(refusalOf(await other.post(path))).toEqual([404, 'not_found', ':id absent']);
+    }
+    expect((await actions()).slice(-3)).toEqual(['replay.paused', 'replay.resumed', 'replay.cancelled']);
+    history.replies['GetReplay'] = () => ({ sample: [] });
+    expect((await tenant.rest.get(`/v1/replays/${row.id}`)).status).toBe(404);
+  });
+});
