@@ -2,13 +2,18 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import type pg from 'pg';
 import { FEED_KEPT_MS, feedsFeature } from './feeds/index.js';
 import { HISTORY_READS, historyFeature } from './history/index.js';
+import { reconcileFeature } from './reconcile/index.js';
 
 @Module({})
 export class AppModule {
   static over(reads: pg.Pool, feedKeptMs: number): DynamicModule {
     return {
       module: AppModule,
-      controllers: [...historyFeature.controllers, ...feedsFeature.controllers],
+      controllers: [
+        ...historyFeature.controllers,
+        ...feedsFeature.controllers,
+        ...reconcileFeature.controllers,
+      ],
       providers: [
         { provide: HISTORY_READS, useValue: reads },
         { provide: FEED_KEPT_MS, useValue: feedKeptMs },

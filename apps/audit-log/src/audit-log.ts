@@ -25,6 +25,7 @@ import {
   startRetention,
 } from './history/index.js';
 import { historyMetrics } from './metrics.js';
+import { Positions1791000000505 } from './reconcile/index.js';
 
 /**
  * audit-log: history as people look at it, projected from the log and served by gRPC.
@@ -62,6 +63,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     AttemptTls1791000000000,
     HistoryShadows1791000000002,
     Feeds1791000000003,
+    Positions1791000000505,
   ]);
   const writes = createPool({
     url: config.DATABASE_URL,

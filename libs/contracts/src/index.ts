@@ -9,6 +9,7 @@ export {
   type IdKind,
 } from './ids.js';
 export { DueMeta, MessageMeta, Route, Trigger, type AcceptedMessage, type DueDelivery } from './message.js';
+export { messagePosition, POSITION_PATTERN } from './position.js';
 export {
   AssertionAlgorithm,
   ClientCertificate,
@@ -61,6 +62,8 @@ export {
   HISTORY_SERVICE,
   historyClientTransport,
   historyTransport,
+  type CompareReceivedReply,
+  type CompareReceivedRequest,
   type DueDeliveryPayload,
   type FeedHead,
   type GetById,
@@ -69,11 +72,14 @@ export {
   type HistoryDelivery,
   type HistoryFeedItem,
   type HistoryFeedPage,
+  type HistoryMeant,
   type HistoryMessage,
   type HistoryPage,
   type LastAttemptRequest,
   type ListDeliveriesRequest,
+  type ListMeantRequest,
   type ListMessagesRequest,
+  type MeantRange,
   type PageRequest,
   type ReadFeedRequest,
 } from './history.js';

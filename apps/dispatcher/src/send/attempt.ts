@@ -22,7 +22,7 @@ export interface Outbound {
 }
 
 /** What an attempt needs to know of its job. */
-export type AttemptJob = NamedJob & Pick<Job, 'payload'>;
+export type AttemptJob = NamedJob & Pick<Job, 'payload'> & Partial<Pick<Job, 'place'>>;
 
 const nothingSecret: Secrets = secretsOf({}, []);
 
@@ -47,7 +47,7 @@ export async function makeAttempt(
   let rendered: Rendered = { headers: {}, body: job.payload };
   let result: EgressResult;
   try {
-    const message = { ...job.message, payload: job.payload };
+    const message = { ...job.message, payload: job.payload, position: job.place };
     secrets = endpoint.secrets();
     rendered = render(state.profile, message, endpoint.wire(), job.attempt, signedAt ?? startedAt);
     const certificate = endpoint.clientCertificate() ?? undefined;
