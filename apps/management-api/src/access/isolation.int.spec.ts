@@ -14,6 +14,8 @@ let owned: Record<string, string>;
 const bodies: Record<string, unknown> = {
   createEndpoint: { url: 'https://receiver.example/' },
   putSource: { url: 'https://backend.example/events' },
+  compareReceivedMessages: { ids: [] },
+  compareReceivedMessagesOfAccount: { ids: [] },
   publishMessage: { event_type: 'a', payload: 1 },
   publishBatch: { messages: [{ event_type: 'a', payload: 1 }] },
 };

@@ -12,14 +12,15 @@ export async function listMeant(
   const limit = Math.min(Math.max(asked, 1), MAX_ITEMS);
   const { where, values } = await rangeSql(pool, range, after);
   const { rows } = await pool.query<HistoryMeant>(
-    `select p.*, encode(sha256(m.payload), 'hex') as payload_sha256
+    `select p.position, p.delivery, p.message, p.event_type, p.accepted_at, p.status, p.attempts,
+       encode(sha256(m.payload), 'hex') as payload_sha256
      from (
-       select d.position, d.id as delivery, d.message, d.event_type, d.accepted_at, d.status, d.attempts
-       from history.delivery d ${where}
-       order by d.position limit ${limit + 1}
+       select d.tenant, d.position, d.id as delivery, d.message, d.event_type, d.accepted_at, d.status, d.attempts
+       from history.delivery d ${where} limit ${limit + 1}
      ) p
      -- One look-up for each: "offset 0" keeps the planner from joining a page with all messages there are.
      left join lateral (select payload from history.message where id = p.message offset 0) m on true
+     where p.tenant = $1
      order by p.position`,
     values,
   );
@@ -34,7 +35,10 @@ export async function listMeantIds(
 ): Promise<{ position: string; message: string }[]> {
   const { where, values } = await rangeSql(pool, range);
   const { rows } = await pool.query<{ position: string; message: string }>(
-    `select d.position, d.message from history.delivery d ${where} order by d.position limit ${limit}`,
+    `select position, message
+     from (select d.tenant, d.position, d.message from history.delivery d ${where} limit ${limit}) p
+     where tenant = $1
+     order by position`,
     values,
   );
   return rows;
