@@ -21,7 +21,7 @@ const END = '~';
  * The times of a range are looked up as positions around it, so that the index finds what lies between; then each row
  * is asked for its own time.
  *
- * The bounds are compared as rows with the endpoint, and the times by "+ 0". Otherwise, before the table was analysed,
+ * The bounds are compared as rows with the endpoint, and the times each in a form of its own. Otherwise, before the table was analysed,
  * they would let the planner expect a handful, which it would collect and sort.
  */
 export async function rangeSql(pool: pg.Pool, range: MeantRange, after?: string): Promise<RangeSql> {
@@ -31,7 +31,7 @@ export async function rangeSql(pool: pg.Pool, range: MeantRange, after?: string)
   const [end] = [to, around.behind ?? END].sort();
   const values: unknown[] = [tenant, endpoint, first, end];
   const conditions = ['(d.endpoint, d.position) >= ($2, $3)', '(d.endpoint, d.position) < ($2, $4)'];
-  if (since !== undefined) conditions.push(`d.accepted_at + 0 >= $${values.push(since)}`);
+  if (since !== undefined) conditions.push(`d.accepted_at >= $${values.push(since)}`);
   if (until !== undefined) conditions.push(`d.accepted_at + 0 < $${values.push(until)}`);
   return { where: `where ${conditions.join(' and ')} order by d.endpoint, d.position`, values };
 }
