@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { FEED_KEPT_MS, feedsFeature } from './feeds/index.js';
 import { HISTORY_READS, historyFeature } from './history/index.js';
 import { replaysFeature } from './replays/index.js';
+import { reconcileFeature } from './reconcile/index.js';
 
 @Module({})
 export class AppModule {
@@ -13,6 +14,7 @@ export class AppModule {
         ...historyFeature.controllers,
         ...feedsFeature.controllers,
         ...replaysFeature.controllers,
+        ...reconcileFeature.controllers,
       ],
       providers: [
         { provide: HISTORY_READS, useValue: reads },

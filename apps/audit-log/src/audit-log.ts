@@ -27,6 +27,7 @@ import {
 } from './history/index.js';
 import { historyMetrics } from './metrics.js';
 import { Replays1791000000011, startReplayLoop } from './replays/index.js';
+import { Positions1791000000505 } from './reconcile/index.js';
 
 /**
  * audit-log: history as people look at it, projected from the log and served by gRPC; and the replays that send
@@ -66,6 +67,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     HistoryShadows1791000000002,
     Feeds1791000000003,
     RequestedAttempts1791000000010,
+    Positions1791000000505,
   ]);
   await migrate(config.DATABASE_URL, 'replays', [Replays1791000000011]);
   const writes = createPool({

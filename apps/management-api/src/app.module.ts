@@ -20,6 +20,7 @@ import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
 import { ValidationPipe } from './http/validate.js';
 import { replays, Replays } from './replays/index.js';
+import { Reconcile, reconcile } from './reconcile/index.js';
 import { Keys } from './tenants/keys.js';
 import { sources, Sources } from './sources/index.js';
 import { tenants } from './tenants/index.js';
@@ -46,6 +47,7 @@ export const controllers = [
   ...explain.controllers,
   ...replays.controllers,
   ...feeds.controllers,
+  ...reconcile.controllers,
   ...testSend.controllers,
   ...sources.controllers,
   ...usage.controllers,
@@ -96,6 +98,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     },
     { provide: LinkupWebhooks, useValue: new LinkupWebhooks(database, endpointsOf, secretsOf) },
     { provide: Feeds, useValue: surroundings.feeds },
+    { provide: Reconcile, useValue: new Reconcile(surroundings.history, cursors) },
     { provide: EventTypes, useValue: eventTypesOf },
     { provide: Sources, useValue: new Sources(database, changes, vault, egress) },
     { provide: Usage, useValue: new Usage(database) },

@@ -116,6 +116,8 @@ export interface DueDeliveryPayload {
   payload: Buffer;
   /** How many attempts history knows of; absent when none. */
   attempts?: number | undefined;
+  /** The message's; absent on what history holds from before positions. */
+  position?: string | undefined;
 }
 
 /** What the log says of a message and some endpoints. */
@@ -167,6 +169,45 @@ export interface FeedHead {
   newest: number;
 }
 
+/** A part of what was meant for an endpoint; `to` and `until` do not belong to it. */
+export interface MeantRange {
+  tenant: string;
+  account: string;
+  endpoint: string;
+  /** Positions. */
+  from?: string | undefined;
+  to?: string | undefined;
+  /** Times of acceptance, ms since 1970. */
+  since?: number | undefined;
+  until?: number | undefined;
+}
+export interface ListMeantRequest {
+  range: MeantRange;
+  after?: string | undefined;
+  limit: number;
+}
+export interface HistoryMeant {
+  position: string;
+  delivery: string;
+  message: string;
+  event_type: string;
+  accepted_at: number;
+  status: string;
+  attempts: number;
+  /** Absent when the payload is not kept any more. */
+  payload_sha256?: string | undefined;
+}
+export interface CompareReceivedRequest {
+  range: MeantRange;
+  ids: string[];
+}
+export interface CompareReceivedReply {
+  missing: string[];
+  unknown: string[];
+  /** Where the range goes on; absent when all of it was compared. */
+  next_from?: string | undefined;
+}
+
 /** Client side; Nest's gRPC client answers with Observables. */
 export interface HistoryClient {
   getMessage(request: GetById): Observable<{ message?: HistoryMessage }>;
@@ -185,4 +226,6 @@ export interface HistoryClient {
   getDueDeliveries(request: { ids: string[] }): Observable<{ data: DueDeliveryPayload[] }>;
   readFeed(request: ReadFeedRequest): Observable<HistoryFeedPage>;
   feedHeads(request: { endpoints: string[] }): Observable<{ data: FeedHead[] }>;
+  listMeant(request: ListMeantRequest): Observable<HistoryPage<HistoryMeant>>;
+  compareReceived(request: CompareReceivedRequest): Observable<CompareReceivedReply>;
 }

@@ -19,6 +19,8 @@ export {
   type AcceptedMessage,
   type DueDelivery,
 } from './message.js';
+export { DueMeta, MessageMeta, Route, Trigger, type AcceptedMessage, type DueDelivery } from './message.js';
+export { messagePosition, POSITION_PATTERN } from './position.js';
 export {
   AssertionAlgorithm,
   ClientCertificate,
@@ -72,6 +74,8 @@ export {
   HISTORY_SERVICE,
   historyClientTransport,
   historyTransport,
+  type CompareReceivedReply,
+  type CompareReceivedRequest,
   type DueDeliveryPayload,
   type FeedHead,
   type GetById,
@@ -80,11 +84,14 @@ export {
   type HistoryDelivery,
   type HistoryFeedItem,
   type HistoryFeedPage,
+  type HistoryMeant,
   type HistoryMessage,
   type HistoryPage,
   type LastAttemptRequest,
   type ListDeliveriesRequest,
+  type ListMeantRequest,
   type ListMessagesRequest,
+  type MeantRange,
   type PageRequest,
   type ReadFeedRequest,
   type RoutesReply,
@@ -160,6 +167,14 @@ export {
 } from './http/tenant.js';
 export { MASKED, PutSource, Source, SourceState } from './http/source.js';
 export { CreateReplay, Recover, Replay, ReplayList } from './http/replay.js';
+export {
+  CompareReceived,
+  MAX_RECONCILED_IDS,
+  MeantList,
+  MeantMessage,
+  ReceivedComparison,
+  ReconcileQuery,
+} from './http/reconcile.js';
 export { AccountUsage, UsageQuery } from './http/usage.js';
 export {
   Attempt,

@@ -60,6 +60,8 @@ export const DueMeta = MessageMeta.extend({
    * this delivery was the first of its key. What is known of earlier ones from before then is out of date.
    */
   ordering: z.object({ position: z.number().int(), asOf: z.number().int() }).optional(),
+  /** The message's position (`messagePosition`), which only its own record could tell. */
+  position: z.string().optional(),
 });
 export type DueMeta = z.infer<typeof DueMeta>;
 

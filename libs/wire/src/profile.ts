@@ -7,6 +7,8 @@ export interface WireMessage extends Pick<
   'id' | 'account' | 'type' | 'at' | 'tags' | 'subject' | 'contentType'
 > {
   payload: Buffer;
+  /** Its place in its account's order; undefined where that is not known, as of a test. */
+  position?: string | undefined;
 }
 
 export interface WireEndpoint {

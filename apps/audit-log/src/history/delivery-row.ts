@@ -1,5 +1,4 @@
 import {
-  type AcceptedMessage,
   AttemptErrorClass,
   CancelReason,
   deliveryId,
@@ -8,6 +7,7 @@ import {
   DeliveryStatus,
 } from '@posthaste/contracts';
 import { type DeliveryState, fedDelivery, type LastAttempt, pendingDelivery } from '@posthaste/delivery';
+import type { MessageRow } from './sql/insert-messages.js';
 
 /** The columns that hold a delivery's state. */
 export interface StateColumns {
@@ -29,10 +29,12 @@ export interface DeliveryRow extends StateColumns {
   endpoint: string;
   eventType: string;
   acceptedAt: number;
+  /** That of the record which routed it; null as long as only its events are known. */
+  position: string | null;
 }
 
 /** One delivery for each route of a message: pending, or over when the route leads to a feed. */
-export function routedRows({ meta }: AcceptedMessage): DeliveryRow[] {
+export function routedRows({ meta, position }: MessageRow): DeliveryRow[] {
   return meta.routes.map((route) => ({
     id: deliveryId(meta.id, route.endpoint),
     message: meta.id,
@@ -41,11 +43,12 @@ export function routedRows({ meta }: AcceptedMessage): DeliveryRow[] {
     endpoint: route.endpoint,
     eventType: meta.type,
     acceptedAt: meta.at,
+    position,
     ...toColumns(route.feed ? fedDelivery(meta.at) : pendingDelivery),
   }));
 }
 
-export function toRow(event: DeliveryEvent, state: DeliveryState): DeliveryRow {
+export function toRow(event: DeliveryEvent, state: DeliveryState, position: string | null): DeliveryRow {
   return {
     id: event.delivery,
     message: event.message,
@@ -54,6 +57,7 @@ export function toRow(event: DeliveryEvent, state: DeliveryState): DeliveryRow {
     endpoint: event.endpoint,
     eventType: event.eventType,
     acceptedAt: event.acceptedAt,
+    position,
     ...toColumns(state),
   };
 }

@@ -1,4 +1,4 @@
-import { type DeliveryEvent, type ShadowAttempted, topics } from '@posthaste/contracts';
+import { type DeliveryEvent, messagePosition, type ShadowAttempted, topics } from '@posthaste/contracts';
 import { evolve, type DeliveryState, pendingDelivery } from '@posthaste/delivery';
 import { PostgresProjection, type ProjectionBatch } from '@posthaste/event-log';
 import { inTransaction } from '@posthaste/runtime';
@@ -11,6 +11,7 @@ import { insertRequested } from './sql/insert-requested.js';
 import { insertQuarantined, type Quarantined } from './sql/insert-quarantined.js';
 import { insertShadowAttempts } from './sql/insert-shadow-attempts.js';
 import { loadDeliveryStates } from './sql/load-delivery-states.js';
+import { loadPositions } from './sql/load-positions.js';
 import { upsertDeliveries } from './sql/upsert-deliveries.js';
 
 /**
@@ -76,7 +77,8 @@ function readFacts(batches: ProjectionBatch[]): Facts {
     for (const record of records) {
       try {
         if (topic === topics.messages.name) {
-          facts.messages.push({ ...topics.messages.decode(record), metaJson: record.meta ?? '' });
+          const position = messagePosition(partition, record.offset);
+          facts.messages.push({ ...topics.messages.decode(record), metaJson: record.meta ?? '', position });
         } else {
           const event = topics.deliveries.decode(record);
           if (event.type === 'ShadowAttempted') facts.shadows.push(event);
@@ -95,7 +97,8 @@ function readFacts(batches: ProjectionBatch[]): Facts {
 async function foldDeliveries(pool: pg.Pool, { messages, events }: Facts): Promise<DeliveryRow[]> {
   const rows = new Map<string, DeliveryRow>();
   for (const message of messages) {
-    for (const row of routedRows(message)) rows.set(row.id, row);
+    // Of a message that is in the log twice the first record counts.
+    for (const row of routedRows(message)) if (!rows.has(row.id)) rows.set(row.id, row);
   }
   if (events.length === 0) return [...rows.values()];
   const stored = await loadDeliveryStates(pool, [...new Set(events.map((event) => event.delivery))]);
@@ -105,7 +108,16 @@ async function foldDeliveries(pool: pg.Pool, { messages, events }: Facts): Promi
     const after = evolve(before ?? pendingDelivery, event);
     if (after === before) continue;
     states.set(event.delivery, after);
-    rows.set(event.delivery, toRow(event, after));
+    rows.set(event.delivery, toRow(event, after, rows.get(event.delivery)?.position ?? null));
   }
+  const known = new Set(stored.map(({ id }) => id));
+  const unplaced = [...rows.values()].filter(({ id, position }) => position === null && !known.has(id));
+  if (unplaced.length > 0) await placeByMessage(pool, unplaced);
   return [...rows.values()];
+}
+
+/** New rows that no record routed: of a message from before, as when an old one is sent to a new endpoint. */
+async function placeByMessage(pool: pg.Pool, rows: DeliveryRow[]): Promise<void> {
+  const positions = await loadPositions(pool, [...new Set(rows.map(({ message }) => message))]);
+  for (const row of rows) row.position = positions.get(row.message) ?? null;
 }

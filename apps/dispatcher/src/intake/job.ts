@@ -3,6 +3,7 @@ import {
   deliveryId,
   type DueDelivery,
   type MessageMeta,
+  messagePosition,
   type Route,
   type Trigger,
 } from '@posthaste/contracts';
@@ -29,6 +30,8 @@ export class Job implements LaneJob, OrderingJob {
     /** Its message's place among the account's; -1: not known. */
     readonly position: number,
     readonly asOf: number | undefined,
+    /** The same as receivers are told it; undefined: not known. */
+    readonly place: string | undefined,
     private readonly record: TakenRecord,
   ) {
     this.delivery = deliveryId(message.id, route.endpoint);
@@ -95,7 +98,8 @@ export function jobsOf(
   const trigger = isDue ? meta.trigger : 'publish';
   const position = isDue ? (meta.ordering?.position ?? -1) : record.offset;
   const asOf = isDue ? meta.ordering?.asOf : undefined;
+  const place = isDue ? meta.position : messagePosition(record.partitionNumber, record.offset);
   return routes.map(
-    (route) => new Job(meta, payload, route, attempt, trigger, trace, position, asOf, record),
+    (route) => new Job(meta, payload, route, attempt, trigger, trace, position, asOf, place, record),
   );
 }

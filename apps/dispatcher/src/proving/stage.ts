@@ -7,6 +7,7 @@ import {
   type DeliveryEvent,
   EndpointState,
   type MessageMeta,
+  messagePosition,
   newId,
   type OAuthClient,
   type SealedSecret,
@@ -146,9 +147,14 @@ export class Stage {
   }
 
   /** As the scheduler would, when the time of a next attempt has come. */
-  async publishAgain({ meta }: Published, attempt: number, payload = '{"a":1.10}'): Promise<void> {
+  async publishAgain(
+    { meta, position: { partition, offset } }: Published,
+    attempt: number,
+    payload = '{"a":1.10}',
+  ): Promise<void> {
+    const position = messagePosition(partition, offset);
     await this.append(topics.due, {
-      meta: { ...meta, attempt, trigger: 'retry' },
+      meta: { ...meta, attempt, trigger: 'retry', position },
       payload: Buffer.from(payload),
     });
   }

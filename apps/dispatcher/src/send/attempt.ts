@@ -23,7 +23,7 @@ export interface Outbound {
 }
 
 /** What an attempt needs to know of its job. */
-export type AttemptJob = NamedJob & Pick<Job, 'payload'>;
+export type AttemptJob = NamedJob & Pick<Job, 'payload'> & Partial<Pick<Job, 'place'>>;
 
 /** Says that the receiver may have had this message before, and that somebody asked for it to be sent. */
 const REPLAY_HEADER = 'webhook-replay';
@@ -51,7 +51,7 @@ export async function makeAttempt(
   let rendered: Rendered = { headers: {}, body: job.payload };
   let result: EgressResult;
   try {
-    const message = { ...job.message, payload: job.payload };
+    const message = { ...job.message, payload: job.payload, position: job.place };
     secrets = endpoint.secrets();
     rendered = render(state.profile, message, endpoint.wire(), job.attempt, signedAt ?? startedAt);
     if (isRequested(job.trigger)) rendered.headers[REPLAY_HEADER] = 'true';

@@ -81,7 +81,18 @@ function attempt(to: KnownEndpoint) {
   const facts = { type: 'a', contentType: 'application/json', at: 0, config: 1, routes: [route] };
   const meta = { v: 1 as const, id: newId('message'), tenant, account, ...facts };
   const record = partition.take(0, 2, 1) as TakenRecord;
-  const job = new Job(meta, Buffer.from('{}'), route, 1, 'publish', undefined, -1, undefined, record);
+  const job = new Job(
+    meta,
+    Buffer.from('{}'),
+    route,
+    1,
+    'publish',
+    undefined,
+    -1,
+    undefined,
+    undefined,
+    record,
+  );
   return makeAttempt({ client, tokens: new TokenCache({ client }) }, job, to, () => undefined);
 }
 

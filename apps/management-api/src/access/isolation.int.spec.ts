@@ -15,6 +15,8 @@ const bodies: Record<string, unknown> = {
   createEndpoint: { url: 'https://receiver.example/' },
   recoverEndpoint: { since: '2026-01-02T03:04:05Z' },
   putSource: { url: 'https://backend.example/events' },
+  compareReceivedMessages: { ids: [] },
+  compareReceivedMessagesOfAccount: { ids: [] },
   publishMessage: { event_type: 'a', payload: 1 },
   publishBatch: { messages: [{ event_type: 'a', payload: 1 }] },
 };

@@ -167,6 +167,7 @@ function toDue(row: OwedAttempt, entry: DueDeliveryPayload, version: number): Du
     routes: [{ endpoint: row.endpoint, version }],
     attempt: row.attempt,
     trigger: row.trigger,
+    ...(entry.position === undefined ? {} : { position: entry.position }),
   };
   // An empty payload is an absent field to gRPC.
   const payload = (entry.payload as Buffer | undefined) ?? Buffer.alloc(0);

@@ -1,4 +1,4 @@
-import { USER_AGENT } from '../headers.js';
+import { positionHeader, USER_AGENT } from '../headers.js';
 import { embeddable, isObject } from '../json-bytes.js';
 import type { Profile, WireMessage } from '../profile.js';
 import { signatures } from '../signature.js';
@@ -23,6 +23,7 @@ export const ada: Profile = (message, endpoint, _attempt, now) => {
       'webhook-id': message.id,
       'webhook-timestamp': timestamp,
       'webhook-signature': signature,
+      ...positionHeader(message.position),
     },
     body,
   };

@@ -1,4 +1,4 @@
-import { USER_AGENT } from '../headers.js';
+import { positionHeader, USER_AGENT } from '../headers.js';
 import type { Profile } from '../profile.js';
 import { signatures } from '../signature.js';
 
@@ -13,6 +13,7 @@ export const standard: Profile = (message, endpoint, _attempt, now) => {
       'webhook-id': message.id,
       'webhook-timestamp': String(timestamp),
       'webhook-signature': signatures(endpoint.secrets, message.id, timestamp, message.payload, now),
+      ...positionHeader(message.position),
     },
     body: message.payload,
   };

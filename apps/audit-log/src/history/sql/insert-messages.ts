@@ -5,6 +5,8 @@ import { packBytes } from './packed-bytes.js';
 export interface MessageRow extends AcceptedMessage {
   /** The meta header, byte for byte. */
   metaJson: string;
+  /** Where its record lies. */
+  position: string;
 }
 
 /** A statement carries at most about this much payload, to bound what both sides hold in memory. */
@@ -29,10 +31,11 @@ async function insertChunk(client: pg.PoolClient, rows: MessageRow[]): Promise<v
   const payloads = packBytes(rows.map((row) => row.payload));
   await client.query({
     name: 'insert-messages',
-    text: `insert into history.message (accepted_at, id, tenant, account, event_type, meta, payload)
-           select m.accepted_at, m.id, m.tenant, m.account, m.event_type, m.meta, substr($7::bytea, m.start, m.bytes)
-           from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $8::int[], $9::int[])
-             as m (accepted_at, id, tenant, account, event_type, meta, start, bytes)
+    text: `insert into history.message (accepted_at, id, tenant, account, event_type, meta, payload, position)
+           select m.accepted_at, m.id, m.tenant, m.account, m.event_type, m.meta, substr($7::bytea, m.start, m.bytes),
+             m.position
+           from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $8::int[], $9::int[],
+             $10::text[]) as m (accepted_at, id, tenant, account, event_type, meta, start, bytes, position)
            on conflict do nothing`,
     values: [
       rows.map(({ meta }) => meta.at),
@@ -44,6 +47,7 @@ async function insertChunk(client: pg.PoolClient, rows: MessageRow[]): Promise<v
       payloads.blob,
       payloads.starts,
       payloads.bytes,
+      rows.map(({ position }) => position),
     ],
   });
 }

@@ -71,7 +71,8 @@ export async function getDeliveries(
 export async function getDueDeliveries(pool: pg.Pool, ids: string[]): Promise<DueDeliveryPayload[]> {
   const { rows } = await pool.query<DueDeliveryPayload>({
     name: 'get-due-deliveries',
-    text: `select d.id, d.status, d.attempts, m.meta as message_meta_json, m.payload
+    text: `select d.id, d.status, d.attempts, m.meta as message_meta_json, m.payload,
+             coalesce(d.position, m.position) as position
            from history.delivery d join history.message m on m.id = d.message
            where d.id = any($1::text[])`,
     values: [ids],

@@ -1,22 +1,31 @@
 import type pg from 'pg';
 import type { DeliveryRow } from '../delivery-row.js';
 
+const STATE = [
+  'status',
+  'attempts',
+  'next_attempt_at',
+  'settled_at',
+  'last_status_code',
+  'last_error_class',
+  'reason',
+];
+
 /**
- * Writes folded deliveries. A pending one never overwrites: it only says that the message was routed, and what
- * happened since may be known already. Ids must not repeat.
+ * Writes folded deliveries. A pending one never overwrites what happened, which may be known already: it only says that
+ * the message was routed, and where. The first position stays. Ids must not repeat.
  */
 export async function upsertDeliveries(client: pg.PoolClient, rows: DeliveryRow[]): Promise<void> {
   await client.query({
     name: 'upsert-deliveries',
     text: `insert into history.delivery as d (id, message, tenant, account, endpoint, event_type, accepted_at, status,
-             attempts, next_attempt_at, settled_at, last_status_code, last_error_class, reason)
+             attempts, next_attempt_at, settled_at, last_status_code, last_error_class, reason, position)
            select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-             $8::text[], $9::int[], $10::bigint[], $11::bigint[], $12::int[], $13::text[], $14::text[])
+             $8::text[], $9::int[], $10::bigint[], $11::bigint[], $12::int[], $13::text[], $14::text[], $15::text[])
            on conflict (id) do update set
-             status = excluded.status, attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at,
-             settled_at = excluded.settled_at, last_status_code = excluded.last_status_code,
-             last_error_class = excluded.last_error_class, reason = excluded.reason
-           where excluded.status <> 'pending'`,
+             ${STATE.map((column) => `${column} = case when excluded.status = 'pending' then d.${column} else excluded.${column} end`).join(', ')},
+             position = coalesce(d.position, excluded.position)
+           where excluded.status <> 'pending' or (d.position is null and excluded.position is not null)`,
     values: [
       rows.map((row) => row.id),
       rows.map((row) => row.message),
@@ -32,6 +41,7 @@ export async function upsertDeliveries(client: pg.PoolClient, rows: DeliveryRow[
       rows.map((row) => row.lastStatusCode),
       rows.map((row) => row.lastErrorClass),
       rows.map((row) => row.reason),
+      rows.map((row) => row.position),
     ],
   });
 }
