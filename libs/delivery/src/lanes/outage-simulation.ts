@@ -96,7 +96,7 @@ export class OutageSimulation {
   /** Until every message is delivered or exhausted. What takes twice the time its policy allows never will be. */
   run(tellMinute: (minute: number) => void = () => undefined): void {
     const limit = 2 * (this.lastMessageAt + policySpanMs(this.plan.policy));
-    for (; this.now < this.lastMessageAt || !this.isSettled; this.now = this.next()) {
+    for (; !this.isOver; this.now = this.next()) {
       if (this.now > limit) throw new Error(`not drained: ${this.deliveredCount} delivered`);
       for (const act of this.agenda.get(this.now) ?? []) act();
       this.agenda.delete(this.now);
@@ -107,8 +107,9 @@ export class OutageSimulation {
     }
   }
 
-  private get isSettled(): boolean {
-    return this.deliveredCount + this.exhausted >= this.messages;
+  private get isOver(): boolean {
+    const isSettled = this.deliveredCount + this.exhausted >= this.messages;
+    return this.now >= this.lastMessageAt && isSettled && this.drainedAt !== Infinity;
   }
 
   /** When only retries are left, hours may pass in which nothing happens. */
