@@ -13,7 +13,7 @@ export interface Page<T> {
 
 /** The REST API as one key sees it. What is not a success is thrown as a Failure that says why. */
 export class Api {
-  constructor(private readonly target: Pick<Target, 'url' | 'key'>) {}
+  constructor(private readonly target: Pick<Target, 'url' | 'key' | 'from'>) {}
 
   async get<T>(path: string, query: Query = {}): Promise<T> {
     const answer = await this.ask('GET', withQuery(path, query));
@@ -43,13 +43,13 @@ export class Api {
   }
 
   private async ask(method: string, path: string): Promise<Response> {
-    const { url, key } = this.target;
+    const { url, key, from } = this.target;
     const answer = await reach(`${url}${path}`, {
       method,
       headers: { authorization: `Bearer ${key}` },
     });
     if (answer.ok) return answer;
-    throw refusal(answer.status, await answer.text(), url);
+    throw refusal(answer.status, await answer.text(), url, from);
   }
 }
 
@@ -88,7 +88,7 @@ function wordsFor(error: unknown): string {
   return (code !== undefined && words[code]) || code || message;
 }
 
-function refusal(status: number, text: string, url: string): Failure {
+function refusal(status: number, text: string, url: string, from: string): Failure {
   const problem = ProblemDetails.safeParse(parsed(text)).data;
   if (problem === undefined) {
     return new Failure(kindOf(status), `${url} answered ${status}, and not as Posthaste does`, {
@@ -96,12 +96,11 @@ function refusal(status: number, text: string, url: string): Failure {
     });
   }
   const { detail, code, errors = [] } = problem;
-  const hint = hints[status];
+  const hint = status === 401 ? `the key is from ${from}` : hints[status];
   return new Failure(kindOf(status), detail, { code, errors, ...(hint === undefined ? {} : { hint }) });
 }
 
 const hints: Record<number, string> = {
-  401: 'posthaste status says where the key comes from',
   404: 'ids are found with posthaste messages list, deliveries list and endpoints list',
   503: 'posthaste doctor looks for the reason',
 };

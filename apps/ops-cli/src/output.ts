@@ -36,7 +36,10 @@ function tableText({ titles, rows }: { titles: string[]; rows: Cell[][] }, style
   if (rows.length === 0) return 'nothing found\n';
   const texts = rows.map((row) => row.map(cellText));
   const widths = titles.map((title, i) => Math.max(title.length, ...texts.map((row) => row[i]?.length ?? 0)));
-  const isNumber = titles.map((_, i) => rows.every((row) => row[i] === null || typeof row[i] === 'number'));
+  const isNumber = titles.map((_, i) => {
+    const cells = rows.map((row) => row[i]).filter((cell) => cell !== null && cell !== undefined);
+    return cells.length > 0 && cells.every((cell) => typeof cell === 'number');
+  });
   const line = (cells: string[], paint: (padded: string, text: string) => string): string =>
     cells
       .map((text, i) => {

@@ -40,12 +40,14 @@ export async function changeEach({ words, dryRun, yes }: Given, changing: Changi
     else if (dryRun) changes.push({ id, from, to: changing.wanted(from) });
     else changes.push({ id, from, ...(await changed(id, from, changing, ids.length > 1)) });
   }
-  const titles = ['id', 'was', dryRun ? 'would be' : 'is', 'error'];
   const isBad = changes.some(({ error }) => error !== undefined);
+  const titles = ['id', 'was', dryRun ? 'would be' : 'is', ...(isBad ? ['error'] : [])];
   return {
     kind: 'data',
     json: { dry_run: dryRun, changes },
-    blocks: [{ titles, rows: changes.map(({ id, from, to, error }) => [id, from, to, error]) }],
+    blocks: [
+      { titles, rows: changes.map(({ id, from, to, error }) => [id, from, to, ...(isBad ? [error] : [])]) },
+    ],
     ...(dryRun ? { note: 'nothing was changed: --dry-run' } : {}),
     isBad,
   };
