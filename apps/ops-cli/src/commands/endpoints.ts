@@ -55,5 +55,5 @@ export const endpoints = [
   list,
   show,
   switched('enable', 'deliver to endpoints again'),
-  switched('disable', 'stop delivering to endpoints'),
+  switched('disable', 'stop delivering to endpoints, and cancel what they wait for'),
 ];
