@@ -80,7 +80,7 @@ function givenTo(command: Command, words: string[], values: Values): Given {
   if (empty) throw new Failure('usage', `an argument of ${name} is empty`, usageOf(command));
   return {
     words,
-    options: Object.fromEntries(texts) as Given['options'],
+    options: Object.fromEntries(texts),
     dryRun: values['dry-run'] === true,
     yes: values['yes'] === true,
   };

@@ -1,5 +1,4 @@
 import type { Api } from './api.js';
-import type { CliConfig } from './config.js';
 import type { Answer } from './output.js';
 import type { Target } from './target.js';
 
@@ -22,7 +21,6 @@ export interface Given {
 }
 
 export interface Context {
-  config: CliConfig;
   /** Found out when it is asked for: some commands need no server. */
   target: () => Target;
   api: () => Api;

@@ -1,5 +1,5 @@
 import { Api } from './api.js';
-import { type Context } from './command.js';
+import type { Context } from './command.js';
 import { understood, type Typed } from './command-line.js';
 import { commands } from './commands/index.js';
 import { cliConfig } from './config.js';
@@ -47,7 +47,6 @@ async function carryOut({ invocation }: Typed): Promise<number> {
   let target: Target | undefined;
   const theTarget = (): Target => (target ??= targetOf(config, profile));
   const context: Context = {
-    config,
     target: theTarget,
     api: () => new Api(theTarget()),
     nowMs: () => Date.now(),

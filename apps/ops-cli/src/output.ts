@@ -20,10 +20,13 @@ export interface Style {
   hasColour: boolean;
 }
 
-const colours: Record<string, number> = Object.fromEntries([
-  ...['delivered', 'succeeded', 'enabled', 'ok', 'ready'].map((word) => [word, 32]),
-  ...['pending', 'retrying', 'deferred', 'warning'].map((word) => [word, 33]),
-  ...['exhausted', 'failed', 'disabled', 'wrong', 'not ready', 'away'].map((word) => [word, 31]),
+const colours = new Map<string, number>([
+  ...['delivered', 'succeeded', 'enabled', 'ok', 'ready'].map((word): [string, number] => [word, 32]),
+  ...['pending', 'retrying', 'deferred', 'warning'].map((word): [string, number] => [word, 33]),
+  ...['exhausted', 'failed', 'disabled', 'wrong', 'not ready', 'away'].map((word): [string, number] => [
+    word,
+    31,
+  ]),
 ]);
 
 export function render(blocks: Block[], style: Style): string {
@@ -64,7 +67,7 @@ function fieldsText(fields: [string, Cell][], style: Style): string {
 }
 
 function painted(padded: string, text: string, { hasColour }: Style): string {
-  const colour = colours[text];
+  const colour = colours.get(text);
   return hasColour && colour !== undefined ? `\u001b[${colour}m${padded}\u001b[39m` : padded;
 }
 
@@ -75,7 +78,6 @@ const cellText = (cell: Cell): string => (cell === null || cell === undefined ? 
  * escape sequence among them could repaint the screen or worse.
  */
 export function harmless(text: string, keep = ''): string {
-  // eslint-disable-next-line no-control-regex
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (char) =>
     keep.includes(char) ? char : `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
   );
