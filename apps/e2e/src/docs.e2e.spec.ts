@@ -39,8 +39,10 @@ function documentAt(file: string): Document {
 
 /** What the commands printed. None of them may fail. */
 async function typed(commands: string, variables: Record<string, string> = {}): Promise<string> {
-  // One answer a line: none of them ends in a newline.
-  const script = `set -e\ncurl() { command curl "$@"; echo; }\n${commands}`;
+  // One answer a line: none of curl's ends in a newline.
+  const curl = 'curl() { command curl "$@"; echo; }';
+  const posthaste = `posthaste() { node '${root}/tools/posthaste.mjs' "$@"; }`;
+  const script = `set -e\n${curl}\n${posthaste}\n${commands}`;
   const env = { ...process.env, ...variables };
   const shell = spawn('sh', ['-c', script], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
@@ -134,4 +136,18 @@ describe.each(guides)('docs/%s', (name) => {
     });
     expect(said.trim()).not.toBe('');
   }, 60_000);
+});
+
+describe('docs/cli.md', () => {
+  const { blocks, all } = documentAt('docs/cli.md');
+
+  it('has no commands for a shell that are not tried here', () => {
+    expect(blocks.length).toBeGreaterThan(0);
+    expect(all).toBe(blocks.length);
+  });
+
+  it('has commands that work with nothing set up, typed one after the other', async () => {
+    const said = await typed(blocks.join('\n'));
+    expect(said).toContain('"key","state":"ok"');
+  }, 120_000);
 });

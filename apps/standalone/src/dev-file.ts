@@ -3,6 +3,8 @@ import path from 'node:path';
 import { type Stack, writePrivately } from '@posthaste/local-stack';
 import type { Demo } from './demo.js';
 
+const services = ['management-api', 'dispatcher', 'retry-scheduler', 'audit-log'];
+
 /**
  * `dev.json`: where everything is and which processes run, for scripts. It is there while the stack runs and goes when
  * it stops; one that a kill -9 left names processes that are gone.
@@ -14,6 +16,7 @@ export function writeDevFile(stack: Stack, demo: Demo): void {
     tenants: [{ id: demo.tenantId, key: demo.tenantKey }],
     keys: demo.keys,
     processes: stack.processes,
+    ops: Object.fromEntries(services.map((name) => [name, stack.opsUrl(name)])),
   });
 }
 

@@ -19,5 +19,6 @@ export { laneAnswer, isLaneReason, type LaneAnswer, type LaneReason } from './la
 export { LanePace } from './lanes/lane-pace.js';
 export { laneRules, type LaneJob, type LaneSettings, type LaneVerdict, type Overflow } from './lanes/lane.js';
 export { Lanes } from './lanes/lanes.js';
+export { OutageSimulation, type OutageMinute, type OutagePlan } from './lanes/outage-simulation.js';
 export { matches, type Filter, type Match, type Matchable } from './matching.js';
 export { policySpanMs, retryDelaysMs } from './retry-policy.js';

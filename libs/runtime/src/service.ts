@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { CommonConfig, ConfigError, readConfig } from './config.js';
+import { CommonConfig, ConfigError, describeConfig, readConfig } from './config.js';
 import { createLogger, type Logger } from './logger.js';
 import { Health, startOpsServer } from './ops-server.js';
 import { startTelemetry, type Telemetry } from './telemetry.js';
@@ -12,7 +12,7 @@ import { startTelemetry, type Telemetry } from './telemetry.js';
  * starting: configuration read, telemetry and the ops port up (so an orchestrator can watch a slow start), then the
  * service itself. running: until SIGTERM, SIGINT, a closed standard input (only when supervised) or `fatal`. stopping: `stop()`
  * of the service within 22 s, then out; a second signal ends it at once. Exit code 0 after a signal, 1 after `fatal`,
- * an uncaught error or a bad configuration.
+ * an uncaught error or a bad configuration. Called with `--describe-config` it says what it reads and ends.
  */
 export interface ServiceContext<C extends CommonConfig> {
   config: C;
@@ -36,6 +36,11 @@ export async function runService<S extends z.ZodObject<typeof CommonConfig.shape
   env: Record<string, string | undefined>,
   start: (context: ServiceContext<z.infer<S> & CommonConfig>) => Promise<RunningService>,
 ): Promise<void> {
+  if (process.argv.includes('--describe-config')) {
+    // For `posthaste config`: nobody else knows what this build of the service reads.
+    process.stdout.write(`${JSON.stringify(describeConfig(schema))}\n`);
+    return;
+  }
   const config = readConfigOrExit(name, schema, env) as z.infer<S> & CommonConfig;
   const { logger, flush } = createLogger(name, config.LOG_LEVEL);
   process.on('exit', flush);

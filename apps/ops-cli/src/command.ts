@@ -1,0 +1,56 @@
+import type { Api } from './api.js';
+import type { Answer } from './output.js';
+import type { Target } from './target.js';
+
+/** One thing the program can do: its line of the help, its arguments, and what it does. */
+export interface Command {
+  /** One word, or two: `status`, `deliveries cancel`. */
+  name: string;
+  says: string;
+  /** What stands behind the name, as the help shows it: `<id>...`. */
+  takes?: { words: string; least: number; most: number };
+  options: OptionName[];
+  run(given: Given, context: Context): Promise<Answer>;
+}
+
+export interface Given {
+  words: string[];
+  options: Partial<Record<OptionName, string>>;
+  dryRun: boolean;
+  yes: boolean;
+}
+
+export interface Context {
+  /** Found out when it is asked for: some commands need no server. */
+  target: () => Target;
+  api: () => Api;
+  nowMs: () => number;
+  /** A line about what is going on, for people who watch. */
+  progress: (line: string) => void;
+}
+
+/** Every option means the same wherever it is taken. */
+export const options = {
+  account: { value: 'uid', says: "an account's uid or id; the only one when there is one" },
+  endpoint: { value: 'id', says: 'only of this endpoint' },
+  status: { value: 'status', says: 'only with this status' },
+  'event-type': { value: 'name', says: 'only of this event type' },
+  message: { value: 'id', says: 'only of this message' },
+  since: { value: 'time', says: 'accepted at or after: an RFC 3339 time, or 2h for two hours ago' },
+  until: { value: 'time', says: 'accepted before' },
+  limit: { value: 'n', says: 'at most so many, 20 when not given' },
+  cursor: { value: 'cursor', says: 'go on where a list ended' },
+  outage: { value: '2h', says: 'how long the endpoint is away' },
+  rate: { value: '200/s', says: 'messages to it, per s, min or h' },
+  policy: { value: 'file', says: 'a retry policy as JSON, or the name of a preset; ada when not given' },
+  'dry-run': { value: null, says: 'say what would be done, and do nothing' },
+  yes: { value: null, says: 'really do it to more than one' },
+} as const satisfies Record<string, { value: string | null; says: string }>;
+export type OptionName = keyof typeof options;
+
+export const globalOptions = {
+  profile: { value: 'name', says: 'an installation of profiles.json' },
+  json: { value: null, says: 'JSON, as when the output is not a terminal' },
+  table: { value: null, says: 'aligned text, as on a terminal' },
+  help: { value: null, says: 'what there is to know about a command' },
+} as const satisfies Record<string, { value: string | null; says: string }>;
