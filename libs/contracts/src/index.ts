@@ -19,7 +19,6 @@ export {
   type AcceptedMessage,
   type DueDelivery,
 } from './message.js';
-export { DueMeta, MessageMeta, Route, Trigger, type AcceptedMessage, type DueDelivery } from './message.js';
 export { messagePosition, POSITION_PATTERN } from './position.js';
 export {
   AssertionAlgorithm,
