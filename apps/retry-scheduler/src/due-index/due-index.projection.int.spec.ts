@@ -8,7 +8,15 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-s
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import { seededRandom } from '@posthaste/test-kit';
 import type pg from 'pg';
-import { attempted, cancelled, deferred, deliveryOf, endpointOf, requested, sampleMessage } from '../sample-facts.js';
+import {
+  attempted,
+  cancelled,
+  deferred,
+  deliveryOf,
+  endpointOf,
+  requested,
+  sampleMessage,
+} from '../sample-facts.js';
 import { dueIndexMigrations, dueIndexProjection } from './index.js';
 
 const { logger } = createLogger('due-index-spec', 'silent');
