@@ -112,7 +112,14 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
   const keptMs = config.HISTORY_RETENTION_DAYS * 86_400_000;
   const feedKeptMs = Math.min(config.FEED_RETENTION_HOURS * 3_600_000, keptMs);
   const grpc = await serveGrpc(config, reads, feedKeptMs);
-  const replaying = createPool({ url: config.DATABASE_URL, name: 'replays', max: 1, logger });
+  const replaying = createPool({
+    url: config.DATABASE_URL,
+    name: 'replays',
+    max: 1,
+    logger,
+    // A page waits for the log (10 s at most) before it is committed.
+    settings: { idle_in_transaction_session_timeout: '30s' },
+  });
   const replays = startReplayLoop({
     pool: replaying,
     producer: log.producer,

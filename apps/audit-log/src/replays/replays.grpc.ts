@@ -33,9 +33,8 @@ export class ReplaysController {
       return { replay: await getReplay(this.reads, request.tenant, request.id), sample: [] };
     }
     const first = await selectRecoverable(this.reads, request, { at: -1, id: '' }, SAMPLE_ROWS);
-    const { dry_run: _, ...replay } = request;
     return {
-      replay: { ...replay, created_at: now, status: 'running', total },
+      replay: { ...request, created_at: now, status: 'running', total },
       sample: first.map(({ id }) => id),
     };
   }

@@ -136,7 +136,8 @@ it('whatever is asked of a route, it answers what its documentation says it may'
       if (answer.status < 300) return;
       const [status, , error] = refusalOf(answer);
       // audit-log and the dispatcher are away here, and nothing else is.
-      if (status === 503) expect(operation.path).toMatch(/messages|deliveries|reconcile$|\/test$/);
+      if (status === 503)
+        expect(operation.path).toMatch(/messages|deliveries|reconcile$|replays|\/recover$|\/test$/);
       if (status === 422) expect(error).toBeDefined();
     }),
     { numRuns: 500 },

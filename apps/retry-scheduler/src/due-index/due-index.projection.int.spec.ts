@@ -8,7 +8,15 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-s
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import { seededRandom } from '@posthaste/test-kit';
 import type pg from 'pg';
-import { attempted, cancelled, deferred, deliveryOf, endpointOf, sampleMessage } from '../sample-facts.js';
+import {
+  attempted,
+  cancelled,
+  deferred,
+  deliveryOf,
+  endpointOf,
+  requested,
+  sampleMessage,
+} from '../sample-facts.js';
 import { dueIndexMigrations, dueIndexProjection } from './index.js';
 
 const { logger } = createLogger('due-index-spec', 'silent');
@@ -122,6 +130,19 @@ describe('the due index', () => {
     expect(told.owed).toEqual([at + 9_000]);
     expect(told.parked).toEqual([endpointOf(second)]);
     expect(told.events).toEqual(story.map((event) => event.type));
+  });
+
+  it('holds what was asked for of a settled delivery, at once, until it is made', async () => {
+    const delivered = attempted(first, 1, { kind: 'delivered' });
+    const request = requested(first, 2);
+    const events = [delivered, request, request, delivered];
+    await projection.apply([batch(0, events)]);
+    expect((await state()).due).toMatchObject([
+      { delivery: deliveryOf(first), attempt: 2, due_at: request.at, trigger: 'resend', parked: false },
+    ]);
+    expect(told.owed).toEqual([request.at]);
+    await projection.apply([batch(events.length, [attempted(first, 2, { kind: 'exhausted' })])]);
+    expect((await state()).due).toEqual([]);
   });
 
   it('still holds the same rows for the recorded log of the first release', async () => {
