@@ -103,21 +103,34 @@ async function foldDeliveries(pool: pg.Pool, { messages, events }: Facts): Promi
   if (events.length === 0) return [...rows.values()];
   const stored = await loadDeliveryStates(pool, [...new Set(events.map((event) => event.delivery))]);
   const states = new Map<string, DeliveryState>(stored.map((row) => [row.id, toState(row)]));
+  const unrouted: DeliveryRow[] = [];
   for (const event of events) {
     const before = states.get(event.delivery);
     const after = evolve(before ?? pendingDelivery, event);
     if (after === before) continue;
     states.set(event.delivery, after);
-    rows.set(event.delivery, toRow(event, after, rows.get(event.delivery)?.position ?? null));
+    const row = toRow(event, after, rows.get(event.delivery)?.position ?? null);
+    if (before === undefined && isReplay(event)) unrouted.push(row);
+    rows.set(event.delivery, row);
   }
-  const known = new Set(stored.map(({ id }) => id));
-  const unplaced = [...rows.values()].filter(({ id, position }) => position === null && !known.has(id));
-  if (unplaced.length > 0) await placeByMessage(pool, unplaced);
+  if (unrouted.length > 0) await placeByMessage(pool, rows, unrouted);
   return [...rows.values()];
 }
 
-/** New rows that no record routed: of a message from before, as when an old one is sent to a new endpoint. */
-async function placeByMessage(pool: pg.Pool, rows: DeliveryRow[]): Promise<void> {
-  const positions = await loadPositions(pool, [...new Set(rows.map(({ message }) => message))]);
-  for (const row of rows) row.position = positions.get(row.message) ?? null;
+/** What is sent of itself has a record that routes it, which brings the position. */
+function isReplay({ trigger }: DeliveryEvent): boolean {
+  return trigger !== 'publish' && trigger !== 'retry';
+}
+
+/** Deliveries of messages from before, to endpoints they were not routed to: they stand where their messages do. */
+async function placeByMessage(
+  pool: pg.Pool,
+  rows: Map<string, DeliveryRow>,
+  unrouted: DeliveryRow[],
+): Promise<void> {
+  const positions = await loadPositions(pool, [...new Set(unrouted.map(({ message }) => message))]);
+  for (const { id, message } of unrouted) {
+    const row = rows.get(id);
+    if (row) row.position ??= positions.get(message) ?? null;
+  }
 }

@@ -192,7 +192,9 @@ describe('positions', () => {
       ...message,
       meta: { ...message.meta, routes: [{ endpoint: 'ep_new', version: 1 }] },
     };
-    await projection.apply([eventBatch(0, [attempted(backfilled, 1, { kind: 'retry', at })])]);
+    await projection.apply([
+      eventBatch(0, [{ ...attempted(backfilled, 1, { kind: 'retry', at }), trigger: 'backfill' }]),
+    ]);
     const ids = [endpoint, 'ep_new'].map((id) => deliveryId(message.meta.id, id));
     const due = await getDueDeliveries(pool, ids);
     expect(due.map(({ position }) => position)).toEqual([place(1), place(1)]);
