@@ -71,6 +71,6 @@ describe.each(['another tenant', 'an account of another tenant', 'another accoun
       }
       expect(asked).toBeGreaterThan(20);
       expect(await changesSoFar()).toEqual(before);
-    });
+    }, 30_000);
   },
 );
