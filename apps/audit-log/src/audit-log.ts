@@ -61,15 +61,17 @@ export interface RunningAuditLog extends RunningService {
 
 export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditLog> {
   const { config, log, logger, health } = parts;
-  await migrate(config.DATABASE_URL, 'history', [
-    History1790000000000,
-    AttemptTls1791000000000,
-    HistoryShadows1791000000002,
-    Feeds1791000000003,
-    RequestedAttempts1791000000010,
-    Positions1791000000505,
+  await Promise.all([
+    migrate(config.DATABASE_URL, 'history', [
+      History1790000000000,
+      AttemptTls1791000000000,
+      HistoryShadows1791000000002,
+      Feeds1791000000003,
+      RequestedAttempts1791000000010,
+      Positions1791000000505,
+    ]),
+    migrate(config.DATABASE_URL, 'replays', [Replays1791000000011]),
   ]);
-  await migrate(config.DATABASE_URL, 'replays', [Replays1791000000011]);
   const writes = createPool({
     url: config.DATABASE_URL,
     name: 'history-projection',
@@ -123,6 +125,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
   const replays = startReplayLoop({
     pool: replaying,
     producer: log.producer,
+    opened: caughtUp,
     onFailure: (error) => logger.warn({ err: error }, 'replays.step_failed'),
   });
   const retention = startRetention({ pool: reads, logger, keptMs, feedKeptMs });

@@ -19,6 +19,8 @@ import { type Requestable, type Scope, selectRecoverable } from './sql/select-re
 export interface ReplayLoopOptions {
   pool: pg.Pool;
   producer: Pick<LogProducer, 'append'>;
+  /** History has all the log held at start: a replay that ran over one being rebuilt would find nothing, and be over. */
+  opened: Promise<unknown>;
   onFailure: (error: unknown) => void;
 }
 
@@ -137,6 +139,7 @@ export function startReplayLoop(options: ReplayLoopOptions): { stop(): Promise<v
       );
     });
   const run = async (): Promise<void> => {
+    await options.opened;
     while (!stopping.signal.aborted) {
       try {
         if (!(await stepReplay(options))) await rest(POLL_MS);
