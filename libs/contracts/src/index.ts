@@ -137,7 +137,6 @@ export {
 export { MASKED, PutSource, Source, SourceState } from './http/source.js';
 export {
   CompareReceived,
-  MAX_RECONCILED_IDS,
   MeantList,
   MeantMessage,
   ReceivedComparison,
