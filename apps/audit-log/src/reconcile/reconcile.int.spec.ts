@@ -15,7 +15,7 @@ import type pg from 'pg';
 import { attempted, sampleMessage } from '../history/sample-facts.js';
 import { getDueDeliveries } from '../history/sql/select-deliveries.js';
 import { compareReceived } from './compare-received.js';
-import { type HistoryBed, startHistoryBed } from './history-bed.js';
+import { type HistoryBed, startHistoryBed } from '../proving/history-bed.js';
 import { listMeant } from './sql/select-meant.js';
 
 let bed: HistoryBed;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { messagePosition, newId } from '@posthaste/contracts';
 import type pg from 'pg';
-import { type HistoryBed, startHistoryBed } from './history-bed.js';
+import { type HistoryBed, startHistoryBed } from '../proving/history-bed.js';
 import { listMeant, listMeantIds } from './sql/select-meant.js';
 
 let bed: HistoryBed;

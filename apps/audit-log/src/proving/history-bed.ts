@@ -9,7 +9,7 @@ import { AttemptTls1791000000000 } from '../history/attempt-tls-migration.js';
 import { History1790000000000 } from '../history/history-migration.js';
 import { historyProjection } from '../history/history.projection.js';
 import { HistoryShadows1791000000002 } from '../history/shadow-migration.js';
-import { Positions1791000000505 } from './positions-migration.js';
+import { Positions1791000000505 } from '../reconcile/positions-migration.js';
 
 /** History on a PostgreSQL of its own, for specs. */
 export interface HistoryBed {
