@@ -87,6 +87,27 @@ const list = async (more: Partial<MeantRange> = {}, limit = 200, after?: string)
 const listed = async (more: Partial<MeantRange> = {}): Promise<string[]> =>
   (await list(more)).data.map(({ message }) => message);
 
+// First of all: counts are told late, and those of others would do for it.
+describe('a position', () => {
+  it('stands in no way of settling a delivery on its page', async () => {
+    const hot = async (): Promise<number> => {
+      const { rows } = await pool.query<{ hot: number }>(
+        `select n_tup_hot_upd as hot from pg_stat_user_tables where schemaname = 'history' and relname = 'delivery'`,
+      );
+      return Number(rows[0]?.hot);
+    };
+    const [before, messages] = [await hot(), traffic(30).filter(isMeant)];
+    await projection.apply([messageBatch(0, messages)]);
+    await projection.apply([
+      eventBatch(
+        0,
+        messages.map((one) => attempted(one, 1, { kind: 'delivered' })),
+      ),
+    ]);
+    await waitFor(async () => (await hot()) >= before + messages.length, { what: 'updates on their pages' });
+  }, 30_000);
+});
+
 describe('positions', () => {
   it('are those of the first record, whichever topic is read first, in whatever batches, and whatever comes twice', async () => {
     const random = seededRandom();
@@ -268,25 +289,4 @@ describe('what a receiver has', () => {
     expect(await compare(has, { from: place(4) })).toMatchObject({ missing: [lost[1]], unknown: strangers });
     expect(await compare(meant, { tenant: newId('tenant') })).toMatchObject({ missing: [], unknown: meant });
   });
-});
-
-describe('a position', () => {
-  it('stands in no way of settling a delivery on its page', async () => {
-    const hot = async (): Promise<number> => {
-      const { rows } = await pool.query<{ hot: number }>(
-        `select n_tup_hot_upd as hot from pg_stat_user_tables where schemaname = 'history' and relname = 'delivery'`,
-      );
-      return Number(rows[0]?.hot);
-    };
-    const [before, messages] = [await hot(), traffic(30).filter(isMeant)];
-    await projection.apply([messageBatch(0, messages)]);
-    await projection.apply([
-      eventBatch(
-        0,
-        messages.map((one) => attempted(one, 1, { kind: 'delivered' })),
-      ),
-    ]);
-    // Counts are told a little later.
-    await waitFor(async () => (await hot()) >= before + messages.length, { what: 'updates on their pages' });
-  }, 30_000);
 });
