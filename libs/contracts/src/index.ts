@@ -168,7 +168,6 @@ export { MASKED, PutSource, Source, SourceState } from './http/source.js';
 export { CreateReplay, Recover, Replay, ReplayList } from './http/replay.js';
 export {
   CompareReceived,
-  MAX_RECONCILED_IDS,
   MeantList,
   MeantMessage,
   ReceivedComparison,

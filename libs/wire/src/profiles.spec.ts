@@ -29,7 +29,7 @@ function rendered(
   { secrets = [], include = null, at = now, headers = {} }: Given = {},
 ) {
   const live = secrets.map((secret) => {
-    const key = signingKey(secret, profile === 'ada' ? undefined : 'text');
+    const key = signingKey(secret, profile === 'ada' || profile === 'standard' ? undefined : 'text');
     if (key === null) throw new Error(`not a secret: ${secret}`);
     return { ...key, expiresAt: null };
   });
@@ -43,6 +43,28 @@ const hmac = (key: string, ...parts: (string | Buffer)[]) => {
   return mac.digest('hex');
 };
 const key24 = 'whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX';
+
+describe('a position', () => {
+  const position = '00200000000005';
+  const both = [message('{}', { position }), message('{}')] as const;
+
+  it.each(['standard', 'ada'] as const)(
+    'is told beside the rest by %s, and changes nothing of it',
+    (profile) => {
+      const [told, plain] = both.map((sent) => rendered(profile, sent, { secrets: [key24] }));
+      expect(told?.headers).toEqual({ ...plain?.headers, 'webhook-position': position });
+      expect(told?.text).toBe(plain?.text);
+    },
+  );
+
+  it.each(['linkup', 'middesk'] as const)(
+    'is not told by %s, whose product has no such header',
+    (profile) => {
+      const [told, plain] = both.map((sent) => rendered(profile, sent));
+      expect(told).toEqual(plain);
+    },
+  );
+});
 
 describe('the golden vectors', () => {
   const ada =

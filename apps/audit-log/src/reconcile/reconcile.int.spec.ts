@@ -1,7 +1,4 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   type AcceptedMessage,
@@ -13,48 +10,23 @@ import {
   topics,
 } from '@posthaste/contracts';
 import type { ProjectionBatch } from '@posthaste/event-log';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
-import { createLogger, createPool, migrate } from '@posthaste/runtime';
-import { seededRandom } from '@posthaste/test-kit';
+import { seededRandom, waitFor } from '@posthaste/test-kit';
 import type pg from 'pg';
-import { Feeds1791000000003 } from '../feeds/feeds-migration.js';
-import { AttemptTls1791000000000 } from '../history/attempt-tls-migration.js';
-import { History1790000000000 } from '../history/history-migration.js';
-import { historyProjection } from '../history/history.projection.js';
 import { attempted, sampleMessage } from '../history/sample-facts.js';
-import { HistoryShadows1791000000002 } from '../history/shadow-migration.js';
 import { getDueDeliveries } from '../history/sql/select-deliveries.js';
 import { compareReceived } from './compare-received.js';
-import { Positions1791000000505 } from './positions-migration.js';
-import { listMeant, listMeantIds } from './sql/select-meant.js';
+import { type HistoryBed, startHistoryBed } from '../proving/history-bed.js';
+import { listMeant } from './sql/select-meant.js';
 
-const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-reconcile-'));
-let postgres: EmbeddedPostgres;
+let bed: HistoryBed;
 let pool: pg.Pool;
-let projection: ReturnType<typeof historyProjection>;
+let projection: HistoryBed['projection'];
 
 beforeAll(async () => {
-  // The server may run as another user than the tests.
-  chmodSync(dataRoot, 0o755);
-  postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
-  await migrate(postgres.url, 'history', [
-    History1790000000000,
-    AttemptTls1791000000000,
-    HistoryShadows1791000000002,
-    Feeds1791000000003,
-    Positions1791000000505,
-  ]);
-  const { logger } = createLogger('reconcile-spec', 'silent');
-  pool = createPool({ url: postgres.url, name: 'spec', max: 4, logger });
-  projection = historyProjection(pool, ({ reason }) => {
-    throw new Error(reason);
-  });
+  bed = await startHistoryBed();
+  ({ pool, projection } = bed);
 }, 60_000);
-afterAll(async () => {
-  await pool.end();
-  await postgres.stop();
-  rmSync(dataRoot, { recursive: true, force: true });
-});
+afterAll(() => bed.stop());
 beforeEach(reset);
 
 async function reset(): Promise<void> {
@@ -114,6 +86,27 @@ const list = async (more: Partial<MeantRange> = {}, limit = 200, after?: string)
   listMeant(pool, { range: { ...range, ...more }, after, limit });
 const listed = async (more: Partial<MeantRange> = {}): Promise<string[]> =>
   (await list(more)).data.map(({ message }) => message);
+
+// First of all: counts are told late, and those of others would do for it.
+describe('a position', () => {
+  it('stands in no way of settling a delivery on its page', async () => {
+    const hot = async (): Promise<number> => {
+      const { rows } = await pool.query<{ hot: number }>(
+        `select n_tup_hot_upd as hot from pg_stat_user_tables where schemaname = 'history' and relname = 'delivery'`,
+      );
+      return Number(rows[0]?.hot);
+    };
+    const [before, messages] = [await hot(), traffic(30).filter(isMeant)];
+    await projection.apply([messageBatch(0, messages)]);
+    await projection.apply([
+      eventBatch(
+        0,
+        messages.map((one) => attempted(one, 1, { kind: 'delivered' })),
+      ),
+    ]);
+    await waitFor(async () => (await hot()) >= before + messages.length, { what: 'updates on their pages' });
+  }, 30_000);
+});
 
 describe('positions', () => {
   it('are those of the first record, whichever topic is read first, in whatever batches, and whatever comes twice', async () => {
@@ -297,95 +290,3 @@ describe('what a receiver has', () => {
     expect(await compare(meant, { tenant: newId('tenant') })).toMatchObject({ missing: [], unknown: meant });
   });
 });
-
-describe('the statements', () => {
-  const MANY = 20_000;
-  it.each([
-    ['without statistics', false],
-    ['with statistics', true],
-  ])(
-    'read an index, and no more rows than they are asked for: %s',
-    async (_, isAnalysed) => {
-      await fill(MANY, isAnalysed);
-      const [from, since] = [place(MANY / 2), at + (MANY / 2) * 1_000];
-      for (const asked of [
-        {},
-        { from },
-        { from, to: place(MANY - 10) },
-        { since },
-        { since, until: since + 3_600_000 },
-        { until: at + 60_000 },
-      ]) {
-        const plans = await explained((client) =>
-          listMeant(client, { range: { ...range, ...asked }, limit: 7 }),
-        );
-        const ids = await explained((client) => listMeantIds(client, { ...range, ...asked }, 7));
-        for (const { scans, mostRows } of [...plans, ...ids]) {
-          expect({ asked, scans: scans.filter((scan) => /Seq Scan|Bitmap/.test(scan)) }).toEqual({
-            asked,
-            scans: [],
-          });
-          // Rows of the minute before a time are passed over.
-          expect({ asked, mostRows, isBounded: mostRows <= 80 }).toEqual({
-            asked,
-            mostRows,
-            isBounded: true,
-          });
-        }
-      }
-    },
-    120_000,
-  );
-
-  /** As many messages, a second apart, each for the endpoint and another one. */
-  async function fill(count: number, isAnalysed: boolean): Promise<void> {
-    await pool.query(
-      `insert into history.message (accepted_at, id, tenant, account, event_type, meta, payload, position)
-       select $1::bigint + n * 1000, 'msg_' || lpad(n::text, 27, '0'), $2, $3, 'a', '{}', 'x', position
-       from unnest($4::text[]) with ordinality as m (position, n)`,
-      [at, tenant, account, Array.from({ length: count }, (_, offset) => place(offset))],
-    );
-    await pool.query(
-      `insert into history.delivery (accepted_at, attempts, id, message, tenant, account, endpoint, event_type, status, position)
-       select m.accepted_at, 1, 'dlv_' || e.nth || substr(m.id, 5), m.id, m.tenant, m.account, e.id, 'a', 'delivered', m.position
-       from history.message m, unnest($1::text[]) with ordinality e (id, nth)`,
-      [[endpoint, other]],
-    );
-    if (isAnalysed) await pool.query('vacuum analyze history.message, history.delivery');
-  }
-});
-
-interface Plan {
-  'Node Type': string;
-  'Actual Rows': number;
-  'Actual Loops': number;
-  'Rows Removed by Filter'?: number;
-  Plans?: Plan[];
-}
-
-/** Lets a read run, and tells of each of its statements how it read and the most rows that one of its steps saw. */
-async function explained(
-  read: (pool: pg.Pool) => Promise<unknown>,
-): Promise<{ scans: string[]; mostRows: number }[]> {
-  const found: { scans: string[]; mostRows: number }[] = [];
-  const query = async (statement: string | { text: string; values: unknown[] }, values?: unknown[]) => {
-    const asked = typeof statement === 'string' ? { text: statement, values: values ?? [] } : statement;
-    const { rows } = await pool.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
-      `explain (analyze, format json) ${asked.text}`,
-      asked.values,
-    );
-    const nodes: Plan[] = [];
-    const visit = (plan: Plan): void => {
-      nodes.push(plan);
-      plan.Plans?.forEach(visit);
-    };
-    for (const row of rows) visit(row['QUERY PLAN'][0].Plan);
-    const seen = nodes.map(
-      (node) => (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'],
-    );
-    found.push({ scans: nodes.map((node) => node['Node Type']), mostRows: Math.max(...seen) });
-    return pool.query(asked.text, asked.values);
-  };
-  await read({ query } as unknown as pg.Pool);
-  return found;
-}

@@ -34,6 +34,14 @@ describe('a release', () => {
     expect(await stage.indexed()).toEqual([]);
   });
 
+  it("hands a message's position on as history has it", async () => {
+    const message = sampleMessage();
+    await stage.owe([message]);
+    Object.assign(stage.known.get(deliveryOf(message)) ?? {}, { position: '00200000000005' });
+    await releaseDue(stage.parts());
+    expect(stage.appended.map(({ meta }) => meta.position)).toEqual(['00200000000005']);
+  });
+
   it('leaves what is not due, by the clock of the database and not its own', async () => {
     const message = sampleMessage();
     await stage.owe([message], { dueInMs: 3_600_000 });

@@ -24,7 +24,7 @@ const range = {
 export const ReconcileQuery = PageQuery.extend(range);
 export type ReconcileQuery = z.infer<typeof ReconcileQuery>;
 
-export const MAX_RECONCILED_IDS = 10_000;
+const MAX_RECONCILED_IDS = 10_000;
 
 export const CompareReceived = z
   .strictObject({
