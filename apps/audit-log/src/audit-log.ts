@@ -13,12 +13,7 @@ import type { Meter } from '@opentelemetry/api';
 import type pg from 'pg';
 import { AppModule } from './app.module.js';
 import type { AuditLogConfig } from './config.js';
-import { Feeds1791000000003 } from './feeds/index.js';
 import {
-  AttemptTls1791000000000,
-  History1790000000000,
-  HistoryShadows1791000000002,
-  RequestedAttempts1791000000010,
   HISTORY_GATHER_MS,
   HISTORY_GROUP,
   historyProjection,
@@ -27,7 +22,7 @@ import {
 } from './history/index.js';
 import { historyMetrics } from './metrics.js';
 import { Replays1791000000011, startReplayLoop } from './replays/index.js';
-import { Positions1791000000505 } from './reconcile/index.js';
+import { historyMigrations } from './migrations.js';
 
 /**
  * audit-log: history as people look at it, projected from the log and served by gRPC; and the replays that send
@@ -62,14 +57,7 @@ export interface RunningAuditLog extends RunningService {
 export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditLog> {
   const { config, log, logger, health } = parts;
   await Promise.all([
-    migrate(config.DATABASE_URL, 'history', [
-      History1790000000000,
-      AttemptTls1791000000000,
-      HistoryShadows1791000000002,
-      Feeds1791000000003,
-      RequestedAttempts1791000000010,
-      Positions1791000000505,
-    ]),
+    migrate(config.DATABASE_URL, 'history', historyMigrations),
     migrate(config.DATABASE_URL, 'replays', [Replays1791000000011]),
   ]);
   const writes = createPool({

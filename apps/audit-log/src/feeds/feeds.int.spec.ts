@@ -8,15 +8,11 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-s
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import { seededRandom } from '@posthaste/test-kit';
 import type pg from 'pg';
-import { AttemptTls1791000000000 } from '../history/attempt-tls-migration.js';
-import { History1790000000000 } from '../history/history-migration.js';
 import { historyProjection } from '../history/history.projection.js';
 import { sampleMessage } from '../history/sample-facts.js';
-import { HistoryShadows1791000000002 } from '../history/shadow-migration.js';
-import { Positions1791000000505 } from '../reconcile/positions-migration.js';
-import { Feeds1791000000003 } from './feeds-migration.js';
 import { deleteExpiredItems } from './sql/delete-expired-items.js';
 import { feedHeads, readFeed } from './sql/select-feed.js';
+import { historyMigrations } from '../migrations.js';
 
 const TABLES = ['message', 'delivery', 'feed_head', 'feed_item'];
 const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-feeds-'));
@@ -28,13 +24,7 @@ beforeAll(async () => {
   // The server may run as another user than the tests.
   chmodSync(dataRoot, 0o755);
   postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
-  await migrate(postgres.url, 'history', [
-    History1790000000000,
-    AttemptTls1791000000000,
-    HistoryShadows1791000000002,
-    Feeds1791000000003,
-    Positions1791000000505,
-  ]);
+  await migrate(postgres.url, 'history', historyMigrations);
   const { logger } = createLogger('feeds-spec', 'silent');
   pool = createPool({ url: postgres.url, name: 'spec', max: 6, logger });
   projection = historyProjection(pool, ({ reason }) => {

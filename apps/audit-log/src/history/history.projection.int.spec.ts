@@ -8,14 +8,10 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-s
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import { seededRandom } from '@posthaste/test-kit';
 import type pg from 'pg';
-import { AttemptTls1791000000000 } from './attempt-tls-migration.js';
-import { History1790000000000 } from './history-migration.js';
 import { historyProjection } from './history.projection.js';
-import { RequestedAttempts1791000000010 } from './requested-migration.js';
 import { attempted, cancelled, deferred, requested, sampleMessage, shadowOf } from './sample-facts.js';
-import { Positions1791000000505 } from '../reconcile/positions-migration.js';
-import { HistoryShadows1791000000002 } from './shadow-migration.js';
 import type { Quarantined } from './sql/insert-quarantined.js';
+import { historyMigrations } from '../migrations.js';
 
 const { logger } = createLogger('history-spec', 'silent');
 const TABLES = ['message', 'delivery', 'attempt', 'shadow_attempt', 'requested_attempt', 'quarantine'];
@@ -29,13 +25,7 @@ beforeAll(async () => {
   // The server may run as another user than the tests.
   chmodSync(dataRoot, 0o755);
   postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
-  await migrate(postgres.url, 'history', [
-    History1790000000000,
-    AttemptTls1791000000000,
-    HistoryShadows1791000000002,
-    RequestedAttempts1791000000010,
-    Positions1791000000505,
-  ]);
+  await migrate(postgres.url, 'history', historyMigrations);
   pool = createPool({
     url: postgres.url,
     name: 'spec',

@@ -8,18 +8,13 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-s
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import { seededRandom } from '@posthaste/test-kit';
 import type pg from 'pg';
-import {
-  AttemptTls1791000000000,
-  History1790000000000,
-  historyProjection,
-  HistoryShadows1791000000002,
-  RequestedAttempts1791000000010,
-} from '../history/index.js';
+import { historyProjection } from '../history/index.js';
 import { attempted, cancelled, sampleMessage } from '../history/sample-facts.js';
 import { Replays1791000000011 } from './replays-migration.js';
 import { stepReplay } from './replay-loop.js';
 import { countRecoverable } from './sql/select-recoverable.js';
 import { getReplay, insertReplay, listReplays, steerReplay } from './sql/steer-replays.js';
+import { historyMigrations } from '../migrations.js';
 
 const { logger } = createLogger('replays-spec', 'silent');
 const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-replays-'));
@@ -34,12 +29,7 @@ beforeAll(async () => {
   // The server may run as another user than the tests.
   chmodSync(dataRoot, 0o755);
   postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
-  await migrate(postgres.url, 'history', [
-    History1790000000000,
-    AttemptTls1791000000000,
-    HistoryShadows1791000000002,
-    RequestedAttempts1791000000010,
-  ]);
+  await migrate(postgres.url, 'history', historyMigrations);
   await migrate(postgres.url, 'replays', [Replays1791000000011]);
   pool = createPool({ url: postgres.url, name: 'spec', max: 6, logger });
   projection = historyProjection(pool, ({ reason }) => {

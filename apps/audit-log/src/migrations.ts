@@ -1,0 +1,16 @@
+import { Feeds1791000000003 } from './feeds/feeds-migration.js';
+import { AttemptTls1791000000000 } from './history/attempt-tls-migration.js';
+import { History1790000000000 } from './history/history-migration.js';
+import { RequestedAttempts1791000000010 } from './history/requested-migration.js';
+import { HistoryShadows1791000000002 } from './history/shadow-migration.js';
+import { Positions1791000000505 } from './reconcile/positions-migration.js';
+
+/** Of the schema `history`, which several features share. */
+export const historyMigrations = [
+  History1790000000000,
+  AttemptTls1791000000000,
+  HistoryShadows1791000000002,
+  Feeds1791000000003,
+  RequestedAttempts1791000000010,
+  Positions1791000000505,
+];
