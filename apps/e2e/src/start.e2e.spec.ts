@@ -82,7 +82,7 @@ describe('npm start', () => {
     expect(first.output).toMatch(
       /Message msg_\w{27} was delivered in \d+ ms; its signature is valid; .* 1 attempt/,
     );
-    expect(Object.keys(dev)).toEqual(['url', 'operatorKey', 'tenants', 'keys', 'processes']);
+    expect(Object.keys(dev)).toEqual(['url', 'operatorKey', 'tenants', 'keys', 'processes', 'ops']);
     expect(dev.url).toBe(`http://127.0.0.1:${env['POSTHASTE_PORT']}`);
     expect(dev.keys).toEqual({
       ada: expect.stringMatching(/^ph_account_/) as unknown,

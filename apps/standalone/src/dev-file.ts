@@ -6,7 +6,7 @@ import type { Demo } from './demo.js';
 const services = ['management-api', 'dispatcher', 'retry-scheduler', 'audit-log'];
 
 /**
- * `dev.json`: where everything is and which processes run, for scripts. It is there while the stack runs and goes when
+ * `dev.json`: where everything is and which processes run, for scripts and `posthaste`. It is there while the stack runs and goes when
  * it stops; one that a kill -9 left names processes that are gone.
  */
 export function writeDevFile(stack: Stack, demo: Demo): void {
