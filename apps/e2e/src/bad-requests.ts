@@ -215,7 +215,7 @@ const configuring: BadCase[] = [
     endpoint({ url, headers: { 'webhook-id': 'x' } }),
   ],
   ['endpoint: malformed JSON', NO_JSON, endpoint('{"url":')],
-  ['endpoint: two mistakes', invalid('/url required /size unknown_field'), endpoint({ size: 1 })],
+  ['endpoint: two mistakes', invalid('/url wrong_type /size unknown_field'), endpoint({ url: 1, size: 1 })],
   [
     'endpoint: an outdated If-Match',
     '412 precondition_failed if-match version_mismatch',
