@@ -138,12 +138,12 @@ describe('pages that are kept', () => {
     expect([2, 3, 5, 6].map((after) => sequences(after))).toEqual([undefined, [4, 5, 6], [6], undefined]);
     expect(sequences(3, 'ep_2')).toBeUndefined();
 
-    pages.keep('ep_2', [itemOf(1, 5 * MB)]);
-    pages.keep('ep_3', [itemOf(1, 5 * MB)]);
+    pages.keep('ep_2', [itemOf(1, 15 * MB)]);
+    pages.keep('ep_3', [itemOf(1, 15 * MB)]);
     expect([sequences(3), sequences(0, 'ep_2'), sequences(0, 'ep_3')]).toEqual([undefined, undefined, [1]]);
     pages.forget('ep_3');
     expect(sequences(0, 'ep_3')).toBeUndefined();
-    pages.keep('ep_1', [itemOf(1, 5 * MB)]);
+    pages.keep('ep_1', [itemOf(1, 15 * MB)]);
     expect(sequences(0)).toEqual([1]);
   });
 });
