@@ -6,6 +6,8 @@ const swc = JSON.parse(readFileSync(new URL('./.swcrc', import.meta.url), 'utf8'
 export default {
   rootDir: import.meta.dirname,
   testEnvironment: 'node',
+  // Only against tests that hang: a machine that is busy with other things must not fail one.
+  testTimeout: 60_000,
   setupFiles: ['<rootDir>/jest.setup.mjs'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '^.+\\.ts$': ['@swc/jest', { ...swc, swcrc: false }] },

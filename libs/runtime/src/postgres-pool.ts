@@ -35,6 +35,8 @@ export function createPool({ url, name, max, logger, settings = {} }: PoolOption
   // An idle connection that breaks is replaced at its next use; unheard, its error would end the process.
   // Only what it says: the whole client hangs on this error, with its settings and statements.
   pool.on('error', ({ message }) => logger.warn({ reason: message, pool: name }, 'postgres.connection_lost'));
+  // One that breaks while it is lent fails the next statement on it; a pool listens to idle ones only.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }
 

@@ -61,6 +61,18 @@ describe('a service and its PostgreSQL', () => {
     expect((await pool.query('select * from things.thing')).rows).toEqual([]);
   });
 
+  it('fails a transaction whose connection ends between its statements, and nothing else', async () => {
+    const cut = inTransaction(pool, async (client) => {
+      const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() pid');
+      const ended = new Promise((resolve) => client.once('end', resolve));
+      await pool.query('select pg_terminate_backend($1)', [rows[0]?.pid]);
+      await ended;
+      await client.query('insert into things.thing values (2)');
+    });
+    await expect(cut).rejects.toThrow();
+    expect((await pool.query('select * from things.thing')).rows).toEqual([]);
+  });
+
   it('goes on after the server was killed and came back', async () => {
     await server.kill('SIGKILL');
     await expect(pool.query('select 1')).rejects.toThrow();
