@@ -11,7 +11,7 @@ export interface WaitOptions {
  */
 export async function waitFor<T>(
   ask: () => T | Promise<T>,
-  { deadlineMs = 20_000, everyMs = 25, what = 'the condition' }: WaitOptions = {},
+  { deadlineMs = 45_000, everyMs = 25, what = 'the condition' }: WaitOptions = {},
 ): Promise<Exclude<T, false | null | undefined>> {
   const end = Date.now() + deadlineMs;
   let last: unknown;
