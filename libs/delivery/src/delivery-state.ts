@@ -70,7 +70,12 @@ export function attemptOwed(state: DeliveryState): number {
 }
 
 export function isSettled(state: DeliveryState): state is Extract<DeliveryState, { settledAt: number }> {
-  return state.status === 'delivered' || state.status === 'exhausted' || state.status === 'cancelled';
+  return isSettledStatus(state.status);
+}
+
+/** The same of a status alone, as the API and history tell it; what is no status of ours is not settled. */
+export function isSettledStatus(status: string): boolean {
+  return status === 'delivered' || status === 'exhausted' || status === 'cancelled';
 }
 
 export function evolve(state: DeliveryState, event: DeliveryEvent): DeliveryState {

@@ -11,6 +11,7 @@ export {
   evolve,
   fedDelivery,
   isSettled,
+  isSettledStatus,
   pendingDelivery,
   type DeliveryState,
   type LastAttempt,

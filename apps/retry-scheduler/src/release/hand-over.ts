@@ -8,6 +8,7 @@ import {
   topics,
   type Trigger,
 } from '@posthaste/contracts';
+import { isSettledStatus } from '@posthaste/delivery';
 import type { LogProducer, OutgoingRecord } from '@posthaste/event-log';
 import type pg from 'pg';
 import type { OwedAttempt } from '../due-index/owed-attempt.js';
@@ -46,7 +47,6 @@ export const BATCH_ROWS = 100;
 /** History is seldom a second behind. What it still lacks after a minute may never come: asked for less often, and reported. */
 const MISSING_AFTER_MS = 60_000;
 const MISSING_POSTPONED_MS = 15_000;
-const SETTLED = new Set(['delivered', 'exhausted', 'cancelled']);
 
 /**
  * Hands claimed attempts to the dispatchers: ask history -> append to `due` -> delete; the caller commits. Those of an
@@ -132,7 +132,7 @@ async function keepInOrder(
 
 /** A resend is sent whatever came of its delivery; the other requests are for what the receiver does not have. */
 function isOver(status: string, trigger: Trigger): boolean {
-  return isRequested(trigger) ? status === 'delivered' && trigger !== 'resend' : SETTLED.has(status);
+  return isRequested(trigger) ? status === 'delivered' && trigger !== 'resend' : isSettledStatus(status);
 }
 
 function sortOut(
