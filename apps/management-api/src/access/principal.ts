@@ -35,6 +35,11 @@ export interface Reach {
   account: string | null;
 }
 
+/** Within one account: whose the key is. */
+export interface AccountReach extends Reach {
+  account: string;
+}
+
 declare module 'fastify' {
   interface FastifyRequest {
     /** Set before the body is read, on every route that has an access rule. */
@@ -72,3 +77,10 @@ export const By = createParamDecorator((_: unknown, context: ExecutionContext) =
 export const Within = createParamDecorator((_: unknown, context: ExecutionContext) =>
   reachOf(context.switchToHttp().getRequest<FastifyRequest>()),
 );
+
+/** Injects the Reach of an account's key, on routes that let only such keys in. */
+export const WithinAccount = createParamDecorator((_: unknown, context: ExecutionContext): AccountReach => {
+  const { tenant, account } = reachOf(context.switchToHttp().getRequest<FastifyRequest>());
+  if (account === null) throw new Error('a route for account keys let another one in');
+  return { tenant, account };
+});

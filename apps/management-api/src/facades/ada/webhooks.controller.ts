@@ -2,7 +2,14 @@ import { Body, Controller, Delete, Get, Inject, Param, Patch, Post, Query, Req, 
 import { CreateEndpoint, isId, PatchEndpoint } from '@posthaste/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
-import { type Author, By, type Reach, Within } from '../../access/principal.js';
+import {
+  type AccountReach,
+  type Author,
+  By,
+  type Reach,
+  Within,
+  WithinAccount,
+} from '../../access/principal.js';
 import { endpointView } from '../../endpoints/endpoint-fields.js';
 import { Endpoints } from '../../endpoints/endpoints.js';
 import { EndpointSecrets } from '../../endpoints/endpoint-secrets.js';
@@ -38,12 +45,12 @@ export class AdaWebhooksController {
   @Get()
   @FacadeRoute(access, 200, 'endpoints:read')
   async list(
-    @Within() reach: Reach,
+    @WithinAccount() reach: AccountReach,
     @Query({ schema: WebhookPage }) page: z.infer<typeof WebhookPage>,
     @Req() request: FastifyRequest,
   ) {
     const { mode, profile } = webhookDefaults;
-    const found = await this.endpoints.list(reach, accountOf(reach), page, { mode, profile });
+    const found = await this.endpoints.list(reach, reach.account, page, { mode, profile });
     const next = found.next_cursor === null ? null : nextPageUrl(request, found.next_cursor);
     return { data: found.data.map(webhookOf), meta: { next_page_url: next } };
   }
@@ -52,11 +59,11 @@ export class AdaWebhooksController {
   @FacadeRoute(access, 201, 'endpoints:write')
   async create(
     @By() author: Author,
-    @Within() reach: Reach,
+    @WithinAccount() reach: AccountReach,
     @Body({ schema: CreateWebhook }) input: CreateWebhook,
   ) {
     const fields = CreateEndpoint.parse({ ...endpointFields(input), ...webhookDefaults });
-    return webhookOf(endpointView(await this.endpoints.create(author, reach, accountOf(reach), fields)));
+    return webhookOf(endpointView(await this.endpoints.create(author, reach, reach.account, fields)));
   }
 
   @Get('event-types')
@@ -135,11 +142,6 @@ export class AdaWebhooksController {
     }
     return row;
   }
-}
-
-function accountOf({ account }: Reach): string {
-  if (account === null) throw new Error('an account key speaks for an account');
-  return account;
 }
 
 /** Where the request came to, with what it asked, further on. */

@@ -11,11 +11,11 @@ import {
   Put,
   Query,
 } from '@nestjs/common';
-import { type Author, By, type Reach, Within } from '../../access/principal.js';
+import { type AccountReach, type Author, By, WithinAccount } from '../../access/principal.js';
 import { FacadeRoute } from '../facade-route.js';
 import { OIDC_KEYS_CACHE, OidcKeys } from './oidc-keys.js';
 import { CreateWebhook, UpdateWebhook, webhookView } from './webhook.js';
-import { type AccountReach, ListQuery, MiddeskWebhooks } from './webhooks.js';
+import { ListQuery, MiddeskWebhooks } from './webhooks.js';
 
 /** Such clients have no way to name an account: their key is one account's. */
 const access = ['account'] as const;
@@ -30,8 +30,8 @@ export class MiddeskController {
 
   @Get()
   @FacadeRoute(access, 200, 'endpoints:read')
-  async list(@Within() reach: Reach, @Query({ schema: ListQuery }) query: ListQuery) {
-    const [rows, total] = await this.webhooks.list(ofAccount(reach), query);
+  async list(@WithinAccount() reach: AccountReach, @Query({ schema: ListQuery }) query: ListQuery) {
+    const [rows, total] = await this.webhooks.list(reach, query);
     const { page, per_page } = query;
     return {
       object: 'list',
@@ -45,10 +45,10 @@ export class MiddeskController {
   @FacadeRoute(access, 201, 'endpoints:write')
   async create(
     @By() author: Author,
-    @Within() reach: Reach,
+    @WithinAccount() reach: AccountReach,
     @Body({ schema: CreateWebhook }) input: CreateWebhook,
   ) {
-    return webhookView(await this.webhooks.create(author, ofAccount(reach), input));
+    return webhookView(await this.webhooks.create(author, reach, input));
   }
 
   /** Open to everybody, as token servers are. */
@@ -60,19 +60,19 @@ export class MiddeskController {
 
   @Get(':id')
   @FacadeRoute(access, 200, 'endpoints:read')
-  async get(@Within() reach: Reach, @Param('id') id: string) {
-    return webhookView(await this.webhooks.get(ofAccount(reach), id));
+  async get(@WithinAccount() reach: AccountReach, @Param('id') id: string) {
+    return webhookView(await this.webhooks.get(reach, id));
   }
 
   @Put(':id')
   @FacadeRoute(access, 200, 'endpoints:write')
   async put(
     @By() author: Author,
-    @Within() reach: Reach,
+    @WithinAccount() reach: AccountReach,
     @Param('id') id: string,
     @Body({ schema: UpdateWebhook }) input: UpdateWebhook,
   ) {
-    return webhookView(await this.webhooks.update(author, ofAccount(reach), id, input));
+    return webhookView(await this.webhooks.update(author, reach, id, input));
   }
 
   /** The product's public Terraform provider sends it. */
@@ -80,7 +80,7 @@ export class MiddeskController {
   @FacadeRoute(access, 200, 'endpoints:write')
   async patch(
     @By() author: Author,
-    @Within() reach: Reach,
+    @WithinAccount() reach: AccountReach,
     @Param('id') id: string,
     @Body({ schema: UpdateWebhook }) input: UpdateWebhook,
   ) {
@@ -89,12 +89,7 @@ export class MiddeskController {
 
   @Delete(':id')
   @FacadeRoute(access, 200, 'endpoints:write')
-  async remove(@By() author: Author, @Within() reach: Reach, @Param('id') id: string) {
-    return webhookView(await this.webhooks.remove(author, ofAccount(reach), id));
+  async remove(@By() author: Author, @WithinAccount() reach: AccountReach, @Param('id') id: string) {
+    return webhookView(await this.webhooks.remove(author, reach, id));
   }
-}
-
-function ofAccount({ tenant, account }: Reach): AccountReach {
-  if (account === null) throw new Error('a route for account keys let another one in');
-  return { tenant, account };
 }

@@ -4,7 +4,7 @@ import { Problem } from '@posthaste/runtime';
 import { type DataSource, IsNull, Raw } from 'typeorm';
 import { z } from 'zod';
 import { findAccount } from '../../accounts/accounts.js';
-import type { Author, Reach } from '../../access/principal.js';
+import type { AccountReach, Author } from '../../access/principal.js';
 import { EndpointRow } from '../../endpoints/endpoint.entity.js';
 import type { EndpointSecrets } from '../../endpoints/endpoint-secrets.js';
 import type { Also, Endpoints } from '../../endpoints/endpoints.js';
@@ -24,11 +24,6 @@ export const ListQuery = z.strictObject({
   account: z.string().min(1).max(128).optional(),
 });
 export type ListQuery = z.infer<typeof ListQuery>;
-
-/** Within one account: whose the key is. */
-export interface AccountReach extends Reach {
-  account: string;
-}
 
 /**
  * An account's webhooks in Middesk's sense: its endpoints of that profile that have a UUID. Others have no name such a
