@@ -10,7 +10,7 @@ import {
   type PublicJwk,
   type WrappedKey,
 } from '@posthaste/contracts';
-import { checkUrl, type EgressPolicy } from '@posthaste/egress';
+import type { EgressPolicy } from '@posthaste/egress';
 import { Problem } from '@posthaste/runtime';
 import type { Vault } from '@posthaste/vault';
 import { type DataSource, IsNull } from 'typeorm';
@@ -23,7 +23,7 @@ import { requireMatch } from '../http/if-match.js';
 import { listPage } from '../http/listing.js';
 import { changedFields } from '../http/merge-patch.js';
 import { fieldProblem } from '../http/refusals.js';
-import { checked } from '../http/validate.js';
+import { callable, checked } from '../http/validate.js';
 import { storedCertificate } from './client-certificate.js';
 import { applyPatch, endpointView, toColumns, toInput } from './endpoint-fields.js';
 import { endpointKind, EndpointRow } from './endpoint.entity.js';
@@ -203,18 +203,12 @@ export class Endpoints {
     const { url, shadow_url } = input;
     return {
       ...this.named(input),
-      url: url === before?.url || input.mode === 'feed' ? url : this.callable(url, '/url'),
+      url: url === before?.url || input.mode === 'feed' ? url : callable(url, '/url', this.egress),
       shadow_url:
         shadow_url === null || shadow_url === before?.shadow_url
           ? shadow_url
-          : this.callable(shadow_url, '/shadow_url'),
+          : callable(shadow_url, '/shadow_url', this.egress),
     };
-  }
-
-  private callable(url: string, pointer: string): string {
-    const verdict = checkUrl(url, this.egress);
-    if (verdict.ok) return verdict.href;
-    throw fieldProblem([{ pointer, code: verdict.rule, message: verdict.message }]);
   }
 
   /** The public keys published under the id; none for an unknown one, or one whose endpoint is gone. */

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { OAuthClient, OAuthInput, OAuthView, PatchEndpoint } from '@posthaste/contracts';
-import { checkUrl, type EgressPolicy } from '@posthaste/egress';
+import type { EgressPolicy } from '@posthaste/egress';
 import { mergePatch } from '../http/merge-patch.js';
 import { fieldProblem } from '../http/refusals.js';
+import { callable } from '../http/validate.js';
 import { generatedKey, importedKey, previousKey } from './oauth-key.js';
 import type { SealCredential } from './seal-credential.js';
 
@@ -20,7 +21,9 @@ export async function storedOAuth(
 ): Promise<OAuthClient | null> {
   if (input === null) return null;
   const tokenUrl =
-    input.token_url === current?.tokenUrl ? current.tokenUrl : callable(input.token_url, egress);
+    input.token_url === current?.tokenUrl
+      ? current.tokenUrl
+      : callable(input.token_url, '/oauth/token_url', egress);
   const kept = current?.tokenUrl === tokenUrl ? current : null;
   return {
     tokenUrl,
@@ -87,12 +90,6 @@ export function refuseTwoAuthorizations(input: {
   const name = Object.keys(input.headers).find((one) => one.toLowerCase() === 'authorization');
   if (input.oauth === null || name === undefined) return;
   throw fieldProblem([{ pointer: `/headers/${name}`, code: 'not_allowed', message: 'is set by `oauth`' }]);
-}
-
-function callable(url: string, egress: EgressPolicy): string {
-  const verdict = checkUrl(url, egress);
-  if (verdict.ok) return verdict.href;
-  throw fieldProblem([{ pointer: '/oauth/token_url', code: verdict.rule, message: verdict.message }]);
 }
 
 async function credentialOf(

@@ -1,4 +1,5 @@
 import type { ArgumentMetadata, PipeTransform } from '@nestjs/common';
+import { checkUrl, type EgressPolicy } from '@posthaste/egress';
 import type { FieldError } from '@posthaste/runtime';
 import type { z } from 'zod';
 import { fieldProblem, pointerToken } from './refusals.js';
@@ -26,6 +27,13 @@ export function checked<S extends z.ZodType>(
   if (result.success) return result.data;
   const errors = result.error.issues.flatMap((issue) => fieldErrors(issue, value, place, name));
   throw fieldProblem(errors, place === '/' ? 'validation_failed' : 'invalid_request');
+}
+
+/** The URL in the form that is stored and called, or a Problem naming the rule it breaks. */
+export function callable(url: string, pointer: string, egress: EgressPolicy): string {
+  const verdict = checkUrl(url, egress);
+  if (verdict.ok) return verdict.href;
+  throw fieldProblem([{ pointer, code: verdict.rule, message: verdict.message }]);
 }
 
 function fieldErrors(issue: z.core.$ZodIssue, value: unknown, place: string, name?: string): FieldError[] {

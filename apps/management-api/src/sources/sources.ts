@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { newId, type PutSource, type Source, type SourceState, type WrappedKey } from '@posthaste/contracts';
-import { checkUrl, type EgressPolicy } from '@posthaste/egress';
+import type { EgressPolicy } from '@posthaste/egress';
 import { type Vault, VaultError } from '@posthaste/vault';
 import { type DataSource, IsNull } from 'typeorm';
 import { findAccount } from '../accounts/accounts.js';
@@ -9,7 +9,8 @@ import type { Changes, Draft } from '../changes/changes.js';
 import { dataKeysOf } from '../endpoints/signing-secrets.js';
 import { requireMatch } from '../http/if-match.js';
 import { changedFields } from '../http/merge-patch.js';
-import { absent, fieldProblem } from '../http/refusals.js';
+import { absent } from '../http/refusals.js';
+import { callable } from '../http/validate.js';
 import { removeSource } from './remove-source.js';
 import { maskedHeaders, openHeaders, sealHeaders } from './source-headers.js';
 import { sourceKind, SourceRow } from './source.entity.js';
@@ -69,8 +70,8 @@ export class Sources {
       ...owner,
       id: newId('source', draft.at.getTime()),
       version: 0,
-      url: this.callable(input.url, '/url'),
-      syncUrl: input.sync_url === null ? null : this.callable(input.sync_url, '/sync_url'),
+      url: callable(input.url, '/url', this.egress),
+      syncUrl: input.sync_url === null ? null : callable(input.sync_url, '/sync_url', this.egress),
       headerNames: Object.keys(input.headers),
       headers: sealHeaders(this.vault, await dataKeysOf(draft.manager, owner.tenant), owner, input.headers),
       stream: newStream(),
@@ -93,12 +94,12 @@ export class Sources {
     };
     const after: PutSource = {
       // A URL that was fine when it was set stays, even if the rules have become stricter since.
-      url: input.url === before.url ? input.url : this.callable(input.url, '/url'),
+      url: input.url === before.url ? input.url : callable(input.url, '/url', this.egress),
       headers: input.headers,
       sync_url:
         input.sync_url === null || input.sync_url === before.sync_url
           ? input.sync_url
-          : this.callable(input.sync_url, '/sync_url'),
+          : callable(input.sync_url, '/sync_url', this.egress),
     };
     const changed = changedFields(before, after);
     row.url = after.url;
@@ -125,12 +126,6 @@ export class Sources {
       if (error instanceof VaultError) return null;
       throw error;
     }
-  }
-
-  private callable(url: string, pointer: string): string {
-    const verdict = checkUrl(url, this.egress);
-    if (verdict.ok) return verdict.href;
-    throw fieldProblem([{ pointer, code: verdict.rule, message: verdict.message }]);
   }
 
   private async shown(account: string): Promise<Source> {
