@@ -1,5 +1,6 @@
 import { newId, type WrappedKey } from '@posthaste/contracts';
 import { endpointCredentialContext, type Vault } from '@posthaste/vault';
+import { newestKey } from './signing-secrets.js';
 
 export interface SealedCredential {
   id: string;
@@ -16,10 +17,8 @@ export function credentialSealer(
   atMs: number,
 ): SealCredential {
   return (column, credential) => {
-    const [dataKey] = dataKeys;
-    if (!dataKey) throw new Error(`tenant ${owner.tenant} has no data key`);
     const id = newId('secret', atMs);
     const context = endpointCredentialContext(owner.tenant, owner.endpoint, column, id);
-    return { id, sealed: vault.seal(dataKey, context, credential) };
+    return { id, sealed: vault.seal(newestKey(dataKeys, owner.tenant), context, credential) };
   };
 }

@@ -35,6 +35,12 @@ export async function dataKeysOf(manager: EntityManager, tenant: string): Promis
   return (await manager.findOneByOrFail(TenantRow, { id: tenant })).dataKeys;
 }
 
+/** The one to seal with. */
+export function newestKey([dataKey]: WrappedKey[], tenant: string): WrappedKey {
+  if (!dataKey) throw new Error(`tenant ${tenant} has no data key`);
+  return dataKey;
+}
+
 /** Whether an endpoint of the profile always has a secret. */
 export function isAlwaysSigned(profile: WireProfile): boolean {
   return !secretKindsOf(profile).includes('text');
@@ -76,15 +82,15 @@ export function ownSecret(
 
 function seal(
   vault: Vault,
-  [dataKey]: WrappedKey[],
+  dataKeys: WrappedKey[],
   { tenant, endpoint }: SecretPlace,
   atMs: number,
   version: SecretKind,
   secret: string,
 ): SealedSecret {
-  if (!dataKey) throw new Error(`tenant ${tenant} has no data key`);
   const id = newId('secret', atMs);
-  const sealed = vault.seal(dataKey, endpointSecretContext(tenant, endpoint, id), secret);
+  const context = endpointSecretContext(tenant, endpoint, id);
+  const sealed = vault.seal(newestKey(dataKeys, tenant), context, secret);
   return { id, version, sealed, createdAt: atMs, expiresAt: null };
 }
 

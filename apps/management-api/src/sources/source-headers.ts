@@ -1,5 +1,6 @@
 import { MASKED, newId, type WrappedKey } from '@posthaste/contracts';
 import type { SealContext, Vault } from '@posthaste/vault';
+import { newestKey } from '../endpoints/signing-secrets.js';
 
 /** A source's headers, sealed together, under an id that changes whenever they do. */
 export interface SealedHeaders {
@@ -19,9 +20,8 @@ export function sealHeaders(
   headers: Record<string, string>,
 ): SealedHeaders | null {
   if (Object.keys(headers).length === 0) return null;
-  const [dataKey] = dataKeys;
-  if (!dataKey) throw new Error(`tenant ${owner.tenant} has no data key`);
   const id = newId('secret');
+  const dataKey = newestKey(dataKeys, owner.tenant);
   return { id, sealed: vault.seal(dataKey, contextOf(owner, id), JSON.stringify(headers)) };
 }
 
