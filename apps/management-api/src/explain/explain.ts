@@ -10,7 +10,7 @@ import type { Reach } from '../access/principal.js';
 import type { History } from '../history/history.js';
 import type { HistoryReader } from '../history/history-reader.js';
 import { deliveryView, messageView } from '../history/views.js';
-import { type Cursors, pageOf } from '../http/cursors.js';
+import { type Cursors, pageOf, withinLimit } from '../http/cursors.js';
 import { type Cause, selectCauses } from './sql/select-causes.js';
 import { type EndpointThen, selectEndpointsAt } from './sql/select-endpoints-at.js';
 import { fieldOfRule, type Verdict, verdictOn, verdictThen } from './verdict.js';
@@ -43,7 +43,6 @@ export class Explain {
     const list = { tenant, route: `explanation of ${id}`, filter: { endpoint_id } };
     const only = await this.history.endpointOf(reach, message.account, endpoint_id);
     const after = cursor === undefined ? null : this.cursors.open(list, cursor);
-    // The row beyond the page only says that there are more.
     const found = await selectEndpointsAt(this.database.manager, {
       account: message.account,
       config: message.config_version ?? 0,
@@ -52,10 +51,10 @@ export class Explain {
       only: only ?? null,
       limit: limit + 1,
     });
-    const rows = found.slice(0, limit);
-    const explain = await this.explainer(message, rows);
+    const fitting = withinLimit(found, limit);
+    const explain = await this.explainer(message, fitting.rows);
     const sortKey = (row: EndpointThen) => ({ atMs: row.createdAt.getTime(), id: row.id });
-    const page = pageOf(this.cursors, list, { rows, hasMore: found.length > limit }, sortKey, explain);
+    const page = pageOf(this.cursors, list, fitting, sortKey, explain);
     return { message: factsOf(message), ...page };
   }
 

@@ -9,12 +9,11 @@ import {
   type Message,
   type MessagesQuery,
   type PageQuery,
-  type PageRequest,
 } from '@posthaste/contracts';
 import type { Author, Reach } from '../access/principal.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { Changes } from '../changes/changes.js';
-import { type Cursors, type ListOf, type Page, pageOf, type SortKey } from '../http/cursors.js';
+import { type Cursors, type ListOf, type Page, pageOf, pageRequest, type SortKey } from '../http/cursors.js';
 import type { Endpoints } from '../endpoints/endpoints.js';
 import { absent, fieldProblem } from '../http/refusals.js';
 import { refuseUnsendable } from '../replays/refuse-unsendable.js';
@@ -41,7 +40,7 @@ export class History {
     const { limit, cursor, ...filter } = query;
     const { tenant } = reach;
     const list = { tenant, route: `messages of ${account}`, filter };
-    const page = this.pageOf(list, { limit, cursor });
+    const page = pageRequest(this.cursors, list, { limit, cursor });
     const rows = await this.reader.read((client) =>
       client.listMessages({ tenant, account, page, ...rangeOf(query) }),
     );
@@ -98,7 +97,7 @@ export class History {
   async listAttempts(reach: Reach, id: string, { limit, cursor }: PageQuery): Promise<Page<Attempt>> {
     const { tenant } = reach;
     const list = { tenant, route: `attempts of ${id}` };
-    const page = this.pageOf(list, { limit, cursor });
+    const page = pageRequest(this.cursors, list, { limit, cursor });
     await this.delivery(reach, id);
     const rows = await this.reader.read((client) => client.listAttempts({ tenant, delivery: id, page }));
     return this.answer(list, rows, attemptView, (attempt) => ({ atMs: attempt.started_at, id: attempt.id }));
@@ -112,7 +111,7 @@ export class History {
   ): Promise<Page<Delivery>> {
     const { limit, cursor, ...filter } = query;
     const list = { tenant, route, filter };
-    const page = this.pageOf(list, { limit, cursor });
+    const page = pageRequest(this.cursors, list, { limit, cursor });
     const rows = await this.reader.read((client) =>
       client.listDeliveries({ tenant, ...which, page, status: query.status, ...rangeOf(query) }),
     );
@@ -141,12 +140,6 @@ export class History {
     const { delivery } = await this.reader.read((client) => client.getDelivery({ tenant, id }));
     if (delivery && (account === null || account === delivery.account)) return delivery;
     throw absent('delivery', ':id');
-  }
-
-  private pageOf(list: ListOf, { limit, cursor }: PageQuery): PageRequest {
-    if (cursor === undefined) return { limit };
-    const { atMs, id } = this.cursors.open(list, cursor);
-    return { limit, after_at: atMs, after_id: id };
   }
 
   private answer<R, T>(

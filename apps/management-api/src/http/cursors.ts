@@ -1,4 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import type { PageQuery, PageRequest } from '@posthaste/contracts';
 import { Problem } from '@posthaste/runtime';
 
 /**
@@ -72,6 +73,18 @@ export interface Page<T> {
 export interface Found<R> {
   rows: R[];
   hasMore: boolean;
+}
+
+/** Of `limit + 1` rows that were read: the row beyond the page only says that there are more. */
+export function withinLimit<R>(rows: R[], limit: number): Found<R> {
+  return { rows: rows.slice(0, limit), hasMore: rows.length > limit };
+}
+
+/** The page as audit-log is asked for it. */
+export function pageRequest(cursors: Cursors, list: ListOf, { limit, cursor }: PageQuery): PageRequest {
+  if (cursor === undefined) return { limit };
+  const { atMs, id } = cursors.open(list, cursor);
+  return { limit, after_at: atMs, after_id: id };
 }
 
 /** The envelope of a list. */

@@ -1,6 +1,6 @@
 import type { PageQuery } from '@posthaste/contracts';
 import type { EntityManager, EntityTarget, FindOptionsWhere } from 'typeorm';
-import { type Cursors, type ListOf, type Page, pageOf } from './cursors.js';
+import { type Cursors, type ListOf, type Page, pageOf, withinLimit } from './cursors.js';
 
 interface Listed {
   id: string;
@@ -27,7 +27,6 @@ export async function listPage<R extends Listed, T>(
     const { atMs, id } = cursors.open(list, cursor);
     query.andWhere('(e.createdAt, e.id) < (:at, :id)', { at: new Date(atMs), id });
   }
-  // The row beyond the page only says that there are more.
   const found = await query
     .orderBy('e.createdAt', 'DESC')
     .addOrderBy('e.id', 'DESC')
@@ -36,7 +35,7 @@ export async function listPage<R extends Listed, T>(
   return pageOf(
     cursors,
     list,
-    { rows: found.slice(0, limit), hasMore: found.length > limit },
+    withinLimit(found, limit),
     ({ createdAt, id }) => ({ atMs: createdAt.getTime(), id }),
     view,
   );

@@ -12,7 +12,7 @@ import type { Author, Reach } from '../access/principal.js';
 import type { Changes } from '../changes/changes.js';
 import type { Endpoints } from '../endpoints/endpoints.js';
 import type { HistoryReader } from '../history/index.js';
-import { type Cursors, type Page, pageOf } from '../http/cursors.js';
+import { type Cursors, type Page, pageOf, pageRequest } from '../http/cursors.js';
 import { absent, fieldProblem } from '../http/refusals.js';
 import { refuseUnsendable } from './refuse-unsendable.js';
 
@@ -75,10 +75,9 @@ export class Replays {
     return replayView(await this.replay(reach, id));
   }
 
-  async list({ tenant, account }: Reach, { limit, cursor }: PageQuery): Promise<Page<Replay>> {
+  async list({ tenant, account }: Reach, query: PageQuery): Promise<Page<Replay>> {
     const list = { tenant, route: `replays of ${account ?? 'all'}` };
-    const after = cursor === undefined ? null : this.cursors.open(list, cursor);
-    const page = { limit, ...(after && { after_at: after.atMs, after_id: after.id }) };
+    const page = pageRequest(this.cursors, list, query);
     const rows = await this.reader.ask((client) =>
       client.listReplays({ tenant, account: account ?? undefined, page }),
     );

@@ -12,7 +12,7 @@ import type { Reach } from '../access/principal.js';
 import type { EndpointRow } from '../endpoints/endpoint.entity.js';
 import { type EndpointRef, findEndpointEvenDeleted } from '../endpoints/find-endpoint.js';
 import type { HistoryReader } from '../history/history-reader.js';
-import { type Cursors, type Page, pageOf } from '../http/cursors.js';
+import { type Cursors, type Page, pageOf, withinLimit } from '../http/cursors.js';
 import { selectVersion, selectVersions, type VersionRow } from './sql/select-versions.js';
 import { changesBetween, storedView } from './stored-endpoint.js';
 
@@ -35,11 +35,9 @@ export class EndpointVersions {
     const { id } = await findEndpointEvenDeleted(this.database.manager, reach, ref);
     const list = { tenant: reach.tenant, route: `versions of ${id}` };
     const below = cursor === undefined ? null : Number(this.cursors.open(list, cursor).id);
-    // The row beyond the page only says that there are more.
     const found = await selectVersions(this.database.manager, id, below, limit + 1);
-    const page = { rows: found.slice(0, limit), hasMore: found.length > limit };
     const sortKey = ({ at, version }: VersionRow) => ({ atMs: at.getTime(), id: String(version) });
-    return pageOf(this.cursors, list, page, sortKey, versionView);
+    return pageOf(this.cursors, list, withinLimit(found, limit), sortKey, versionView);
   }
 
   /** The endpoint as it was at one point of its life; `not_found` when it was not there then. */
