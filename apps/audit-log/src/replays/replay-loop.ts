@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type DeliveryRequested, topics } from '@posthaste/contracts';
 import type { LogProducer } from '@posthaste/event-log';
 import { inTransaction } from '@posthaste/runtime';
@@ -125,19 +126,8 @@ function requestOf(replay: RunningReplay, delivery: Requestable, at: number): De
 /** Steps until it is stopped; every replica of audit-log runs one. */
 export function startReplayLoop(options: ReplayLoopOptions): { stop(): Promise<void> } {
   const stopping = new AbortController();
-  const rest = (ms: number): Promise<void> =>
-    new Promise((resolve) => {
-      if (stopping.signal.aborted) return resolve();
-      const timer = setTimeout(resolve, ms);
-      stopping.signal.addEventListener(
-        'abort',
-        () => {
-          clearTimeout(timer);
-          resolve();
-        },
-        { once: true },
-      );
-    });
+  const rest = (restMs: number): Promise<void> =>
+    sleep(restMs, undefined, { signal: stopping.signal }).catch(() => undefined);
   const run = async (): Promise<void> => {
     await options.opened;
     while (!stopping.signal.aborted) {
