@@ -6,6 +6,7 @@ import type {
   StartReplayRequest,
 } from '@posthaste/contracts';
 import type pg from 'pg';
+import { limitOf, toPage } from '../../history/sql/list-page.js';
 
 type ReplayRow = Required<Omit<HistoryReplay, 'finished_at'>> & { finished_at: number | null };
 
@@ -65,7 +66,7 @@ export async function listReplays(
   pool: pg.Pool,
   { tenant, account, page }: Partial<ListReplaysRequest>,
 ): Promise<HistoryPage<HistoryReplay>> {
-  const limit = Math.min(Math.max(1, page?.limit ?? 50), 200);
+  const limit = limitOf(page);
   const { rows } = await pool.query<ReplayRow>(
     `${WITH_OUTCOMES}
      where r.tenant = $1 and ($2::text is null or r.account = $2)
@@ -73,7 +74,7 @@ export async function listReplays(
      order by r.created_at desc, r.id desc limit $5`,
     [tenant ?? '', account ?? null, page?.after_at ?? null, page?.after_id ?? '', limit + 1],
   );
-  return { data: rows.slice(0, limit).map(toReplay), has_more: rows.length > limit };
+  return toPage(rows, limit, toReplay);
 }
 
 /** Waits for the page that is being appended, if one is; so once this is done, nothing more is requested. */
