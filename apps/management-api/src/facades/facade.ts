@@ -20,3 +20,8 @@ export interface Refusal {
   status: number;
   body: unknown;
 }
+
+/** The field or parameter a pointer names, `oauth.token_url`; empty for the body itself. */
+export function nameOf(pointer: string): string {
+  return pointer.replace(/^[/?:]/, '').replaceAll('/', '.');
+}

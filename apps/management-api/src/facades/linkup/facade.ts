@@ -1,6 +1,6 @@
 import type { Problem } from '@posthaste/runtime';
 import type { FastifyRequest } from 'fastify';
-import type { Facade, Refusal } from '../facade.js';
+import { type Facade, nameOf, type Refusal } from '../facade.js';
 import { actionOf, metadataOf, UNKNOWN_ACTION } from './envelope.js';
 
 /** LinkUp's webhook API (https://docs.linkupapi.com/api-reference/v2/webhooks/introduction). */
@@ -60,7 +60,7 @@ function errorOf(problem: Problem, request: FastifyRequest): LinkupError {
 function messageOf({ errors, detail, status }: Problem): string {
   if (errors.length === 0 || status === 404) return detail;
   const named = errors.map(({ pointer, message }) => {
-    const name = pointer.replace(/^[/?:]/, '').replaceAll('/', '.');
+    const name = nameOf(pointer);
     return `${name === '' ? 'The body' : name} ${message}`;
   });
   return `${named.join('; ')}.`;

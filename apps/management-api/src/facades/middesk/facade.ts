@@ -1,5 +1,5 @@
 import type { Problem } from '@posthaste/runtime';
-import type { Facade, Refusal } from '../facade.js';
+import { type Facade, nameOf, type Refusal } from '../facade.js';
 
 /** Middesk's webhook API (https://docs.middesk.com/api-reference/webhooks/create-webhook). */
 export const middesk: Facade = {
@@ -32,13 +32,13 @@ function refusal({ code, status, detail, errors }: Problem): Refusal {
   const isOfFields = code === 'validation_failed' || code === 'invalid_request';
   const messages =
     isOfFields && errors.length > 0
-      ? errors.map(({ pointer, message }) => `${nameOf(pointer)} ${message}`)
+      ? errors.map(({ pointer, message }) => `${theirNameOf(pointer)} ${message}`)
       : [detail];
   return { status, body: { errors: messages.map((message) => ({ message })) } };
 }
 
-function nameOf(pointer: string): string {
-  const name = pointer.replace(/^[/?:]/, '').replaceAll('/', '.');
+function theirNameOf(pointer: string): string {
+  const name = nameOf(pointer);
   const core = Object.keys(names).find((one) => name === one || name.startsWith(`${one}.`));
   return name === '' ? 'the body' : core === undefined ? name : (names[core] ?? name);
 }
