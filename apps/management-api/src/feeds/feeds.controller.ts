@@ -10,7 +10,7 @@ import { fieldProblem } from '../http/refusals.js';
 import type { FeedItem as Item } from './feed-page.js';
 import { Feeds, requireFeed } from './feeds.js';
 import { itemJson } from './item-json.js';
-import { eventFrame, startEventStream } from './sse.js';
+import { eventFrame, madeOnce, startEventStream } from './sse.js';
 
 /** Both ways to an endpoint: through its account, or straight. */
 const paths = ['accounts/:account/endpoints/:endpoint/feed', 'endpoints/:endpoint/feed'];
@@ -120,17 +120,9 @@ export class FeedsController {
   }
 }
 
-/** Made once for all who follow. */
-const frames = new WeakMap<Item, Buffer>();
-
-function frameOf(item: Item): Buffer {
-  let frame = frames.get(item);
-  if (!frame) {
-    frame = eventFrame({ event: 'message', data: itemJson(item), id: item.sequence });
-    frames.set(item, frame);
-  }
-  return frame;
-}
+const frameOf = madeOnce((item: Item) =>
+  eventFrame({ event: 'message', data: itemJson(item), id: item.sequence }),
+);
 
 /** Some clients send an empty one when they have none. */
 function sequenceOf(lastEventId = ''): number | undefined {

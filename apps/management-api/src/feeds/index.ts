@@ -9,6 +9,7 @@ export {
   type EventFrame,
   type EventStream,
   type EventStreamOptions,
+  madeOnce,
   startEventStream,
 } from './sse.js';
 

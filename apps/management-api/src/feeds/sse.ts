@@ -126,3 +126,16 @@ export function eventFrame({ event, data, id }: EventFrame): Buffer {
   const lines = bytes.toString().split(/\r\n|\r|\n/);
   return Buffer.from(`${head}${lines.map((line) => `data: ${line}\n`).join('')}\n`);
 }
+
+/** Makes each item's frame once, for all the streams it is sent to. */
+export function madeOnce<T extends object>(make: (item: T) => Buffer): (item: T) => Buffer {
+  const frames = new WeakMap<T, Buffer>();
+  return (item) => {
+    let frame = frames.get(item);
+    if (!frame) {
+      frame = make(item);
+      frames.set(item, frame);
+    }
+    return frame;
+  };
+}

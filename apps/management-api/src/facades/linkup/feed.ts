@@ -3,7 +3,7 @@ import { Problem } from '@posthaste/runtime';
 import { linkupEvent } from '@posthaste/wire';
 import { z } from 'zod';
 import type { EndpointRow } from '../../endpoints/endpoint.entity.js';
-import { type FeedItem, type Feeds } from '../../feeds/index.js';
+import { type FeedItem, type Feeds, madeOnce } from '../../feeds/index.js';
 
 // A hosted webhook's events: our feed's items in LinkUp's words. An event's id is the item's sequence in the form of
 // LinkUp's ids, so that ids sort as the events came.
@@ -95,17 +95,9 @@ function frameFor(event: string, line: Buffer, sequence: number | null): Buffer 
   return Buffer.concat([Buffer.from(`event: ${event}\ndata: `), line, Buffer.from(`\n${id}\n`)]);
 }
 
-const frames = new WeakMap<FeedItem, Buffer>();
-
-/** The item's frame, made once for all streams that show it. */
-export function frameOf(item: FeedItem): Buffer {
-  let frame = frames.get(item);
-  if (!frame) {
-    frame = frameFor('webhook', onOneLine(wrapped(item)), item.sequence);
-    frames.set(item, frame);
-  }
-  return frame;
-}
+export const frameOf = madeOnce((item: FeedItem) =>
+  frameFor('webhook', onOneLine(wrapped(item)), item.sequence),
+);
 
 function wrapped({ meta, payload }: FeedItem): Buffer {
   return linkupEvent({ ...meta, payload });
