@@ -1,2 +1,2 @@
 export { publishOpenApi } from './openapi.js';
-export { publishPool, registerPublish, type PublishDeps } from './publish-routes.js';
+export { publishPool, registerPublish } from './publish-routes.js';

@@ -9,15 +9,6 @@ import { type Queries, stateOf } from './monitoring.js';
 /** An account that is switched on and off all day has many; nobody reads further back one by one. */
 const PERIODS_SHOWN = 100;
 
-/** Credits the account's monitoring has come to in the window; all of them up to now when none is given. */
-export async function creditsOf(
-  queries: Queries,
-  account: string,
-  window: Window = { since: null, until: new Date() },
-): Promise<number> {
-  return toCredits(monitoredSeconds(await periodsOf(queries, account, window), window));
-}
-
 /** What accounts were monitored for, as it is shown. */
 export class Usage {
   constructor(private readonly database: DataSource) {}
