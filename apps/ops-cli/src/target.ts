@@ -40,7 +40,7 @@ const DevFile = z.object({
   ops: Ops,
 });
 
-export function profilesFile(config: CliConfig): string {
+function profilesFile(config: CliConfig): string {
   return path.join(config.XDG_CONFIG_HOME, 'posthaste', 'profiles.json');
 }
 

@@ -32,7 +32,6 @@ export {
   PublicJwk,
   RateLimit,
   RetryPolicy,
-  RetryStatus,
   SealedSecret,
   SecretKind,
   SignatureVersion,
@@ -42,7 +41,6 @@ export {
 } from './configuration.js';
 export {
   AttemptErrorClass,
-  AttemptResponse,
   CancelReason,
   Decision,
   DeliveryAttempted,

@@ -1,4 +1,4 @@
-export { addressProblem, parseEgressPolicy, type EgressPolicy } from './address-rules.js';
+export { parseEgressPolicy, type EgressPolicy } from './address-rules.js';
 export type { EgressRequest, EgressResult } from './egress-result.js';
 export { GuardedClient, type GuardedClientOptions } from './guarded-client.js';
 export type { GuardedStream, OpenedStream, StreamEnd, StreamRead, StreamRequest } from './guarded-stream.js';

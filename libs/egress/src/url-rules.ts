@@ -67,7 +67,7 @@ export function checkUrl(url: string, policy: EgressPolicy): UrlVerdict {
 }
 
 /** The host as an address to connect to: brackets of an IPv6 literal are the URL's, not the address's. */
-export function bareHost(hostname: string): string {
+function bareHost(hostname: string): string {
   return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
 }
 

@@ -21,10 +21,8 @@ export {
 } from './port.js';
 export { runProjection, type ProjectionOptions, type RunningProjection } from './projection/projection.js';
 export type { ProjectionBatch, ProjectionStore } from './projection/projection-store.js';
-export { MAX_RECORD_BYTES } from './record-size.js';
 export { MemoryBroker } from './memory/memory-broker.js';
 export { MemoryEventLog, type MemoryEventLogOptions } from './memory/memory-event-log.js';
-export { PostgresEventLog, type PostgresEventLogOptions } from './postgres/postgres-event-log.js';
 export {
   PostgresProjection,
   type PostgresProjectionOptions,

@@ -2,7 +2,7 @@ import { EventLogError } from './errors.js';
 import type { OutgoingRecord } from './port.js';
 
 /** One record's limit in every adapter: what a Kafka broker takes by default, less room for its own framing. */
-export const MAX_RECORD_BYTES = 1_000_000;
+const MAX_RECORD_BYTES = 1_000_000;
 /** What is not text or value: array slots, the promise, the protocol's framing. Keeps empty records from being free. */
 const OVERHEAD_BYTES = 100;
 

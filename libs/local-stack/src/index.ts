@@ -3,16 +3,14 @@ export {
   type EmbeddedPostgres,
   type EmbeddedPostgresOptions,
 } from './embedded-postgres.js';
-export { reachableDataDir } from './postgres-data-folder.js';
 export { LocalStackError, type LocalStackErrorCode } from './errors.js';
 export { freePorts } from './free-ports.js';
 export { startKafka, type KafkaNode, type LocalKafka, type LocalKafkaOptions } from './kafka-broker.js';
 export { kafkaAvailable } from './kafka-jars.js';
 export { serviceNodeFlags } from './node-flags.js';
-export { Supervisor, type SupervisorOptions } from './supervisor.js';
 export { type ProcessChange, type ProcessSpec, type SupervisedProcess } from './supervised-process.js';
 export { startStack, type Stack, type StackOptions, type StackProcess } from './stack.js';
 export { type Replicas, type StackLog } from './stack-processes.js';
-export { defaultPorts, portVariables, type StackPorts } from './stack-ports.js';
+export { defaultPorts, type StackPorts } from './stack-ports.js';
 export { writePrivately } from './stack-secrets.js';
 export { startTimeOf } from './leftovers.js';

@@ -36,7 +36,7 @@ export const defaultPorts: StackPorts = {
   postgres: 4190,
 };
 
-export const portVariables: Record<keyof StackPorts, string> = {
+const portVariables: Record<keyof StackPorts, string> = {
   api: 'POSTHASTE_PORT',
   history: 'POSTHASTE_HISTORY_PORT',
   ops: 'POSTHASTE_OPS_PORT',
@@ -47,7 +47,7 @@ export const portVariables: Record<keyof StackPorts, string> = {
 };
 
 /** Fails with `port_in_use`, naming the variable that changes the port. */
-export async function assertPortFree(port: number, owner: keyof StackPorts): Promise<void> {
+async function assertPortFree(port: number, owner: keyof StackPorts): Promise<void> {
   const probe = createServer();
   const free = await new Promise<boolean>((answer) => {
     probe.once('error', () => answer(false));

@@ -18,7 +18,7 @@ export interface WindowLimits {
 }
 
 /** So many open records fit the metadata of a commit. */
-export const windowLimits: WindowLimits = { records: 2_000, bytes: 16_000_000 };
+const windowLimits: WindowLimits = { records: 2_000, bytes: 16_000_000 };
 const PAUSE_AT = 0.8;
 const RESUME_AT = 0.5;
 /** Whoever published a minute ago may do so again. */

@@ -47,7 +47,7 @@ declare module 'fastify' {
   }
 }
 
-export function authorOf(request: FastifyRequest): Author {
+function authorOf(request: FastifyRequest): Author {
   const { principal } = request;
   if (!principal) throw new Error(`${request.routeOptions.url} has no access rule`);
   return {
@@ -57,7 +57,7 @@ export function authorOf(request: FastifyRequest): Author {
   };
 }
 
-export function reachOf(request: FastifyRequest): Reach {
+function reachOf(request: FastifyRequest): Reach {
   const { principal } = request;
   if (!principal || principal.kind === 'operator') {
     throw new Error(`${request.routeOptions.url} is not for tenants`);

@@ -53,9 +53,9 @@ export type Consequence = { cause: string; at: number } & (
 );
 
 /** So old a known success may be: what is well costs one row in this time, and nothing for the attempts between. */
-export const FRESH_MS = 300_000;
+const FRESH_MS = 300_000;
 
-export function isWell({ failingSince, isWarned }: EndpointHealth): boolean {
+function isWell({ failingSince, isWarned }: EndpointHealth): boolean {
   return failingSince === null && !isWarned;
 }
 

@@ -12,7 +12,7 @@ import { unsupportedMediaType } from './refusals.js';
 import { rememberRoutes } from './routes.js';
 import { endUnusedAtClose } from './unused-connections.js';
 
-export const BODY_LIMIT_BYTES = 1_048_576;
+const BODY_LIMIT_BYTES = 1_048_576;
 const HEADER_LIMIT_BYTES = 16_384;
 /** A whole request, body included, must have arrived by then: a drip-feeding caller holds a socket no longer. */
 const REQUEST_TIMEOUT_MS = 30_000;

@@ -19,7 +19,7 @@ export interface ApiUnderTest {
 
 export const OPERATOR_KEY = 'operator-key-of-the-tests-0123456789';
 export const KEKS = `k1:${Buffer.alloc(32, 7).toString('base64')}`;
-export const PEPPER = 'pepper-of-the-tests-0123456789abcdef';
+const PEPPER = 'pepper-of-the-tests-0123456789abcdef';
 
 export async function startApi(databaseUrl: string, env: Record<string, string> = {}): Promise<ApiUnderTest> {
   const config = readConfig(ManagementApiConfig, {

@@ -63,7 +63,7 @@ function rateOf(text = '200/s'): number {
 }
 
 /** As an endpoint has it: `{"schedule_seconds": [5, 60, 600]}`, or the name of a preset. */
-export function policyOf(asked: string): RetryPolicy {
+function policyOf(asked: string): RetryPolicy {
   const json: unknown = existsSync(asked) ? parsed(asked) : { preset: asked };
   const { success, data, error } = EndpointInput.shape.retry_policy.safeParse(json);
   if (!success) {

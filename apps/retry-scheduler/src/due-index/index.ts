@@ -7,7 +7,6 @@ export {
   dueIndexProjection,
   SCHEDULER_GROUP,
   scheduledTopics,
-  type DueIndexHooks,
 } from './due-index.projection.js';
 
 /** The schema `schedule`, in the order it grew. */

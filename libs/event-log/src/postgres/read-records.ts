@@ -27,7 +27,7 @@ order by w.t, w.p, r."offset"`;
 
 type Row = [number, number, string, string | null, string, string, string | null, string | null, Buffer];
 
-export const READ_TIMEOUT_MS = 10_000;
+const READ_TIMEOUT_MS = 10_000;
 
 export async function readRecords(
   connection: Connection,

@@ -11,7 +11,7 @@ type Behaviour = (response: ServerResponse, request: TokenRequest, count: number
 
 const TEN_MINUTES_MS = 600_000;
 
-export function answerJson(
+function answerJson(
   response: ServerResponse,
   body: object,
   status = 200,
