@@ -1,17 +1,16 @@
-import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { describe, expect } from '@jest/globals';
 import { verifyAsync } from '@noble/ed25519';
 import type { Stack } from '@posthaste/local-stack';
 import {
-  Receiver,
+  type Receiver,
   type SeenAttempt,
   type SeenDelivery,
-  seedTenant,
   type TenantClient,
   waitFor,
 } from '@posthaste/test-kit';
 import { Webhook } from 'standardwebhooks';
 import { tracesInLog } from './histories.js';
-import { itOn, logsToTest } from './test-stack.js';
+import { itOn, logsToTest, withParties } from './test-stack.js';
 
 /** Every byte counts: a number beyond 2^53, a trailing zero, a name twice, an escape; then odd white space as well. */
 const AWKWARD = '{"n":12345678901234567890,"d":1.10,"a":1,"a":2,"u":"\\u00e9"}';
@@ -22,16 +21,7 @@ describe.each(logsToTest())('a message on its way, log: $log', ({ start, openLog
   let receiver: Receiver;
   let tenant: TenantClient;
   const it = itOn(() => stack);
-
-  beforeAll(async () => {
-    stack = await start();
-    receiver = await Receiver.start();
-    tenant = await seedTenant(stack.url, stack.operatorKey);
-  }, 180_000);
-  afterAll(async () => {
-    await stack.stop();
-    await receiver.stop();
-  }, 60_000);
+  withParties(start, (parties) => ({ stack, receiver, tenant } = parties));
 
   /** The only delivery of a message, once it has the status. */
   const deliveryWhen = (account: string, status: string): Promise<SeenDelivery> =>

@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { describe, expect } from '@jest/globals';
 import type { EndpointAsOf, EndpointVersion, ExplainedEndpoint, Explanation } from '@posthaste/contracts';
 import type { Stack } from '@posthaste/local-stack';
-import { Receiver, RestClient, seedTenant, type TenantClient, waitFor } from '@posthaste/test-kit';
-import { itOn, logsToTest } from './test-stack.js';
+import { type Receiver, RestClient, type TenantClient, waitFor } from '@posthaste/test-kit';
+import { itOn, logsToTest, withParties } from './test-stack.js';
 
 // Three in the morning, and a customer says "we never got it".
 
@@ -11,16 +11,7 @@ describe.each(logsToTest())('a message that did not arrive, log: $log', ({ start
   let receiver: Receiver;
   let tenant: TenantClient;
   const it = itOn(() => stack);
-
-  beforeAll(async () => {
-    stack = await start();
-    receiver = await Receiver.start();
-    tenant = await seedTenant(stack.url, stack.operatorKey);
-  }, 180_000);
-  afterAll(async () => {
-    await stack.stop();
-    await receiver.stop();
-  }, 60_000);
+  withParties(start, (parties) => ({ stack, receiver, tenant } = parties));
 
   /** A key that the customer holds. */
   async function keyOf(account: string): Promise<{ id: string; rest: RestClient }> {

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { describe, expect } from '@jest/globals';
 import type { Stack } from '@posthaste/local-stack';
-import { Receiver, type ReceivedRequest, seedTenant, type TenantClient, waitFor } from '@posthaste/test-kit';
-import { itOn, logsToTest } from './test-stack.js';
+import { type Receiver, type ReceivedRequest, type TenantClient, waitFor } from '@posthaste/test-kit';
+import { itOn, logsToTest, withParties } from './test-stack.js';
 
 interface Sent {
   key: string;
@@ -14,16 +14,7 @@ describe.each(logsToTest())('messages of one ordering key, log: $log', ({ start 
   let receiver: Receiver;
   let tenant: TenantClient;
   const it = itOn(() => stack);
-
-  beforeAll(async () => {
-    stack = await start();
-    receiver = await Receiver.start();
-    tenant = await seedTenant(stack.url, stack.operatorKey);
-  }, 180_000);
-  afterAll(async () => {
-    await stack.stop();
-    await receiver.stop();
-  }, 60_000);
+  withParties(start, (parties) => ({ stack, receiver, tenant } = parties));
 
   /** An account whose endpoint orders by key. */
   async function ordered(name: string, fields: object = {}): Promise<void> {

@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { describe, expect } from '@jest/globals';
 import type { Stack } from '@posthaste/local-stack';
-import { Receiver, type SeenDelivery, seedTenant, type TenantClient, waitFor } from '@posthaste/test-kit';
+import { type Receiver, type SeenDelivery, type TenantClient, waitFor } from '@posthaste/test-kit';
 import { Webhook } from 'standardwebhooks';
-import { itOn, logsToTest } from './test-stack.js';
+import { itOn, logsToTest, withParties } from './test-stack.js';
 
 /** What is asked to be sent again: one delivery, or all that an outage left behind. */
 describe.each(logsToTest())('sending again, log: $log', ({ start }) => {
@@ -10,16 +10,7 @@ describe.each(logsToTest())('sending again, log: $log', ({ start }) => {
   let receiver: Receiver;
   let tenant: TenantClient;
   const it = itOn(() => stack);
-
-  beforeAll(async () => {
-    stack = await start();
-    receiver = await Receiver.start();
-    tenant = await seedTenant(stack.url, stack.operatorKey);
-  }, 180_000);
-  afterAll(async () => {
-    await stack.stop();
-    await receiver.stop();
-  }, 60_000);
+  withParties(start, (parties) => ({ stack, receiver, tenant } = parties));
 
   const deliveriesWhen = (account: string, count: number, status: string): Promise<SeenDelivery[]> =>
     waitFor(

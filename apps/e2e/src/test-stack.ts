@@ -1,9 +1,15 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { it } from '@jest/globals';
+import { afterAll, beforeAll, it } from '@jest/globals';
 import { type EventLog, openEventLog } from '@posthaste/event-log';
 import { type KafkaNode, type Stack, type StackOptions, startStack } from '@posthaste/local-stack';
-import { kafkaForTests, type KafkaForTests } from '@posthaste/test-kit';
+import {
+  kafkaForTests,
+  type KafkaForTests,
+  Receiver,
+  seedTenant,
+  type TenantClient,
+} from '@posthaste/test-kit';
 
 /** What the tests run is what was built: the services' bundles. */
 export const distDir = path.resolve(import.meta.dirname, '../../../dist');
@@ -72,6 +78,27 @@ function onKafka(kafka: KafkaForTests): LogToTest {
         };
       }),
   };
+}
+
+export interface Parties {
+  stack: Stack;
+  receiver: Receiver;
+  tenant: TenantClient;
+}
+
+/** Has the tests of a `describe` run on a stack with a tenant and somebody who receives; they are told of these first. */
+export function withParties(start: () => Promise<Stack>, tell: (parties: Parties) => void): void {
+  let stack: Stack;
+  let receiver: Receiver;
+  beforeAll(async () => {
+    stack = await start();
+    receiver = await Receiver.start();
+    tell({ stack, receiver, tenant: await seedTenant(stack.url, stack.operatorKey) });
+  }, 180_000);
+  afterAll(async () => {
+    await stack.stop();
+    await receiver.stop();
+  }, 60_000);
 }
 
 const TAIL_LINES = 15;
