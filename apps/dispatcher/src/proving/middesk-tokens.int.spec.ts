@@ -1,11 +1,11 @@
 import { createHmac, generateKeyPairSync, randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import type { DeliveryAttempted, EndpointState, OAuthClient, PublicJwk } from '@posthaste/contracts';
+import { describe, expect, it, jest } from '@jest/globals';
+import type { EndpointState, OAuthClient, PublicJwk } from '@posthaste/contracts';
 import { type Answer, Receiver, type ReceivedRequest } from '@posthaste/test-kit';
 import { newSigningSecret } from '@posthaste/wire';
 import { createLocalJWKSet, jwtVerify } from 'jose';
-import { memoryLog } from './logs.js';
-import { Stage } from './stage.js';
+import type { Stage } from './stage.js';
+import { bearer, deliverTo, withTokenParties } from './token-parties.js';
 
 // Middesk's deliveries to receivers that want an access token, by both ways to ask for one. The token server gives
 // random tokens; the receivers take those that are still good, with a good signature.
@@ -18,28 +18,12 @@ const signing = newSigningSecret('text');
 const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 });
 const keyShown = { ...publicKey.export({ format: 'jwk' }), kid: 'k1', alg: 'RS256', use: 'sig' } as PublicJwk;
 
+let stage: Stage;
 let server: Receiver;
 let receiver: Receiver;
-let log: Awaited<ReturnType<typeof memoryLog>>;
-let stage: Stage;
 let issued: string[];
 let good: Set<string>;
-
-beforeAll(async () => {
-  [server, receiver] = await Promise.all([Receiver.start(), Receiver.start()]);
-  log = await memoryLog();
-  stage = await Stage.prepare(log);
-  await stage.start({ lane: 100 });
-}, 60_000);
-afterAll(async () => {
-  await stage.close();
-  await log.stop();
-  await Promise.all([server.stop(), receiver.stop()]);
-});
-beforeEach(() => {
-  issued = [];
-  good = new Set();
-});
+withTokenParties((parties) => ({ stage, server, receiver, issued, good } = parties));
 
 const methods = {
   client_secret: {
@@ -71,7 +55,6 @@ function issue(): Answer {
   return { status: 200, body };
 }
 
-const bearer = ({ headers }: ReceivedRequest) => /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1] ?? '';
 const isSigned = ({ headers, body }: ReceivedRequest) =>
   headers['x-middesk-signature-256'] === createHmac('sha256', signing).update(body).digest('hex');
 /** 204, or 401 to a token that is not good; either way with all that it was sent. */
@@ -107,14 +90,9 @@ describe.each(['client_secret', 'private_key_jwt'] as const)('a delivery to Midd
     return { state: configured, path, tokenPath };
   }
 
-  async function deliver(state: EndpointState): Promise<DeliveryAttempted | undefined> {
-    const [attempt] = await stage.attemptsOf([await stage.publish([state])]);
-    return attempt;
-  }
-
   it('carries a token that the server gave to us', async () => {
     const { state, path, tokenPath } = await endpoint();
-    const attempt = await deliver(state);
+    const attempt = await deliverTo(stage, state);
     expect(attempt).toMatchObject({ profile: 'middesk', outcome: 'succeeded', response: { status: 204 } });
     expect(receiver.at(path).map(bearer)).toEqual(issued);
     const [request] = server.at(tokenPath) as [ReceivedRequest];
@@ -125,7 +103,7 @@ describe.each(['client_secret', 'private_key_jwt'] as const)('a delivery to Midd
 
   it('keeps neither token nor secret in what is kept of it', async () => {
     const { state } = await endpoint();
-    const attempt = await deliver(state);
+    const attempt = await deliverTo(stage, state);
     expect(attempt?.request.headers['authorization']).toMatch(/^Bear\.\.\. \(\d+ characters\)$/);
     expect(attempt?.response?.headers['x-echo']).toMatch(/^Bearer \[hidden\] [0-9a-f]{64}$/);
     const kept = JSON.stringify(attempt);
@@ -169,7 +147,7 @@ describe.each(['client_secret', 'private_key_jwt'] as const)('a delivery to Midd
     const tokenUrl = closed.url('/token');
     await closed.stop();
     const { state, path } = await endpoint({ tokenUrl });
-    expect(await deliver(state)).toMatchObject({
+    expect(await deliverTo(stage, state)).toMatchObject({
       ...{ outcome: 'failed', error: { class: 'auth_token_unreachable' } },
       decision: { kind: 'retry' },
     });
@@ -178,12 +156,12 @@ describe.each(['client_secret', 'private_key_jwt'] as const)('a delivery to Midd
 
   it('has another token after a 401, once, and then fails', async () => {
     const { state, path, tokenPath } = await endpoint();
-    await deliver(state);
+    await deliverTo(stage, state);
     good.clear();
-    expect(await deliver(state)).toMatchObject({ attempt: 1, outcome: 'succeeded' });
+    expect(await deliverTo(stage, state)).toMatchObject({ attempt: 1, outcome: 'succeeded' });
     expect(receiver.at(path).map(bearer)).toEqual([issued[0], issued[0], issued[1]]);
     receiver.plan({ path, answers: [401] });
-    expect(await deliver(state)).toMatchObject({
+    expect(await deliverTo(stage, state)).toMatchObject({
       ...{ outcome: 'failed', error: { class: 'http_status' }, response: { status: 401 } },
       decision: { kind: 'retry' },
     });

@@ -1,11 +1,11 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import type { DeliveryAttempted, EndpointState, OAuthClient, PublicJwk } from '@posthaste/contracts';
-import { Receiver, type ReceivedRequest } from '@posthaste/test-kit';
+import { describe, expect, it, jest } from '@jest/globals';
+import type { EndpointState, OAuthClient, PublicJwk } from '@posthaste/contracts';
+import type { ReceivedRequest, Receiver } from '@posthaste/test-kit';
 import { createLocalJWKSet, jwtVerify } from 'jose';
-import { memoryLog } from './logs.js';
-import { Stage } from './stage.js';
+import type { Stage } from './stage.js';
+import { bearer, deliverTo, withTokenParties } from './token-parties.js';
 
 // Deliveries to receivers that want an access token, from the log to the log. The token server gives random tokens and
 // the receivers take only those that are still good, so nothing passes by accident.
@@ -14,31 +14,12 @@ jest.setTimeout(30_000);
 
 const SECRET = 'the-client-secret-of-the-test';
 
+let stage: Stage;
 let server: Receiver;
 let receiver: Receiver;
-let log: Awaited<ReturnType<typeof memoryLog>>;
-let stage: Stage;
 let issued: string[];
 let good: Set<string>;
-
-beforeAll(async () => {
-  [server, receiver] = await Promise.all([Receiver.start(), Receiver.start()]);
-  log = await memoryLog();
-  stage = await Stage.prepare(log);
-  await stage.start({ lane: 100 });
-}, 60_000);
-afterAll(async () => {
-  await stage.close();
-  await log.stop();
-  await Promise.all([server.stop(), receiver.stop()]);
-});
-
-beforeEach(() => {
-  issued = [];
-  good = new Set();
-  server.requests.length = 0;
-  receiver.requests.length = 0;
-});
+withTokenParties((parties) => ({ stage, server, receiver, issued, good } = parties));
 
 function newToken(): string {
   const token = randomBytes(48).toString('base64');
@@ -51,7 +32,6 @@ const issue = () => ({
   status: 200,
   body: JSON.stringify({ access_token: newToken(), token_type: 'Bearer', expires_in: 3_600 }),
 });
-const bearer = ({ headers }: ReceivedRequest) => /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1] ?? '';
 /** As an echo server does it: what it was sent is in its answer, as it is and encoded. */
 const echo = (request: ReceivedRequest, status: number) => ({
   status,
@@ -74,15 +54,10 @@ async function endpoint(fields: Partial<OAuthClient> = {}, own: Partial<Endpoint
   return { state, path, tokenPath };
 }
 
-async function deliver(state: EndpointState): Promise<DeliveryAttempted | undefined> {
-  const [attempt] = await stage.attemptsOf([await stage.publish([state])]);
-  return attempt;
-}
-
 describe('a delivery with an access token', () => {
   it('carries it, and keeps none of it', async () => {
     const { state, path } = await endpoint();
-    const attempt = await deliver(state);
+    const attempt = await deliverTo(stage, state);
     expect(attempt).toMatchObject({ outcome: 'succeeded', decision: { kind: 'delivered' } });
     const [request] = receiver.at(path);
     const [token = ''] = issued;
@@ -105,7 +80,7 @@ describe('a delivery with an access token', () => {
         headers: { 'content-encoding': 'gzip' },
       }),
     });
-    const attempt = await deliver(state);
+    const attempt = await deliverTo(stage, state);
     expect(attempt?.response).toMatchObject({ status: 200, body: '', bodyTruncated: true });
   });
 
@@ -118,9 +93,9 @@ describe('a delivery with an access token', () => {
 
   it('is sent once more with another token after a 401, in the same attempt', async () => {
     const { state, path, tokenPath } = await endpoint();
-    await deliver(state);
+    await deliverTo(stage, state);
     good.clear();
-    const attempt = await deliver(state);
+    const attempt = await deliverTo(stage, state);
     expect(attempt).toMatchObject({ attempt: 1, outcome: 'succeeded', response: { status: 200 } });
     const [, refused, again] = receiver.at(path);
     expect([refused?.webhookId, refused?.body]).toEqual([again?.webhookId, again?.body]);
@@ -131,7 +106,7 @@ describe('a delivery with an access token', () => {
   it('fails after a second 401, and those that follow do not ask for a token each', async () => {
     const { state, path, tokenPath } = await endpoint();
     receiver.plan({ path, answers: (request) => echo(request, 401) });
-    const attempt = await deliver(state);
+    const attempt = await deliverTo(stage, state);
     expect(attempt).toMatchObject({
       ...{ outcome: 'failed', error: { class: 'http_status' }, response: { status: 401 } },
       decision: { kind: 'retry' },
@@ -139,8 +114,8 @@ describe('a delivery with an access token', () => {
     expect([receiver.at(path).length, server.at(tokenPath).length]).toEqual([2, 2]);
     const kept = JSON.stringify(attempt) + Buffer.from(attempt?.response?.body ?? '', 'base64').toString();
     for (const token of issued) expect(kept).not.toContain(token);
-    await deliver(state);
-    await deliver(state);
+    await deliverTo(stage, state);
+    await deliverTo(stage, state);
     expect([receiver.at(path).length, server.at(tokenPath).length]).toEqual([4, 2]);
   });
 
@@ -149,7 +124,7 @@ describe('a delivery with an access token', () => {
     const same = issue();
     server.plan({ path: tokenPath, answers: [same] });
     good.clear();
-    expect(await deliver(state)).toMatchObject({
+    expect(await deliverTo(stage, state)).toMatchObject({
       error: { class: 'http_status' },
       response: { status: 401 },
     });
@@ -159,7 +134,7 @@ describe('a delivery with an access token', () => {
   it('fails after a 403 without another token', async () => {
     const { state, path, tokenPath } = await endpoint();
     receiver.plan({ path, answers: [403] });
-    expect(await deliver(state)).toMatchObject({
+    expect(await deliverTo(stage, state)).toMatchObject({
       error: { class: 'http_status' },
       response: { status: 403 },
     });
@@ -175,7 +150,7 @@ describe('a delivery with an access token', () => {
     async (why, answer, ms) => {
       const { state, path, tokenPath } = await endpoint();
       server.plan({ path: tokenPath, answers: [answer] });
-      const [attempt, second] = [await deliver(state), await deliver(state)];
+      const [attempt, second] = [await deliverTo(stage, state), await deliverTo(stage, state)];
       expect(attempt).toMatchObject({
         outcome: 'failed',
         error: { class: why },
@@ -194,13 +169,13 @@ describe('a delivery with an access token', () => {
   it('is given up within its own time when the token server does not answer', async () => {
     const { state, path, tokenPath } = await endpoint({}, { timeoutSeconds: 0.2 });
     server.plan({ path: tokenPath, answers: ['hang'] });
-    expect(await deliver(state)).toMatchObject({ error: { class: 'auth_token_timeout' } });
+    expect(await deliverTo(stage, state)).toMatchObject({ error: { class: 'auth_token_timeout' } });
     expect(receiver.at(path)).toHaveLength(0);
   });
 
   it('does not fetch a token from where it must not', async () => {
     const { state } = await endpoint({ tokenUrl: 'http://169.254.169.254/latest/api/token' });
-    const attempt = await deliver(state);
+    const attempt = await deliverTo(stage, state);
     expect(attempt?.error).toEqual({
       class: 'auth_token_unreachable',
       message: expect.stringContaining('(blocked_address)'),
@@ -218,7 +193,7 @@ describe('a delivery with an access token', () => {
     };
     const state = await stage.configureOAuthEndpoint(receiver.url('/signed'), old.private, oauth);
     const { credential } = state.oauth as OAuthClient;
-    expect(await deliver(state)).toMatchObject({ outcome: 'succeeded' });
+    expect(await deliverTo(stage, state)).toMatchObject({ outcome: 'succeeded' });
     for (const [version, signsUntil] of [
       [2, Date.now() + 60_000],
       [3, Date.now() - 1],
@@ -230,7 +205,7 @@ describe('a delivery with an access token', () => {
       };
       const sealed = stage.sealOAuth(state.id, next.private);
       await stage.configure({ ...state, version, oauth: { ...oauth, key, credential: sealed } });
-      expect(await deliver({ ...state, version })).toMatchObject({ outcome: 'succeeded' });
+      expect(await deliverTo(stage, { ...state, version })).toMatchObject({ outcome: 'succeeded' });
     }
     // The second delivery had the first one's token, since it is the same key that asks.
     expect(await Promise.all(server.at('/signed').map(kidOf))).toEqual(['old', 'next']);
