@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PageQuery } from './paging.js';
 
 /** A place in a feed, as callers write it. */
 export const FEED_SEQUENCE_PATTERN = /^[0-9]{1,15}$/;
@@ -9,16 +10,7 @@ const Sequence = z
   .optional()
   .meta({ description: 'The sequence of the last item you have: those after it are answered.' });
 
-export const FeedQuery = z.strictObject({
-  after: Sequence,
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(200)
-    .default(50)
-    .meta({ description: 'How many to answer at most.' }),
-});
+export const FeedQuery = z.strictObject({ after: Sequence, limit: PageQuery.shape.limit });
 export type FeedQuery = z.infer<typeof FeedQuery>;
 
 export const FeedStreamQuery = z.strictObject({ after: Sequence });
