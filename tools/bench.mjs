@@ -1,13 +1,36 @@
-// Builds the services and measures them: npm run bench -- --scenario throughput --log postgres (or --help).
-import { spawnSync } from 'node:child_process';
+// npm run bench: installs what is missing, builds the services and measures them (-- --help says what there is).
+import { spawn } from 'node:child_process';
 import path from 'node:path';
+import { checkNode, installIfNeeded, node24 } from './install.mjs';
+import { step } from './progress.mjs';
+import { endRunning, onEnd, PlainError, root, run } from './run.mjs';
 
-const root = path.resolve(import.meta.dirname, '..');
-const run = (file, args) => {
-  const done = spawnSync(process.execPath, [path.join(root, file), ...args], { cwd: root, stdio: 'inherit' });
-  if (done.status !== 0) process.exit(done.status ?? 1);
-};
-for (const app of ['management-api', 'dispatcher', 'retry-scheduler', 'audit-log', 'bench']) {
-  run('tools/build.mjs', [app]);
+const APPS = ['management-api', 'dispatcher', 'retry-scheduler', 'audit-log', 'bench'];
+
+// Until the benchmark itself runs and takes its signals.
+let bench;
+onEnd((signal) => {
+  if (bench !== undefined) {
+    bench.kill(signal);
+    return;
+  }
+  endRunning(signal);
+  process.exit(130);
+});
+
+try {
+  checkNode();
+  await installIfNeeded();
+  await step('building the services', async () => {
+    for (const app of APPS) await run(node24(), [path.join(root, 'tools/build.mjs'), app]);
+  });
+  // In a session of its own: Ctrl-C reaches every process of the terminal's group, and the stack is stopped in order.
+  bench = spawn(node24(), [path.join(root, 'dist/apps/bench/main.js'), ...process.argv.slice(2)], {
+    detached: true,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  bench.once('exit', (code, signal) => process.exit(signal === null ? code : 1));
+} catch (error) {
+  console.error(`  ✗ ${error instanceof PlainError ? error.message : error.stack}`);
+  process.exit(1);
 }
-run('dist/apps/bench/main.js', process.argv.slice(2));

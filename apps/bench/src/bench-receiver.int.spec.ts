@@ -11,7 +11,7 @@ const sockets: Socket[] = [];
 
 async function open(behaviour: Behaviour): Promise<void> {
   receiver = await BenchReceiver.open(behaviour);
-  receiver.reset(8);
+  receiver.reset({ messages: 8, endpoints: 1 });
 }
 
 function post(seq: number, to = receiver): Promise<Response> {
@@ -41,6 +41,12 @@ describe('a receiver of the benchmark', () => {
     await open('prompt');
     expect((await post(3)).status).toBe(200);
     expect(receiver.seen.report([])).toMatchObject({ distinct: 1, missing: [0, 1, 2, 4, 5, 6, 7] });
+  });
+
+  it('that fails answers 500 at once, and has received nothing', async () => {
+    await open('fail');
+    expect((await post(3)).status).toBe(500);
+    expect(receiver.seen.report([]).received).toBe(0);
   });
 
   it('that drips begins its answer and goes on byte by byte', async () => {

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { freePorts } from '@posthaste/local-stack';
 import { Arrivals } from './arrivals.js';
-import type { Behaviour } from './protocol.js';
+import type { Behaviour, Expected } from './protocol.js';
 import { nowMs, readStamp } from './stamped-payload.js';
 
 /**
@@ -13,7 +13,7 @@ import { nowMs, readStamp } from './stamped-payload.js';
  */
 export class BenchReceiver {
   private server: Server | undefined;
-  private arrivals = new Arrivals(0);
+  private arrivals = new Arrivals({ messages: 0, endpoints: 1 });
 
   private constructor(
     private readonly port: number,
@@ -35,8 +35,8 @@ export class BenchReceiver {
     return this.arrivals;
   }
 
-  reset(capacity: number): void {
-    this.arrivals = new Arrivals(capacity);
+  reset(expected: Expected): void {
+    this.arrivals = new Arrivals(expected);
   }
 
   /** From now on, and for requests already there when it refuses: their connections are cut. */
@@ -69,7 +69,7 @@ export class BenchReceiver {
     request.on('end', () => {
       if (this.behaviour === 'prompt') {
         const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
-        this.arrivals.take(readStamp(body), nowMs());
+        this.arrivals.take(readStamp(body), Number(request.url?.slice(1)), nowMs());
       }
       answer(this.behaviour, response);
     });
@@ -85,13 +85,14 @@ function answer(behaviour: Behaviour, response: ServerResponse): void {
       response.writeHead(200, { 'content-length': 0 });
       response.end();
       return;
+    case 'fail':
+      response.writeHead(500, { 'content-length': 0 });
+      response.end();
+      return;
     case 'drip':
       return drip(response);
     case 'late-500': {
-      const timer = setTimeout(() => {
-        response.writeHead(500, { 'content-length': 0 });
-        response.end();
-      }, LATE_MS);
+      const timer = setTimeout(() => answer('fail', response), LATE_MS);
       response.once('close', () => clearTimeout(timer));
       return;
     }

@@ -1,9 +1,10 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { type Stack, startKafka, startStack } from '@posthaste/local-stack';
+import { type Stack, type StackProcess, startKafka, startStack } from '@posthaste/local-stack';
 import { seedTenant, type TenantClient } from '@posthaste/test-kit';
 import { costOf, type ProcessCost } from './process-cost.js';
 import type { PublishTarget } from './protocol.js';
+import { kafkaBytes, walBytes, type WrittenBytes } from './written-bytes.js';
 import type { Workers } from './worker-process.js';
 
 export type LogKind = 'postgres' | 'kafka';
@@ -17,6 +18,10 @@ export interface BenchStack {
   pids(): Record<string, number>;
   /** By process; the datastores' workers are counted with them. */
   costs(): Record<string, ProcessCost>;
+  /** Since it was made. */
+  written(): Promise<WrittenBytes>;
+  /** To stop one, and to start it again. */
+  process(name: string): StackProcess;
   /** What the dispatcher counts, in Prometheus' text format. */
   dispatcherMetrics(): Promise<string>;
   stop(): Promise<void>;
@@ -28,7 +33,7 @@ export interface Bench {
   stack: BenchStack;
 }
 
-const DATASTORES = ['postgres', 'kafka'];
+export const DATASTORES = ['postgres', 'kafka'];
 const QUIET_CPU_SHARE = 0.1;
 const QUIET_LOOK_MS = 500;
 const QUIET_LIMIT_MS = 20_000;
@@ -40,6 +45,7 @@ export async function startBenchStack(options: {
   profileDir?: string;
 }): Promise<BenchStack> {
   const kafka = options.log === 'kafka' ? await startKafka() : undefined;
+  const node = kafka?.nodes[0];
   const stack = await startStack({
     log: options.log,
     brokers: kafka?.bootstrap ?? [],
@@ -48,7 +54,7 @@ export async function startBenchStack(options: {
     nodeArgs: nodeArgs(options.profileDir),
   });
   const tenant = await seedTenant(stack.url, stack.operatorKey, 'bench');
-  const pids = (): Record<string, number> => pidsOf(stack, kafka?.nodes[0]?.pid);
+  const pids = (): Record<string, number> => pidsOf(stack, node?.pid);
   return {
     log: options.log,
     tenant,
@@ -66,6 +72,11 @@ export async function startBenchStack(options: {
       ]);
       return Object.fromEntries(costs) as Record<string, ProcessCost>;
     },
+    written: async () => ({
+      postgresWal: await walBytes(stack.databaseUrl),
+      kafkaLog: node === undefined ? 0 : kafkaBytes(node.dataDir),
+    }),
+    process: (name) => stack.process(name),
     dispatcherMetrics: async () => (await fetch(`${stack.opsUrl('dispatcher')}/metrics`)).text(),
     stop: async () => {
       await stack.stop();
@@ -74,7 +85,7 @@ export async function startBenchStack(options: {
   };
 }
 
-/** History is written a little after delivery: what an earlier run left to do must not count. */
+/** History is written a little after delivery: it is part of what a run cost, and not of what the next one does. */
 export async function whenQuiet(stack: BenchStack): Promise<void> {
   const used = (): number => Object.values(stack.costs()).reduce((sum, cost) => sum + cost.cpuSeconds, 0);
   const deadline = performance.now() + QUIET_LIMIT_MS;

@@ -1,105 +1,90 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
-import { type Bench, type LogKind, startBenchStack } from './bench-stack.js';
+import { type Bench, type BenchStack, type LogKind, startBenchStack } from './bench-stack.js';
+import { capacityPage } from './capacity.js';
+import { comparisonOf } from './compare.js';
 import { profileOf, topSelfTimes } from './cpu-profile.js';
-import { faultScenarioNames, faultScenarioOf } from './fault-scenarios.js';
-import { faultTableOf, profileTable, tableOf } from './report.js';
-import { type FaultResult, runFaults } from './run-faults.js';
-import { calibrate, type RunResult, runScenario } from './run-scenario.js';
-import { scenarioNames, scenarioOf } from './scenarios.js';
-import { WorkerProcess, type Workers } from './worker-process.js';
+import { type BenchDocument, documentOf, type Measurement } from './measurement.js';
+import { HELP, type Options, readOptions } from './options.js';
+import { profileTable, summaryOf, tableOf } from './report.js';
+import { runScenario } from './run-scenario.js';
+import { calibrate } from './run-speed.js';
+import { withWorkers } from './worker-process.js';
 
-const HELP = `npm run bench -- [options]
-  --scenario name                     (all)
-      throughput, latency             one account, one endpoint that answers at once; \`all\` is these two
-      isolation                       ten accounts at 300/s, the tenth's endpoint hangs, drips, fails late, refuses
-      dead-host                       1,000 endpoints on one dead host at 200/s, beside nine healthy accounts at 100/s
-      recovery                        an endpoint at 200/s is down for two minutes, beside the same nine
-                                      these take 3 to 7 minutes each, so they are run by name
-  --log postgres|kafka|both           (postgres)
-  --count n, --warm-up n              smaller or larger runs
-  --profile                           CPU profile of every service, the 15 costliest functions of each
-  --json file                         the results, for machines`;
+/**
+ * Measures the product on fresh stacks: each scenario shows its runs as they end, then all of them come in one table.
+ * It ends with 1 when a run lost a message that was acknowledged, with 2 when it was asked for something else.
+ */
 const TOP_FUNCTIONS = 15;
+let running: BenchStack | undefined;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    void running?.stop().finally(() => process.exit(130));
+    if (running === undefined) process.exit(130);
+  });
+}
 
-const { values } = parseArgs({
-  options: {
-    scenario: { type: 'string', default: 'all' },
-    log: { type: 'string', default: 'postgres' },
-    count: { type: 'string' },
-    'warm-up': { type: 'string' },
-    profile: { type: 'boolean', default: false },
-    json: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-});
-const speedScenarios =
-  values.scenario === 'all' ? [...scenarioNames] : scenarioNames.filter((name) => name === values.scenario);
-const faultScenarios = faultScenarioNames.filter((name) => name === values.scenario);
-const logs = (['postgres', 'kafka'] as const).filter((log) => values.log === log || values.log === 'both');
-const sizes = {
-  ...(values.count === undefined ? {} : { count: Number(values.count) }),
-  ...(values['warm-up'] === undefined ? {} : { warmUp: Number(values['warm-up']) }),
-};
-if (values.help || speedScenarios.length + faultScenarios.length === 0 || logs.length === 0) {
+const options = readOptions(process.argv.slice(2));
+if (options === 'help') {
   console.log(HELP);
-  process.exit(values.help ? 0 : 2);
+  process.exit(0);
 }
+if ('wrong' in options) {
+  console.error(`${options.wrong}\n\n${HELP}`);
+  process.exit(2);
+}
+// Read before anything runs: a wrong name is told at once.
+const old = options.compare === undefined ? undefined : readDocument(options.compare);
+const taken =
+  options.from === undefined ? documentOf(await takeAll(options), options.scale) : readDocument(options.from);
+console.log(summaryOf(taken.results));
+if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(taken, null, 2)}\n`);
+if (old !== undefined) console.log(`\n${comparisonOf(old, taken)}`);
+if (options.capacity !== undefined) writeFileSync(options.capacity, capacityPage(taken));
+process.exit(taken.results.every(({ lost }) => lost === 0) ? 0 : 1);
 
-const results: (RunResult | FaultResult)[] = [];
-const show = (result: RunResult): void => {
-  results.push(result);
-  console.log(`${tableOf(result)}\n`);
-};
-const showFault = (result: FaultResult): void => {
-  results.push(result);
-  console.log(`${faultTableOf(result)}\n`);
-};
-if (speedScenarios.length > 0) {
-  show(await withWorkers((workers) => calibrate(scenarioOf('throughput', sizes), workers)));
-}
-for (const log of logs) {
-  for (const name of speedScenarios) {
-    show(await onStack(name, log, (bench) => runScenario(scenarioOf(name, sizes), bench)));
+async function takeAll({ scenarios, logs, sizes, oneStack, profile }: Options): Promise<Measurement[]> {
+  const results: Measurement[] = [];
+  const show = (measured: Measurement): void => {
+    results.push(measured);
+    console.log(`${tableOf(measured)}\n`);
+  };
+  await withWorkers((workers) => calibrate(workers, sizes, show));
+  for (const log of logs) {
+    for (const some of oneStack ? [scenarios] : scenarios.map((name) => [name])) {
+      await onStack(some.join('-'), log, profile, async (bench) => {
+        for (const name of some) await runScenario(name, bench, sizes, show);
+      });
+    }
   }
-  for (const name of faultScenarios) {
-    await onStack(name, log, (bench) => runFaults(faultScenarioOf(name, sizes), bench, showFault));
-  }
+  return results;
 }
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);
-process.exit(results.every(({ lost }) => lost === 0) ? 0 : 1);
 
 /** Each scenario on a stack of its own: nothing of an earlier one is in its tables, its caches or its log. */
-async function onStack<T>(name: string, log: LogKind, measure: (bench: Bench) => Promise<T>): Promise<T> {
-  const profileDir = values.profile
-    ? mkdtempSync(path.join(os.tmpdir(), `posthaste-profile-${name}-`))
-    : undefined;
-  return withWorkers(async (workers) => {
+async function onStack(
+  name: string,
+  log: LogKind,
+  profile: boolean,
+  measure: (bench: Bench) => Promise<void>,
+): Promise<void> {
+  const profileDir = profile ? mkdtempSync(path.join(os.tmpdir(), `posthaste-profile-${name}-`)) : undefined;
+  await withWorkers(async (workers) => {
     const stack = await startBenchStack({
       log,
       distDir: path.resolve(import.meta.dirname, '../..'),
       ...(profileDir === undefined ? {} : { profileDir }),
     });
+    running = stack;
     const pids = stack.pids();
     try {
-      return await measure({ workers, stack });
+      await measure({ workers, stack });
     } finally {
       await stack.stop();
+      running = undefined;
       if (profileDir !== undefined) printProfiles(profileDir, pids);
     }
   });
-}
-
-async function withWorkers<T>(use: (workers: Workers) => Promise<T>): Promise<T> {
-  const workers = { generator: WorkerProcess.start('generator'), receiver: WorkerProcess.start('receiver') };
-  try {
-    return await use(workers);
-  } finally {
-    workers.generator.stop();
-    workers.receiver.stop();
-  }
 }
 
 function printProfiles(folder: string, pids: Record<string, number>): void {
@@ -109,4 +94,11 @@ function printProfiles(folder: string, pids: Record<string, number>): void {
     if (profile !== undefined)
       console.log(`${profileTable(service, topSelfTimes(profile, TOP_FUNCTIONS))}\n`);
   }
+}
+
+function readDocument(file: string): BenchDocument {
+  const document = JSON.parse(readFileSync(file, 'utf8')) as BenchDocument;
+  if (document.format === 1) return document;
+  console.error(`${file} was not written by this version of the benchmark`);
+  process.exit(2);
 }

@@ -47,11 +47,12 @@ export async function invite(stack: BenchStack, receiver: WorkerProcess, wish: P
 }
 
 /**
- * Deletes its endpoints and waits until nothing is in flight or put off for them any more, so that a run does not work
+ * Deletes its endpoints, cuts what hangs, and waits until nothing is in flight or put off for them any more, so that a run does not work
  * on what the one before left behind. A few retries minutes away stay; they are cancelled when they are due.
  */
-export async function takeLeave(stack: BenchStack, party: Party): Promise<void> {
+export async function takeLeave(stack: BenchStack, receiver: WorkerProcess, party: Party): Promise<void> {
   await inBatches(party.endpoints, ({ id }) => stack.tenant.deleteEndpoint(id));
+  await receiver.ask({ kind: 'behave', receiver: party.receiver, behaviour: 'refuse' });
   const gone = async (): Promise<boolean> => {
     const left = await inBatches(party.accounts, (account) => isBusy(stack, account));
     return !left.includes(true);

@@ -1,6 +1,6 @@
 import type { Quantiles } from './quantiles.js';
 
-/** What the coordinator asks of its two workers, and what they answer. Both are processes of their own. */
+/** What the coordinator asks of its workers, and what they answer. Each is a process of its own. */
 export interface PublishTarget {
   url: string;
   /** Around the payload, in the body. */
@@ -8,14 +8,31 @@ export interface PublishTarget {
   suffix: string;
 }
 
-export interface GenerateOrder {
+export interface ReadTarget {
+  url: string;
+  /** The reads of one kind are told apart from the others. */
+  kind: string;
+}
+
+/** Closed loop: this many at a time. Open loop: this many a second, whatever the answers do. */
+export type Pace = { inFlight: number } | { perSecond: number };
+
+interface LoadOrder {
+  headers: Record<string, string>;
+  count: number;
+  pace: Pace;
+}
+
+export interface GenerateOrder extends LoadOrder {
   /** They take turns: message n goes to number n modulo their count. All at one origin. */
   targets: PublishTarget[];
-  headers: Record<string, string>;
   payloadBytes: number;
-  count: number;
-  /** Closed loop: this many at a time. Open loop: this many a second, whatever the answers do. */
-  pace: { inFlight: number } | { perSecond: number };
+  /** Each message has an `Idempotency-Key` that begins so; with `repeat` it is sent again once it is answered. */
+  keyed?: { prefix: string; repeat: boolean };
+}
+
+export interface ReadOrder extends LoadOrder {
+  targets: ReadTarget[];
 }
 
 export interface GeneratedReport {
@@ -27,18 +44,35 @@ export interface GeneratedReport {
   firstAcceptedAtMs: number;
   lastAcceptedAtMs: number;
   acceptMs: Quantiles;
+  /** What was sent again under its key: how often the answer was another than the first time. */
+  repeats: { differed: number; acceptMs: Quantiles } | null;
+}
+
+export interface ReadReport {
+  answers: Record<string, number>;
+  /** Not answered 2xx. */
+  refused: number;
+  answerMs: Quantiles;
+  byKind: Record<string, Quantiles>;
 }
 
 /**
- * What a receiver does with a request: answers 200 at once; never answers; begins an answer whose headers come a byte a
- * second and never end; answers 500 after ten seconds; or is not there at all.
+ * What a receiver does with a request: answers 200 at once; answers 500 at once; never answers; begins an answer whose
+ * headers come a byte a second and never end; answers 500 after ten seconds; or is not there at all.
  */
-export type Behaviour = 'prompt' | 'hang' | 'drip' | 'late-500' | 'refuse';
+export type Behaviour = 'prompt' | 'fail' | 'hang' | 'drip' | 'late-500' | 'refuse';
+
+/** What a receiver is to expect: the messages 0 to `messages - 1`, each at so many endpoints. */
+export interface Expected {
+  messages: number;
+  /** An endpoint's number is its URL's path; with one endpoint there is no path. */
+  endpoints: number;
+}
 
 export interface CollectOrder {
   /** Which receiver, by its URL. */
   receiver: string;
-  /** How many distinct messages are awaited. */
+  /** How many distinct arrivals are awaited. */
   expected: number;
   /** Waiting ends when this long nothing came. */
   patienceMs: number;
@@ -50,7 +84,10 @@ export interface CollectedReport {
   received: number;
   distinct: number;
   duplicates: number;
+  /** Message number times endpoints, plus the endpoint's number. */
   missing: number[];
+  /** 0 when nothing came. */
+  firstReceivedAtMs: number;
   lastReceivedAtMs: number;
   /** From the moment a message was, or should have been, sent until its first arrival. */
   endToEndMs: Quantiles;
@@ -65,9 +102,10 @@ export interface CollectedPart {
 
 export type WorkerOrder =
   | { kind: 'generate'; order: GenerateOrder }
+  | { kind: 'read'; order: ReadOrder }
   /** Answers the URL of a new receiver. */
   | { kind: 'listen'; behaviour: Behaviour }
   | { kind: 'behave'; receiver: string; behaviour: Behaviour }
-  /** Every receiver forgets what arrived, and expects the messages 0 to capacity - 1. */
-  | { kind: 'reset'; capacity: number }
+  /** Every receiver forgets what arrived. */
+  | { kind: 'reset'; expected: Expected }
   | { kind: 'collect'; order: CollectOrder };

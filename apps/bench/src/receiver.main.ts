@@ -21,7 +21,7 @@ async function obey(order: WorkerOrder): Promise<unknown> {
     case 'behave':
       return receiverAt(order.receiver).behave(order.behaviour);
     case 'reset':
-      for (const receiver of receivers.values()) receiver.reset(order.capacity);
+      for (const receiver of receivers.values()) receiver.reset(order.expected);
       return;
     case 'collect': {
       const { seen } = receiverAt(order.order.receiver);
@@ -29,6 +29,7 @@ async function obey(order: WorkerOrder): Promise<unknown> {
       return seen.report(order.order.partsAt);
     }
     case 'generate':
+    case 'read':
       throw new Error('the receivers generate nothing');
   }
 }

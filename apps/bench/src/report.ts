@@ -1,53 +1,38 @@
 import type { SelfTime } from './cpu-profile.js';
-import type { CostPerDelivery } from './process-cost.js';
+import { type Measurement, nameOf } from './measurement.js';
 import type { RetryDelays } from './retry-delays.js';
-import type { FaultResult, Recovery } from './run-faults.js';
-import type { RunResult } from './run-scenario.js';
+import type { FaultDetails, Recovery } from './run-faults.js';
+import { textTable } from './text-table.js';
 
 type Row = [label: string, value: string];
 
 /** One run as lines for people. */
-export function tableOf(result: RunResult): string {
-  const { acceptMs, endToEndMs, answers } = result;
+export function tableOf(measured: Measurement): string {
+  const { acceptMs, endToEndMs, answers, fault } = measured;
+  const { p50, p95, p99, p999 } = endToEndMs;
+  const whose = fault === undefined ? '' : 'healthy: ';
   const rows: Row[] = [
-    ['messages', `${result.messages} (${listed(answers)})`],
-    ['accepts/s', String(result.acceptsPerSecond)],
-    ['deliveries/s', String(result.deliveriesPerSecond)],
+    ['messages', `${measured.messages} (${listed(answers)})`],
+    ['accepts/s', String(measured.acceptsPerSecond)],
+    ['deliveries/s', String(measured.deliveriesPerSecond)],
     ['accept p50 / p99 ms', `${acceptMs.p50} / ${acceptMs.p99}`],
-    [
-      'end to end p50 / p95 / p99 / p99.9 ms',
-      [endToEndMs.p50, endToEndMs.p95, endToEndMs.p99, endToEndMs.p999].join(' / '),
-    ],
-    ['lost / duplicates', `${result.lost} / ${result.duplicates}`],
+    [`${whose}end to end p50 / p95 / p99 / p99.9 ms`, [p50, p95, p99, p999].join(' / ')],
+    ['lost / duplicates', `${measured.lost} / ${measured.duplicates}`],
+    ...Object.entries(measured.figures).map(([name, value]): Row => [wordsOf(name), String(value)]),
+    ...(fault === undefined ? [] : faultRows(fault)),
+    ...(measured.scenario === 'calibration' ? [] : costRows(measured)),
   ];
-  if (result.scenario !== 'calibration') rows.push(...costRows(result));
-  return aligned(`${result.scenario}, log: ${result.log}`, rows);
+  return aligned(nameOf(measured), rows);
 }
 
-/** One run beside troubled receivers. */
-export function faultTableOf(result: FaultResult): string {
-  const { acceptMs, healthy, troubled, dispatcher, recovery, answers } = result;
-  const { endToEndMs } = healthy;
+function faultRows({ healthy, troubled, dispatcher, recovery }: FaultDetails): Row[] {
   const { rssMb, sockets, attempts, deferrals } = dispatcher;
-  const rows: Row[] = [
-    ['messages', `${result.messages} (${listed(answers)})`],
-    ['accept p50 / p99 ms', `${acceptMs.p50} / ${acceptMs.p99}`],
-    [
-      'healthy: end to end p50 / p95 / p99 / max ms',
-      [endToEndMs.p50, endToEndMs.p95, endToEndMs.p99, endToEndMs.max].join(' / '),
-    ],
-    ['healthy: p99 to that of the first run', String(healthy.p99ToFirstRun)],
-    [
-      'healthy: delivered, lost / duplicates',
-      `${healthy.delivered}, ${healthy.lost} / ${healthy.duplicates}`,
-    ],
-  ];
-  if (troubled) {
-    const { delivered, lost, duplicates } = troubled;
-    rows.push(['troubled: delivered, lost / duplicates', `${delivered}, ${lost} / ${duplicates}`]);
-  }
-  if (recovery) rows.push(...recoveryRows(recovery));
-  rows.push(
+  const arrived = ({ delivered, lost, duplicates }: FaultDetails['healthy']): string =>
+    `${delivered}, ${lost} / ${duplicates}`;
+  return [
+    ['healthy: delivered, lost / duplicates', arrived(healthy)],
+    ...(troubled ? [['troubled: delivered, lost / duplicates', arrived(troubled)] satisfies Row] : []),
+    ...(recovery ? recoveryRows(recovery) : []),
     ['attempts', listed(attempts)],
     ['deferrals', listed(deferrals)],
     [
@@ -55,14 +40,12 @@ export function faultTableOf(result: FaultResult): string {
       `${sockets.before} / ${sockets.most} / ${sockets.atEnd}`,
     ],
     ['dispatcher: MB resident before / at the end', `${rssMb.before} / ${rssMb.atEnd}`],
-    ...costRows(result),
-  );
-  return aligned(`${result.scenario}, log: ${result.log}: ${result.run}`, rows);
+  ];
 }
 
 function recoveryRows({ downSeconds, caughtUpSeconds, healthyP99Ms, retries }: Recovery): Row[] {
   return [
-    ['down for, and all of that delivered after its return', `${downSeconds} s, ${caughtUpSeconds} s`],
+    ['away for, and all of that delivered after its return', `${downSeconds} s, ${caughtUpSeconds} s`],
     ['healthy: p99 ms while it was away / back', `${healthyP99Ms.away} / ${healthyP99Ms.back}`],
     ...retries.map(retryRow),
   ];
@@ -76,13 +59,50 @@ function retryRow({ retry, scheduledSeconds, count, plannedSeconds, lateness }: 
   ];
 }
 
-function costRows({ cpuMsPerDelivery, processes }: CostPerDelivery): Row[] {
+function costRows({ cpuMsPerDelivery, processes, peakRssMb, bytesPerDelivery }: Measurement): Row[] {
+  const { postgresWal, kafkaLog } = bytesPerDelivery;
   return [
-    ['CPU ms per delivery', String(cpuMsPerDelivery)],
+    ['bytes written per delivery', `${postgresWal} WAL${kafkaLog === 0 ? '' : `, ${kafkaLog} Kafka`}`],
+    ['CPU ms per delivery, peak MB', `${cpuMsPerDelivery}, ${peakRssMb}`],
     ...Object.entries(processes).map(([name, { cpuSecondsPer1000, peakRssMb }]): Row => {
       return [`  ${name}`, `${cpuSecondsPer1000} CPU s per 1,000, peak ${peakRssMb} MB`];
     }),
   ];
+}
+
+const SUMMARY = [
+  'run',
+  'deliveries/s',
+  'p50 ms',
+  'p95',
+  'p99',
+  'p99.9',
+  'CPU ms each',
+  'peak MB',
+  'bytes each',
+  'lost',
+  'duplicates',
+];
+
+/** All runs, one a line, the calibration first: what nothing in between could do on the same machine. */
+export function summaryOf(results: Measurement[]): string {
+  const rows = results.map((measured) => {
+    const { endToEndMs, bytesPerDelivery, cpuMsPerDelivery, peakRssMb } = measured;
+    const costs = [cpuMsPerDelivery, peakRssMb, bytesPerDelivery.postgresWal + bytesPerDelivery.kafkaLog];
+    const { p50, p95, p99, p999 } = endToEndMs;
+    const hasCosts = measured.scenario !== 'calibration';
+    return [
+      nameOf(measured),
+      ...[measured.deliveriesPerSecond, p50, p95, p99, p999].map(String),
+      ...costs.map((cost) => (hasCosts ? String(cost) : '-')),
+      ...[measured.lost, measured.duplicates].map(String),
+    ];
+  });
+  return textTable(SUMMARY, rows);
+}
+
+function wordsOf(figure: string): string {
+  return figure.replaceAll('_', ' ');
 }
 
 function listed(counts: Record<string, number>): string {

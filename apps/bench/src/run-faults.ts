@@ -1,13 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Bench, type BenchStack, type LogKind, whenQuiet } from './bench-stack.js';
+import type { Bench, BenchStack } from './bench-stack.js';
 import { type DispatcherDuring, DispatcherWatch } from './dispatcher-watch.js';
-import { type FaultRun, type FaultScenario, HEALTHY_ACCOUNTS, turnsOf } from './fault-scenarios.js';
+import {
+  type FaultRun,
+  type FaultScenario,
+  faultScenarioOf,
+  type FaultScenarioName,
+  HEALTHY_ACCOUNTS,
+  turnsOf,
+} from './fault-scenarios.js';
+import { PATIENCE_MS, rate } from './load.js';
+import type { Measurement } from './measurement.js';
+import { Meter } from './meter.js';
 import { invite, type Party, takeLeave } from './parties.js';
-import { type CostPerDelivery, costPerDelivery } from './process-cost.js';
 import type { CollectedReport, GeneratedReport, GenerateOrder, PublishTarget } from './protocol.js';
-import { type Quantiles, round as rounded } from './quantiles.js';
+import { round as rounded } from './quantiles.js';
 import { type RetryDelays, retryDelays, sampleRetries } from './retry-delays.js';
-import { PAYLOAD_BYTES, WARM_UP_PACE } from './scenarios.js';
+import type { Show } from './run-speed.js';
+import { PAYLOAD_BYTES, type Sizes, WARM_UP_PACE } from './scenarios.js';
 import { nowMs } from './stamped-payload.js';
 import type { Workers } from './worker-process.js';
 
@@ -19,20 +29,12 @@ import type { Workers } from './worker-process.js';
  * quiet; else the run would be charged for it.
  */
 
-/** One run beside accounts whose receiver misbehaves, as it is printed and written down. */
-export interface FaultResult extends CostPerDelivery {
-  scenario: FaultScenario['name'];
-  log: LogKind;
-  run: string;
-  messages: number;
-  answers: Record<string, number>;
-  acceptMs: Quantiles;
+/** What only a run beside troubled receivers has; the measurement's own times are those of the healthy accounts. */
+export interface FaultDetails {
   /** The accounts whose receiver answers. */
-  healthy: Arrived & { endToEndMs: Quantiles; p99ToFirstRun: number };
+  healthy: Arrived;
   /** The others, where their receiver answers, or does in the end. */
   troubled: Arrived | null;
-  /** Of both: acknowledged and never received. */
-  lost: number;
   dispatcher: DispatcherDuring;
   recovery: Recovery | null;
 }
@@ -49,6 +51,8 @@ export interface Recovery {
   caughtUpSeconds: number;
   /** The healthy accounts while it was away, and after. */
   healthyP99Ms: { away: number; back: number };
+  /** What was sent to it after its return. */
+  ownP99Ms: number;
   retries: RetryDelays[];
 }
 
@@ -59,55 +63,74 @@ interface Round extends FaultRun {
   turns: { member: PublishTarget; isTroubled: boolean }[];
 }
 
-const PATIENCE_MS = 20_000;
 /** The longest step of a retry schedule here, and a breaker's 30 s. */
 const RECOVERY_PATIENCE_MS = 95_000;
 
 export async function runFaults(
-  scenario: FaultScenario,
+  name: FaultScenarioName,
   bench: Bench,
-  show: (result: FaultResult) => void,
+  sizes: Sizes,
+  show: Show,
 ): Promise<void> {
   const { workers, stack } = bench;
+  const scenario: FaultScenario = faultScenarioOf(name, sizes);
   const nine = { accounts: HEALTHY_ACCOUNTS, endpointsEach: 1, behaviour: 'prompt' } as const;
-  const healthyParty = await invite(stack, workers.receiver, { name: 'healthy', ...nine });
+  const healthyParty = await invite(stack, workers.receiver, { name: `${name}-healthy`, ...nine });
   let firstP99: number | undefined;
   for (const [i, run] of scenario.runs.entries()) {
-    const wished = run.troubled && { name: `troubled-${i + 1}`, ...run.troubled };
+    const wished = run.troubled && { name: `${name}-troubled-${i + 1}`, ...run.troubled };
     const troubledParty = wished && (await invite(stack, workers.receiver, wished));
     const turns = turnsOf(healthyParty.targets, troubledParty?.targets ?? [], run.perSecond);
     const round = { ...run, healthyParty, troubledParty, turns };
     if (i === 0) await warmUp(round, scenario.warmUp, bench);
-    await whenQuiet(stack);
-    const { healthy, ...measured } = await measure(round, bench);
-    firstP99 ??= healthy.endToEndMs.p99;
-    const p99ToFirstRun = rounded(healthy.endToEndMs.p99 / firstP99);
-    show({ scenario: scenario.name, ...measured, healthy: { ...healthy, p99ToFirstRun } });
+    const measured = await measure(name, round, bench);
+    firstP99 ??= measured.endToEndMs.p99;
+    show({ ...measured, figures: figuresOf(measured, firstP99) });
     const isLast = i + 1 === scenario.runs.length;
     if (troubledParty && !isLast && run.troubled?.behaviour !== 'prompt') {
-      await takeLeave(stack, troubledParty);
+      await takeLeave(stack, workers.receiver, troubledParty);
     }
   }
 }
 
+/** What is asked of the others' p99: how it compares to the first run, in which nobody was in trouble. */
+function figuresOf(
+  { endToEndMs, fault }: Omit<Measurement, 'figures'>,
+  firstP99: number,
+): Record<string, number> {
+  const recovery = fault?.recovery;
+  const toFirst = (p99: number): number => rounded(p99 / firstP99);
+  return {
+    healthy_p99_before_ms: firstP99,
+    healthy_p99_ms: endToEndMs.p99,
+    healthy_p99_to_before: toFirst(endToEndMs.p99),
+    ...(recovery && {
+      healthy_p99_while_away_to_before: toFirst(recovery.healthyP99Ms.away),
+      healthy_p99_once_back_to_before: toFirst(recovery.healthyP99Ms.back),
+      caught_up_s: recovery.caughtUpSeconds,
+      own_p99_once_back_ms: recovery.ownP99Ms,
+    }),
+  };
+}
+
 async function warmUp(round: Round, count: number, bench: Bench): Promise<void> {
-  await bench.workers.receiver.ask({ kind: 'reset', capacity: count });
+  await bench.workers.receiver.ask({ kind: 'reset', expected: { messages: count, endpoints: 1 } });
   const generated = await generate(round, { count, pace: WARM_UP_PACE }, bench);
   const { healthy, troubled } = await collect({ ...round, count }, generated, bench);
   const lost = healthy.lost + (troubled?.lost ?? 0);
   if (lost > 0) throw new Error(`the warm-up lost ${lost} messages`);
 }
 
-type Measured = Omit<FaultResult, 'scenario' | 'healthy'> & {
-  healthy: Omit<FaultResult['healthy'], 'p99ToFirstRun'>;
-};
-
-async function measure(round: Round, bench: Bench): Promise<Measured> {
+async function measure(
+  scenario: FaultScenarioName,
+  round: Round,
+  bench: Bench,
+): Promise<Omit<Measurement, 'figures'>> {
   const { workers, stack } = bench;
   const { count } = round;
-  await workers.receiver.ask({ kind: 'reset', capacity: count });
+  await workers.receiver.ask({ kind: 'reset', expected: { messages: count, endpoints: 1 } });
+  const meter = await Meter.start(stack);
   const watch = await DispatcherWatch.start(stack);
-  const before = stack.costs();
   const [generated, backAtMs] = await Promise.all([
     generate(round, { count, pace: { perSecond: rateOf(round) } }, bench),
     comeBack(round, workers),
@@ -116,19 +139,31 @@ async function measure(round: Round, bench: Bench): Promise<Measured> {
   const collected = await collect(round, generated, bench);
   const { healthy, troubled } = collected;
   const delivered = healthy.delivered + (troubled?.delivered ?? 0);
-  const cost = costPerDelivery(before, stack.costs(), delivered);
+  const { firstAcceptedAtMs, lastAcceptedAtMs, accepted } = generated;
+  const lastReceivedAtMs = Math.max(healthy.report.lastReceivedAtMs, troubled?.report.lastReceivedAtMs ?? 0);
+  // Before the retries are asked for: that is no part of the run.
+  const cost = await meter.read(delivered);
+  const fault = {
+    healthy: arrivedOf(healthy),
+    troubled: troubled && arrivedOf(troubled),
+    dispatcher: await countDuring(delivered),
+    recovery: backAtMs === null ? null : await recoveryOf(round, backAtMs, collected, stack),
+  };
   return {
+    scenario,
     log: stack.log,
     run: round.title,
     messages: count,
     answers: generated.answers,
+    delivered,
+    acceptsPerSecond: rate(accepted, firstAcceptedAtMs, lastAcceptedAtMs),
+    deliveriesPerSecond: rate(delivered, firstAcceptedAtMs, lastReceivedAtMs),
     acceptMs: generated.acceptMs,
-    healthy: { ...arrivedOf(healthy), endToEndMs: healthy.report.endToEndMs },
-    troubled: troubled && arrivedOf(troubled),
+    endToEndMs: healthy.report.endToEndMs,
     lost: healthy.lost + (troubled?.lost ?? 0),
-    dispatcher: await countDuring(delivered),
-    recovery: backAtMs === null ? null : await recoveryOf(round, backAtMs, collected, stack),
+    duplicates: healthy.duplicates + (troubled?.duplicates ?? 0),
     ...cost,
+    fault,
   };
 }
 
@@ -203,7 +238,6 @@ async function recoveryOf(
   { healthy, troubled }: Collected,
   stack: BenchStack,
 ): Promise<Recovery> {
-  await whenQuiet(stack);
   const attempts = await sampleRetries(stack, round.troubledParty?.accounts[0] ?? '');
   const [away, back] = healthy.report.parts;
   const completeAtMs = troubled?.report.parts[0]?.completeAtMs ?? NaN;
@@ -211,6 +245,7 @@ async function recoveryOf(
     downSeconds: rounded((round.troubled?.backFrom ?? 0) / rateOf(round), 1),
     caughtUpSeconds: rounded((completeAtMs - backAtMs) / 1_000, 1),
     healthyP99Ms: { away: away?.endToEndMs.p99 ?? NaN, back: back?.endToEndMs.p99 ?? NaN },
+    ownP99Ms: troubled?.report.parts[1]?.endToEndMs.p99 ?? NaN,
     retries: retryDelays(attempts, round.troubled?.scheduleSeconds ?? []),
   };
 }

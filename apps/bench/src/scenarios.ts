@@ -1,41 +1,41 @@
-import type { GenerateOrder } from './protocol.js';
+/** What every figure of another product was taken with, and then what a product promises beside speed. */
+export const scenarioNames = [
+  'throughput',
+  'latency',
+  'fan-out',
+  'isolation',
+  'backlog',
+  'retry-storm',
+  'idempotent-publish',
+  'history-reads',
+] as const;
+/** These take long, so they are run by name only. */
+export const longScenarioNames = ['misbehaviour', 'dead-host', 'recovery', 'soak'] as const;
+export type ScenarioName = (typeof scenarioNames)[number] | (typeof longScenarioNames)[number];
 
-export const scenarioNames = ['throughput', 'latency'] as const;
-export type ScenarioName = (typeof scenarioNames)[number];
-
-export interface Scenario {
-  name: ScenarioName;
-  count: number;
-  payloadBytes: number;
-  pace: GenerateOrder['pace'];
-  /** Sent before, 64 at a time, and not counted. */
-  warmUp: number;
-}
-
-/** As much at a time as the throughput scenario: what is measured afterwards is compiled and connected. */
+/** As much at a time as the throughput scenario. */
 export const WARM_UP_PACE = { inFlight: 64 };
 export const PAYLOAD_BYTES = 1_024;
+const WARM_UP = 5_000;
 
-/** The two every figure of another product was taken with; the sizes may be made smaller for a quick look. */
-export function scenarioOf(name: ScenarioName, sizes: { count?: number; warmUp?: number }): Scenario {
-  const warmUp = sizes.warmUp ?? 5_000;
-  switch (name) {
-    case 'throughput':
-      return {
-        name,
-        count: sizes.count ?? 20_000,
-        payloadBytes: PAYLOAD_BYTES,
-        pace: { inFlight: 64 },
-        warmUp,
-      };
-    case 'latency':
-      // 200 a second for 20 s.
-      return {
-        name,
-        count: sizes.count ?? 4_000,
-        payloadBytes: PAYLOAD_BYTES,
-        pace: { perSecond: 200 },
-        warmUp,
-      };
+/** How large the runs are: counts and durations shrink with the scale, rates do not. */
+export class Sizes {
+  constructor(
+    readonly scale: number,
+    private readonly wished: { count?: number; warmUp?: number } = {},
+  ) {}
+
+  /** Of a run's messages, unless a number was wished for. */
+  count(whole: number): number {
+    return this.wished.count ?? this.scaled(whole);
+  }
+
+  warmUp(whole = WARM_UP): number {
+    return this.wished.warmUp ?? this.scaled(whole);
+  }
+
+  /** Never nothing. */
+  scaled(whole: number): number {
+    return Math.max(1, Math.round(whole * this.scale));
   }
 }

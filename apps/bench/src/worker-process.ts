@@ -36,7 +36,22 @@ export class WorkerProcess {
 
 export interface Workers {
   generator: WorkerProcess;
+  /** Reads while the generator publishes. */
+  reader: WorkerProcess;
   receiver: WorkerProcess;
+}
+
+export async function withWorkers<T>(use: (workers: Workers) => Promise<T>): Promise<T> {
+  const workers = {
+    generator: WorkerProcess.start('generator'),
+    reader: WorkerProcess.start('generator'),
+    receiver: WorkerProcess.start('receiver'),
+  };
+  try {
+    return await use(workers);
+  } finally {
+    for (const worker of Object.values(workers)) worker.stop();
+  }
 }
 
 /** The worker's side: answers every order with what the handler makes of it. */

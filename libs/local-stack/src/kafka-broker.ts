@@ -33,6 +33,8 @@ export interface KafkaNode {
   readonly port: number;
   readonly pid: number | undefined;
   readonly logFile: string;
+  /** Holds its partitions. */
+  readonly dataDir: string;
   /** Resolves when the process has ended, for a signal that ends it. */
   kill(signal: NodeJS.Signals): Promise<void>;
   /** Starts it again, and resolves when it answers. */
@@ -134,6 +136,7 @@ class RunningNode implements KafkaNode {
   readonly id: number;
   readonly port: number;
   readonly logFile: string;
+  readonly dataDir: string;
   private child: ChildProcess | undefined;
   private exited: Promise<void> = Promise.resolve();
 
@@ -147,6 +150,7 @@ class RunningNode implements KafkaNode {
     this.id = plan.id;
     this.port = plan.port;
     this.logFile = `${plan.dataDir}.log`;
+    this.dataDir = plan.dataDir;
   }
 
   get pid(): number | undefined {

@@ -1,0 +1,57 @@
+import type { Bench } from './bench-stack.js';
+import { type Load, measureLoad, measurementOf, openWay, sendAll, warmUp, type Way } from './load.js';
+import type { Measurement } from './measurement.js';
+import { noCost } from './meter.js';
+import type { Pace } from './protocol.js';
+import type { Sizes } from './scenarios.js';
+import type { Workers } from './worker-process.js';
+
+/** One account whose endpoints answer at once: how much the product carries, and how quickly. */
+
+export type Show = (measurement: Measurement) => void;
+
+export const FULL_SPEED: Pace = { inFlight: 64 };
+export const STEADY_PER_SECOND = 200;
+const STEADY: Pace = { perSecond: STEADY_PER_SECOND };
+/** At 200 a second, 20 s. */
+const STEADY_COUNT = 4_000;
+const FULL_SPEED_COUNT = 20_000;
+const FAN_OUT = { messages: 400, endpoints: 50 };
+
+export const fullSpeed = (sizes: Sizes): Load => ({ count: sizes.count(FULL_SPEED_COUNT), pace: FULL_SPEED });
+export const steady = (sizes: Sizes): Load => ({ count: sizes.count(STEADY_COUNT), pace: STEADY });
+
+export async function runThroughput(bench: Bench, sizes: Sizes, show: Show): Promise<void> {
+  const way = await openWay('throughput', bench);
+  await warmUp(way, sizes.warmUp(), bench);
+  show(await measureLoad('throughput', '64 in flight', fullSpeed(sizes), way, bench));
+}
+
+export async function runLatency(bench: Bench, sizes: Sizes, show: Show): Promise<void> {
+  const way = await openWay('latency', bench);
+  await warmUp(way, sizes.warmUp(), bench);
+  show(await measureLoad('latency', `${STEADY_PER_SECOND}/s`, steady(sizes), way, bench));
+}
+
+export async function runFanOut(bench: Bench, sizes: Sizes, show: Show): Promise<void> {
+  const { messages, endpoints } = FAN_OUT;
+  const way = await openWay('fan-out', bench, endpoints);
+  await warmUp(way, Math.ceil(sizes.warmUp() / endpoints), bench);
+  const load = { count: sizes.count(messages), pace: FULL_SPEED };
+  show(await measureLoad('fan-out', `1 message to ${endpoints} endpoints`, load, way, bench));
+}
+
+/** What the generator and the receiver can do with nothing between them, in both loops. */
+export async function calibrate(workers: Workers, sizes: Sizes, show: Show): Promise<void> {
+  const receiver = await workers.receiver.ask<string>({ kind: 'listen', behaviour: 'prompt' });
+  const headers = { 'content-type': 'application/json' };
+  const way: Way = { targets: [{ url: receiver, prefix: '', suffix: '' }], headers, receiver, endpoints: 1 };
+  await sendAll(way, { count: sizes.warmUp(), pace: FULL_SPEED }, workers);
+  for (const [run, load] of [
+    ['64 in flight', fullSpeed(sizes)],
+    [`${STEADY_PER_SECOND}/s`, steady(sizes)],
+  ] as const) {
+    const finished = await sendAll(way, load, workers);
+    show(measurementOf({ scenario: 'calibration', log: 'none', run }, 1, finished, noCost));
+  }
+}
