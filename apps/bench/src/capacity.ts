@@ -47,6 +47,10 @@ export function partsOf({ processes }: Pick<Measurement, 'processes'>): Part[] {
   });
 }
 
+function isOurs(growth: Growth): boolean {
+  return growth === 'processes' || growth === 'processes-by-partition';
+}
+
 function limitOf(growth: Growth, cpuMs: number): number {
   const perCore = (BUSY_SHARE * 1_000) / cpuMs;
   switch (growth) {
@@ -67,22 +71,20 @@ export interface Need {
   /** Processes of ours; planned cores of PostgreSQL and Kafka. */
   units: Record<string, number>;
   machines: number;
+  /** Of our processes; PostgreSQL and Kafka take for caches what they are given. */
   memoryGb: number;
 }
 
 export function needOf(parts: Part[], perSecond: number): Need {
   const installations = Math.ceil(perSecond / Math.min(...parts.map(({ limit }) => limit)));
   const each = perSecond / installations;
-  const units = parts.map(({ name, cpuMs }) => {
-    const cores = (each * cpuMs) / 1_000 / BUSY_SHARE;
-    // Not one more for a last digit's sake.
-    return [name, Math.ceil(cores - 1e-9) * installations] as const;
-  });
+  const units = parts.map((part) => [part.name, unitsOf(part, each) * installations] as const);
   const cores = units.reduce((sum, [, count]) => sum + count, 0);
-  const memoryMb = parts.reduce((sum, { name, growth, peakRssMb }) => {
-    const isOurs = growth === 'processes' || growth === 'processes-by-partition';
-    return sum + peakRssMb * (isOurs ? (Object.fromEntries(units)[name] ?? 0) : installations);
-  }, 0);
+  const memoryMb = parts.reduce(
+    (sum, { name, growth, peakRssMb }) =>
+      sum + (isOurs(growth) ? peakRssMb * (Object.fromEntries(units)[name] ?? 0) : 0),
+    0,
+  );
   return {
     perSecond,
     installations,
@@ -90,6 +92,19 @@ export function needOf(parts: Part[], perSecond: number): Need {
     machines: Math.max(installations, Math.ceil(cores / MACHINE_CORES)),
     memoryGb: Math.ceil(memoryMb / 1_024),
   };
+}
+
+/** Processes, or planned cores. Partitions are whole: of 48, five processes have ten at the most. */
+function unitsOf({ growth, cpuMs }: Part, perSecond: number): number {
+  const cores = (perSecond * cpuMs) / 1_000 / BUSY_SHARE;
+  // Not one more for a last digit's sake.
+  const enough = Math.max(1, Math.ceil(cores - 1e-9));
+  if (growth !== 'processes-by-partition') return enough;
+  for (let count = enough; count < PARTITIONS; count++) {
+    const largestShare = Math.ceil(PARTITIONS / count) / PARTITIONS;
+    if (cores * largestShare <= 1 + 1e-9) return count;
+  }
+  return PARTITIONS;
 }
 
 export function capacityPage(document: BenchDocument): string {
@@ -126,7 +141,7 @@ function sectionOf(measured: Measurement): string {
   const title = measured.log === 'kafka' ? 'Kafka log' : 'PostgreSQL log';
   const byLimit = [...parts].sort((a, b) => a.limit - b.limit);
   const needs = RATES.map((perSecond) => needOf(parts, perSecond));
-  const head = ['deliveries/s', ...parts.map(unitName), 'machines', 'memory, GB', 'installations'];
+  const head = ['deliveries/s', ...parts.map(unitName), 'machines', 'our memory, GB', 'installations'];
   const rows = needs.map(({ perSecond, units, machines, memoryGb, installations }) => [
     number(perSecond),
     ...parts.map(({ name }) => String(units[name])),
@@ -152,8 +167,7 @@ function sectionOf(measured: Measurement): string {
 }
 
 function unitName({ name, growth }: Part): string {
-  const isOurs = growth === 'processes' || growth === 'processes-by-partition';
-  return isOurs ? `${name}, processes` : `${name}, cores`;
+  return isOurs(growth) ? `${name}, processes` : `${name}, cores`;
 }
 
 function liftOf(growth: Growth): string {
@@ -191,7 +205,8 @@ function conclusionOf(byLimit: Part[], parts: Part[], { bytesPerDelivery }: Meas
 
 const CAVEATS = `## What this does not say
 
-- That the cost of a delivery stays the same with many processes was not measured: it was taken with one of each.
+- Only CPU is counted: disks, locks and tables that have grown large may be the end sooner, and accounts may not be spread evenly over the partitions.
+- That the cost of a delivery stays the same with many processes was not measured: it was taken with one of each, and few partitions.
 - Replicas of the log are not in it: the broker that was measured had one copy of each partition. PostgreSQL's standbys likewise.
 - Failing endpoints cost more: every attempt is a delivery here, and each one that is put off costs the scheduler and PostgreSQL.
 - A disk that is slower at a commit adds time, and little CPU: commits are shared by what is in flight.`;

@@ -77,9 +77,10 @@ export async function measureLoad(
   run: string,
   load: Load,
   way: Way,
-  { workers, stack }: Bench,
+  bench: Bench,
 ): Promise<Measurement> {
-  const meter = await Meter.start(stack);
+  const { workers, stack } = bench;
+  const meter = await Meter.start(bench);
   const finished = await sendAll(way, load, workers);
   const cost = await meter.read(finished.collected.distinct);
   return measurementOf({ scenario, log: stack.log, run }, way.endpoints, finished, cost);

@@ -1,45 +1,70 @@
-import { type BenchStack, whenQuiet } from './bench-stack.js';
-import { type CostPerDelivery, costPerDelivery, type ProcessCost } from './process-cost.js';
+import { type Bench, whenQuiet } from './bench-stack.js';
+import { costOf, type CostPerDelivery, costPerDelivery, type ProcessCost } from './process-cost.js';
 import { round } from './quantiles.js';
+import type { Workers } from './worker-process.js';
 import type { WrittenBytes } from './written-bytes.js';
 
 /** What a run cost the product, to the end: until its processes have nothing left to do. */
 export interface RunCost extends CostPerDelivery {
   bytesPerDelivery: WrittenBytes;
+  /** Generator and receiver: no part of the product's, but of the machine's. */
+  benchmarkCpuMs: number;
 }
-
-/** Of a run that has no product. */
-export const noCost: RunCost = {
-  processes: {},
-  peakRssMb: 0,
-  cpuMsPerDelivery: 0,
-  bytesPerDelivery: { postgresWal: 0, kafkaLog: 0 },
-};
 
 /** From the moment the product is quiet until it is quiet again. */
 export class Meter {
   private constructor(
-    private readonly stack: BenchStack,
+    private readonly bench: Bench,
     private readonly costs: Record<string, ProcessCost>,
     private readonly written: WrittenBytes,
+    private readonly ownSeconds: number,
   ) {}
 
-  static async start(stack: BenchStack): Promise<Meter> {
+  static async start(bench: Bench): Promise<Meter> {
+    const { stack, workers } = bench;
     await whenQuiet(stack);
     const written = await stack.written();
-    return new Meter(stack, stack.costs(), written);
+    return new Meter(bench, stack.costs(), written, cpuSecondsOfWorkers(workers));
   }
 
   async read(deliveries: number): Promise<RunCost> {
-    await whenQuiet(this.stack);
-    const { postgresWal, kafkaLog } = await this.stack.written();
+    const { stack, workers } = this.bench;
+    await whenQuiet(stack);
+    const { postgresWal, kafkaLog } = await stack.written();
     const each = (bytes: number): number => round(bytes / deliveries, 0);
     return {
-      ...costPerDelivery(this.costs, this.stack.costs(), deliveries),
+      ...costPerDelivery(this.costs, stack.costs(), deliveries),
       bytesPerDelivery: {
         postgresWal: each(postgresWal - this.written.postgresWal),
         kafkaLog: each(kafkaLog - this.written.kafkaLog),
       },
+      benchmarkCpuMs: benchmarkCpuMs(this.ownSeconds, workers, deliveries),
     };
   }
+}
+
+/** Of a run that has no product. */
+export async function costWithoutProduct<T>(
+  workers: Workers,
+  run: () => Promise<T>,
+  deliveriesOf: (result: T) => number,
+): Promise<{ result: T; cost: RunCost }> {
+  const before = cpuSecondsOfWorkers(workers);
+  const result = await run();
+  const cost = {
+    processes: {},
+    peakRssMb: 0,
+    cpuMsPerDelivery: 0,
+    bytesPerDelivery: { postgresWal: 0, kafkaLog: 0 },
+    benchmarkCpuMs: benchmarkCpuMs(before, workers, deliveriesOf(result)),
+  };
+  return { result, cost };
+}
+
+function benchmarkCpuMs(before: number, workers: Workers, deliveries: number): number {
+  return round(((cpuSecondsOfWorkers(workers) - before) * 1_000) / deliveries, 3);
+}
+
+function cpuSecondsOfWorkers(workers: Workers): number {
+  return Object.values(workers).reduce((sum: number, { pid }) => sum + costOf(pid, false).cpuSeconds, 0);
 }

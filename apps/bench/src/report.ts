@@ -21,6 +21,7 @@ export function tableOf(measured: Measurement): string {
     ...Object.entries(measured.figures).map(([name, value]): Row => [wordsOf(name), String(value)]),
     ...(fault === undefined ? [] : faultRows(fault)),
     ...(measured.scenario === 'calibration' ? [] : costRows(measured)),
+    ['generator and receiver: CPU ms per delivery', String(measured.benchmarkCpuMs)],
   ];
   return aligned(nameOf(measured), rows);
 }

@@ -25,7 +25,7 @@ export async function runBacklog(bench: Bench, sizes: Sizes, show: Show): Promis
   const dispatcher = stack.process('dispatcher');
   await dispatcher.stop();
   const generated = await publish(way, { count: sizes.count(BACKLOG), pace: FULL_SPEED }, workers);
-  const meter = await Meter.start(stack);
+  const meter = await Meter.start(bench);
   const startedAtMs = nowMs();
   await dispatcher.start();
   const collected = await collect(way, generated.accepted, PATIENCE_MS, workers);

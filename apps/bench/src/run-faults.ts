@@ -129,7 +129,7 @@ async function measure(
   const { workers, stack } = bench;
   const { count } = round;
   await workers.receiver.ask({ kind: 'reset', expected: { messages: count, endpoints: 1 } });
-  const meter = await Meter.start(stack);
+  const meter = await Meter.start(bench);
   const watch = await DispatcherWatch.start(stack);
   const [generated, backAtMs] = await Promise.all([
     generate(round, { count, pace: { perSecond: rateOf(round) } }, bench),

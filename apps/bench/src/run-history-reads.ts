@@ -35,7 +35,7 @@ export async function runHistoryReads(bench: Bench, sizes: Sizes, show: Show): P
     // As long as the messages, and one of each kind at least.
     count: Math.max(KINDS, Math.round((load.count * READS_PER_SECOND) / STEADY_PER_SECOND)),
   };
-  const meter = await Meter.start(stack);
+  const meter = await Meter.start(bench);
   const [finished, { answerMs, byKind, refused }] = await Promise.all([
     sendAll(way, load, workers),
     workers.reader.ask<ReadReport>({ kind: 'read', order }),

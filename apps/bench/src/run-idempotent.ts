@@ -24,7 +24,7 @@ export async function runIdempotent(bench: Bench, sizes: Sizes, show: Show): Pro
   const keyed = await measureLoad(scenario, 'a key for each', once, way, bench);
   show({ ...keyed, figures: { cpu_to_without: round(keyed.cpuMsPerDelivery / without.cpuMsPerDelivery) } });
 
-  const meter = await Meter.start(stack);
+  const meter = await Meter.start(bench);
   const finished = await sendAll(way, { ...load, keyed: { prefix: 'twice', repeat: true } }, workers);
   const cost = await meter.read(finished.collected.distinct);
   const { repeats } = finished.generated;

@@ -1,7 +1,7 @@
 import type { Bench } from './bench-stack.js';
 import { type Load, measureLoad, measurementOf, openWay, sendAll, warmUp, type Way } from './load.js';
 import type { Measurement } from './measurement.js';
-import { noCost } from './meter.js';
+import { costWithoutProduct } from './meter.js';
 import type { Pace } from './protocol.js';
 import type { Sizes } from './scenarios.js';
 import type { Workers } from './worker-process.js';
@@ -51,7 +51,8 @@ export async function calibrate(workers: Workers, sizes: Sizes, show: Show): Pro
     ['64 in flight', fullSpeed(sizes)],
     [`${STEADY_PER_SECOND}/s`, steady(sizes)],
   ] as const) {
-    const finished = await sendAll(way, load, workers);
-    show(measurementOf({ scenario: 'calibration', log: 'none', run }, 1, finished, noCost));
+    const send = (): ReturnType<typeof sendAll> => sendAll(way, load, workers);
+    const { result, cost } = await costWithoutProduct(workers, send, ({ collected }) => collected.distinct);
+    show(measurementOf({ scenario: 'calibration', log: 'none', run }, 1, result, cost));
   }
 }

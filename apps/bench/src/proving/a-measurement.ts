@@ -25,6 +25,7 @@ export function aMeasurement(fields: Partial<Measurement>): Measurement {
     peakRssMb: 1_000,
     cpuMsPerDelivery: 0.85,
     bytesPerDelivery: { postgresWal: 6_000, kafkaLog: 0 },
+    benchmarkCpuMs: 0.1,
     figures: {},
     ...fields,
   };
