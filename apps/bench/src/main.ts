@@ -17,11 +17,12 @@ import { withWorkers } from './worker-process.js';
  * It ends with 1 when a run lost a message that was acknowledged, with 2 when it was asked for something else.
  */
 const TOP_FUNCTIONS = 15;
-let running: BenchStack | undefined;
+/** The stack that runs or starts: whoever interrupts the benchmark waits until it has been taken down. */
+let running: Promise<BenchStack> | undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
-    void running?.stop().finally(() => process.exit(130));
-    if (running === undefined) process.exit(130);
+    const stopped = Promise.resolve(running).then((stack) => stack?.stop());
+    void stopped.finally(() => process.exit(130));
   });
 }
 
@@ -70,12 +71,12 @@ async function onStack(
 ): Promise<void> {
   const profileDir = profile ? mkdtempSync(path.join(os.tmpdir(), `posthaste-profile-${name}-`)) : undefined;
   await withWorkers(async (workers) => {
-    const stack = await startBenchStack({
+    running = startBenchStack({
       log,
       distDir: path.resolve(import.meta.dirname, '../..'),
       ...(profileDir === undefined ? {} : { profileDir }),
     });
-    running = stack;
+    const stack = await running;
     const pids = stack.pids();
     try {
       await measure({ workers, stack });
