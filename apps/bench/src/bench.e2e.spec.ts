@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type BenchDocument, type Measurement, nameOf } from './measurement.js';
-import { scenarioNames } from './scenarios.js';
+import { type BenchDocument, type Measurement, nameOf } from './results/measurement.js';
+import { scenarioNames } from './scenarios/scenarios.js';
 
 /** The smallest form of every scenario that `npm run bench` runs by itself. Its figures say nothing; their shape does. */
 const main = path.resolve(import.meta.dirname, '../../../dist/apps/bench/main.js');

@@ -1,7 +1,7 @@
-import type { WorkerOrder } from './protocol.js';
-import { publishAll } from './publishing.js';
-import { readAll } from './reading.js';
-import { serveOrders } from './worker-process.js';
+import type { WorkerOrder } from './traffic/protocol.js';
+import { publishAll } from './traffic/publishing.js';
+import { readAll } from './traffic/reading.js';
+import { serveOrders } from './traffic/worker-process.js';
 
 /** The senders' side: whoever publishes, and whoever reads what became of it. */
 async function obey(order: WorkerOrder): Promise<unknown> {

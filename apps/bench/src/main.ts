@@ -1,16 +1,16 @@
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type Bench, type BenchStack, type LogKind, startBenchStack } from './bench-stack.js';
-import { capacityPage } from './capacity.js';
-import { comparisonOf } from './compare.js';
-import { profileOf, topSelfTimes } from './cpu-profile.js';
-import { type BenchDocument, documentOf, type Measurement } from './measurement.js';
+import { type Bench, type BenchStack, type LogKind, startBenchStack } from './product/bench-stack.js';
+import { capacityPage } from './results/capacity.js';
+import { comparisonOf } from './results/compare.js';
+import { profileOf, topSelfTimes } from './product/cpu-profile.js';
+import { type BenchDocument, documentOf, type Measurement } from './results/measurement.js';
 import { HELP, type Options, readOptions } from './options.js';
-import { profileTable, summaryOf, tableOf } from './report.js';
-import { runScenario } from './run-scenario.js';
-import { calibrate } from './run-speed.js';
-import { withWorkers } from './worker-process.js';
+import { profileTable, summaryOf, tableOf } from './results/report.js';
+import { runScenario } from './scenarios/run-scenario.js';
+import { calibrate } from './scenarios/run-speed.js';
+import { withWorkers } from './traffic/worker-process.js';
 
 /**
  * Measures the product on fresh stacks: each scenario shows its runs as they end, then all of them come in one table.

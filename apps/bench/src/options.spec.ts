@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { HELP, readOptions } from './options.js';
-import { longScenarioNames, scenarioNames } from './scenarios.js';
+import { longScenarioNames, scenarioNames } from './scenarios/scenarios.js';
 
 describe('the options of the benchmark', () => {
   it('are all scenarios but the long ones, whole, on the PostgreSQL log, when nothing is said', () => {

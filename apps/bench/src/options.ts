@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import type { LogKind } from './bench-stack.js';
-import { longScenarioNames, type ScenarioName, scenarioNames, Sizes } from './scenarios.js';
+import type { LogKind } from './product/bench-stack.js';
+import { longScenarioNames, type ScenarioName, scenarioNames, Sizes } from './scenarios/scenarios.js';
 
 export const HELP = `npm run bench -- [options]
   --scenario name[,name...]   (all: those without a *)

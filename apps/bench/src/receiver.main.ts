@@ -1,6 +1,6 @@
-import { BenchReceiver } from './bench-receiver.js';
-import type { WorkerOrder } from './protocol.js';
-import { serveOrders } from './worker-process.js';
+import { BenchReceiver } from './traffic/bench-receiver.js';
+import type { WorkerOrder } from './traffic/protocol.js';
+import { serveOrders } from './traffic/worker-process.js';
 
 /** The customers' side: receivers by their URLs. */
 const receivers = new Map<string, BenchReceiver>();

@@ -1,4 +1,4 @@
-import type { Bench } from './bench-stack.js';
+import type { Bench } from '../product/bench-stack.js';
 import { runBacklog } from './run-backlog.js';
 import { runFaults } from './run-faults.js';
 import { runHistoryReads } from './run-history-reads.js';

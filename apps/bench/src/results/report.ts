@@ -1,7 +1,7 @@
-import type { SelfTime } from './cpu-profile.js';
+import type { SelfTime } from '../product/cpu-profile.js';
 import { type Measurement, nameOf } from './measurement.js';
-import type { RetryDelays } from './retry-delays.js';
-import type { FaultDetails, Recovery } from './run-faults.js';
+import type { RetryDelays } from '../scenarios/retry-delays.js';
+import type { FaultDetails, Recovery } from '../scenarios/run-faults.js';
 import { textTable } from './text-table.js';
 
 type Row = [label: string, value: string];

@@ -1,7 +1,7 @@
-import { type Bench, type BenchStack, DATASTORES } from './bench-stack.js';
+import { type Bench, type BenchStack, DATASTORES } from '../product/bench-stack.js';
 import { measureLoad, openWay, warmUp } from './load.js';
-import { holdingsOf } from './process-cost.js';
-import { round } from './quantiles.js';
+import { holdingsOf } from '../product/process-cost.js';
+import { round } from '../traffic/quantiles.js';
 import { fullSpeed, type Show } from './run-speed.js';
 import type { Sizes } from './scenarios.js';
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Bench, BenchStack } from './bench-stack.js';
-import { type DispatcherDuring, DispatcherWatch } from './dispatcher-watch.js';
+import type { Bench, BenchStack } from '../product/bench-stack.js';
+import { type DispatcherDuring, DispatcherWatch } from '../product/dispatcher-watch.js';
 import {
   type FaultRun,
   type FaultScenario,
@@ -10,16 +10,16 @@ import {
   turnsOf,
 } from './fault-scenarios.js';
 import { PATIENCE_MS, rate } from './load.js';
-import type { Measurement } from './measurement.js';
-import { Meter } from './meter.js';
+import type { Measurement } from '../results/measurement.js';
+import { Meter } from '../product/meter.js';
 import { invite, type Party, takeLeave } from './parties.js';
-import type { CollectedReport, GeneratedReport, GenerateOrder, PublishTarget } from './protocol.js';
-import { round as rounded } from './quantiles.js';
+import type { CollectedReport, GeneratedReport, GenerateOrder, PublishTarget } from '../traffic/protocol.js';
+import { round as rounded } from '../traffic/quantiles.js';
 import { type RetryDelays, retryDelays, sampleRetries } from './retry-delays.js';
 import type { Show } from './run-speed.js';
 import { PAYLOAD_BYTES, type Sizes, WARM_UP_PACE } from './scenarios.js';
-import { nowMs } from './stamped-payload.js';
-import type { Workers } from './worker-process.js';
+import { nowMs } from '../traffic/stamped-payload.js';
+import type { Workers } from '../traffic/worker-process.js';
 
 /**
  * Runs of one scenario after each other, on one stack: the nine healthy accounts are the same in all of them, the

@@ -1,10 +1,10 @@
-import type { Bench } from './bench-stack.js';
-import type { Measurement } from './measurement.js';
-import { Meter, type RunCost } from './meter.js';
-import type { CollectedReport, GeneratedReport, GenerateOrder, Pace } from './protocol.js';
-import { round } from './quantiles.js';
+import type { Bench } from '../product/bench-stack.js';
+import type { Measurement } from '../results/measurement.js';
+import { Meter, type RunCost } from '../product/meter.js';
+import type { CollectedReport, GeneratedReport, GenerateOrder, Pace } from '../traffic/protocol.js';
+import { round } from '../traffic/quantiles.js';
 import { PAYLOAD_BYTES, type ScenarioName, WARM_UP_PACE } from './scenarios.js';
-import type { Workers } from './worker-process.js';
+import type { Workers } from '../traffic/worker-process.js';
 
 /** Where messages go, into the product or straight to the receiver, and where they are to arrive. */
 export interface Way extends Pick<GenerateOrder, 'targets' | 'headers'> {

@@ -1,10 +1,10 @@
-import type { Bench } from './bench-stack.js';
+import type { Bench } from '../product/bench-stack.js';
 import { collect, measureLoad, measurementOf, openWay, publish, rate, warmUp } from './load.js';
-import { Meter } from './meter.js';
-import { round } from './quantiles.js';
+import { Meter } from '../product/meter.js';
+import { round } from '../traffic/quantiles.js';
 import { FULL_SPEED, fullSpeed, type Show } from './run-speed.js';
 import type { Sizes } from './scenarios.js';
-import { nowMs } from './stamped-payload.js';
+import { nowMs } from '../traffic/stamped-payload.js';
 
 const BACKLOG = 100_000;
 /** The dispatcher's start is part of it. */

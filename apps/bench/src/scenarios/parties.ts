@@ -1,7 +1,7 @@
 import { type SeenEndpoint, waitFor } from '@posthaste/test-kit';
-import type { BenchStack } from './bench-stack.js';
-import type { Behaviour, PublishTarget } from './protocol.js';
-import type { WorkerProcess } from './worker-process.js';
+import type { BenchStack } from '../product/bench-stack.js';
+import type { Behaviour, PublishTarget } from '../traffic/protocol.js';
+import type { WorkerProcess } from '../traffic/worker-process.js';
 
 /** Accounts whose endpoints share one server. */
 export interface Party {

@@ -1,6 +1,6 @@
 import type { SeenAttempt } from '@posthaste/test-kit';
-import type { BenchStack } from './bench-stack.js';
-import { round } from './quantiles.js';
+import type { BenchStack } from '../product/bench-stack.js';
+import { round } from '../traffic/quantiles.js';
 
 /** How the retries of one step of the schedule were planned, and how much later they were made. */
 export interface RetryDelays {

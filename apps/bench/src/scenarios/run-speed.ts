@@ -1,10 +1,10 @@
-import type { Bench } from './bench-stack.js';
+import type { Bench } from '../product/bench-stack.js';
 import { type Load, measureLoad, measurementOf, openWay, sendAll, warmUp, type Way } from './load.js';
-import type { Measurement } from './measurement.js';
-import { costWithoutProduct } from './meter.js';
-import type { Pace } from './protocol.js';
+import type { Measurement } from '../results/measurement.js';
+import { costWithoutProduct } from '../product/meter.js';
+import type { Pace } from '../traffic/protocol.js';
 import type { Sizes } from './scenarios.js';
-import type { Workers } from './worker-process.js';
+import type { Workers } from '../traffic/worker-process.js';
 
 /** One account whose endpoints answer at once: how much the product carries, and how quickly. */
 

@@ -1,5 +1,5 @@
 import { type BenchDocument, type Measurement, nameOf } from './measurement.js';
-import { round } from './quantiles.js';
+import { round } from '../traffic/quantiles.js';
 import { textTable } from './text-table.js';
 
 interface Compared {

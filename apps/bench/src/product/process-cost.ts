@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { round } from './quantiles.js';
+import { round } from '../traffic/quantiles.js';
 
 /** What a process and its children have used so far, as the kernel counts it. */
 export interface ProcessCost {

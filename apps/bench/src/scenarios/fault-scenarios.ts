@@ -1,4 +1,4 @@
-import type { Behaviour } from './protocol.js';
+import type { Behaviour } from '../traffic/protocol.js';
 import type { Sizes } from './scenarios.js';
 
 /**

@@ -1,7 +1,7 @@
-import type { Bench } from './bench-stack.js';
+import type { Bench } from '../product/bench-stack.js';
 import { measureLoad, measurementOf, openWay, sendAll, warmUp } from './load.js';
-import { Meter } from './meter.js';
-import { round } from './quantiles.js';
+import { Meter } from '../product/meter.js';
+import { round } from '../traffic/quantiles.js';
 import { FULL_SPEED, type Show } from './run-speed.js';
 import type { Sizes } from './scenarios.js';
 

@@ -1,7 +1,7 @@
 import { type Bench, whenQuiet } from './bench-stack.js';
 import { costOf, type CostPerDelivery, costPerDelivery, type ProcessCost } from './process-cost.js';
-import { round } from './quantiles.js';
-import type { Workers } from './worker-process.js';
+import { round } from '../traffic/quantiles.js';
+import type { Workers } from '../traffic/worker-process.js';
 import type { WrittenBytes } from './written-bytes.js';
 
 /** What a run cost the product, to the end: until its processes have nothing left to do. */

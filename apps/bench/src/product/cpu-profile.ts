@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { round } from './quantiles.js';
+import { round } from '../traffic/quantiles.js';
 
 /** As Node's --cpu-prof writes it, as far as it is read here. */
 export interface CpuProfile {

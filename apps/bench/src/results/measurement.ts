@@ -1,9 +1,9 @@
 import os from 'node:os';
-import type { LogKind } from './bench-stack.js';
-import type { FaultDetails } from './run-faults.js';
-import type { RunCost } from './meter.js';
-import type { Quantiles } from './quantiles.js';
-import type { ScenarioName } from './scenarios.js';
+import type { LogKind } from '../product/bench-stack.js';
+import type { FaultDetails } from '../scenarios/run-faults.js';
+import type { RunCost } from '../product/meter.js';
+import type { Quantiles } from '../traffic/quantiles.js';
+import type { ScenarioName } from '../scenarios/scenarios.js';
 
 /**
  * One run of a scenario, as it is printed, written down and compared: the same fields for every scenario, and under

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { BenchReceiver } from './bench-receiver.js';
-import { holdingsOf } from './process-cost.js';
+import { holdingsOf } from '../product/process-cost.js';
 import type { Behaviour } from './protocol.js';
 import { nowMs, stampedPayload } from './stamped-payload.js';
 

@@ -1,9 +1,9 @@
 import { type SeenAttempt, type SeenDelivery, waitFor } from '@posthaste/test-kit';
-import type { Bench } from './bench-stack.js';
+import type { Bench } from '../product/bench-stack.js';
 import { measureLoad, measurementOf, openWay, sendAll, warmUp } from './load.js';
-import { Meter } from './meter.js';
-import type { ReadReport, ReadTarget } from './protocol.js';
-import { round } from './quantiles.js';
+import { Meter } from '../product/meter.js';
+import type { ReadReport, ReadTarget } from '../traffic/protocol.js';
+import { round } from '../traffic/quantiles.js';
 import { type Show, STEADY_PER_SECOND, steady } from './run-speed.js';
 import type { Sizes } from './scenarios.js';
 
