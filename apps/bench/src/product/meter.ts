@@ -65,6 +65,7 @@ function benchmarkCpuMs(before: number, workers: Workers, deliveries: number): n
   return round(((cpuSecondsOfWorkers(workers) - before) * 1_000) / deliveries, 3);
 }
 
-function cpuSecondsOfWorkers(workers: Workers): number {
-  return Object.values(workers).reduce((sum: number, { pid }) => sum + costOf(pid, false).cpuSeconds, 0);
+function cpuSecondsOfWorkers({ generator, reader, receiver }: Workers): number {
+  const workers = [generator, reader, receiver];
+  return workers.reduce((sum, { pid }) => sum + costOf(pid, false).cpuSeconds, 0);
 }
