@@ -21,6 +21,12 @@ describe('a comparison', () => {
     );
   });
 
+  it('leaves out what is nothing in both, and has no ratio to nothing', () => {
+    const ratios = ratiosOf(aMeasurement({}), aMeasurement({ lost: 3 }));
+    expect(ratios.find(({ what }) => what === 'lost')).toEqual({ what: 'lost', old: 0, now: 3, ratio: NaN });
+    expect(ratios.find(({ what }) => what === 'duplicates')).toBeUndefined();
+  });
+
   it('survives the way through a file, where what is not a number becomes null', () => {
     const measured = aMeasurement({ figures: { own_p99_once_back_ms: NaN } });
     const read = JSON.parse(JSON.stringify(measured)) as Measurement;

@@ -38,11 +38,12 @@ function warningsOf(old: BenchDocument, now: BenchDocument): string[] {
   return warnings;
 }
 
+/** Without what is nothing in both. */
 export function ratiosOf(old: Measurement, now: Measurement): Compared[] {
   const newFigures = figuresOf(now);
   return Object.entries(figuresOf(old)).flatMap(([what, before]) => {
     const after = newFigures[what];
-    if (after === undefined) return [];
+    if (after === undefined || (before === 0 && after === 0)) return [];
     return [{ what, old: before, now: after, ratio: before === 0 ? NaN : round(after / before) }];
   });
 }
