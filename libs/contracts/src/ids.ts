@@ -28,6 +28,8 @@ const KSUID_CHARS = 27;
 const KSUID_EPOCH_SECONDS = 1_400_000_000;
 /** The leading characters of a KSUID that carry nothing finer than its second. */
 const TIME_CHARS = 6;
+/** The last characters of an attempt's id, which tell it from the others of its delivery: 916 million. */
+const NUMBER_CHARS = 5;
 
 // Random bytes are drawn 256 ids at a time: one system call per id would double the cost of an id.
 const KSUID_BYTES = 20;
@@ -64,18 +66,27 @@ export function deliveryId(messageId: string, endpointId: string): string {
   return derivedId('delivery', messageId, `${messageId}/${endpointId}`);
 }
 
-/** The id of an attempt: the same whoever made it, so a repeated try of one number folds into one. */
+/**
+ * The id of an attempt: the same whoever made it, so a repeated try of one number folds into one. It is its delivery's,
+ * with the number added to the last digits.
+ */
 export function attemptId(delivery: string, number: number): string {
-  return derivedId('attempt', delivery, `${delivery}/${number}`);
+  let digits = '';
+  let carry = number;
+  for (let i = delivery.length - 1; i >= delivery.length - NUMBER_CHARS; i--) {
+    const sum = digitOf(delivery.charCodeAt(i)) + carry;
+    carry = Math.floor(sum / ALPHABET.length);
+    digits = ALPHABET.charAt(sum % ALPHABET.length) + digits;
+  }
+  return `${idPrefixes.attempt}_${delivery.slice(delivery.indexOf('_') + 1, -NUMBER_CHARS)}${digits}`;
 }
 
 /**
- * What every delivery that may have this attempt sorts between: from the first, before the second. An attempt's id tells
- * when its message was made and nothing of what it belongs to, so this is how one is found without an index of its own.
+ * What every delivery that may have this attempt sorts between: from the first, before the second. They share all but
+ * their last digits, so this is how an attempt is found without an index of its own.
  */
 export function deliveriesOf(attempt: string): [from: string, before: string] {
-  const at = attempt.indexOf('_') + 1;
-  const from = `${idPrefixes.delivery}_${attempt.slice(at, at + TIME_CHARS)}`;
+  const from = `${idPrefixes.delivery}_${attempt.slice(attempt.indexOf('_') + 1, -NUMBER_CHARS)}`;
   // Above all of base62.
   return [from, `${from}~`];
 }
@@ -99,6 +110,12 @@ function derivedId(kind: IdKind, parent: string, seed: string): string {
   const at = parent.indexOf('_') + 1;
   const digits = toBase62(hash('sha256', seed, 'buffer'), 0);
   return `${idPrefixes[kind]}_${parent.slice(at, at + TIME_CHARS)}${digits.slice(TIME_CHARS)}`;
+}
+
+/** What a character of the alphabet counts; the characters are in the order of their codes, in three runs. */
+function digitOf(code: number): number {
+  if (code < 65) return code - 48;
+  return code < 97 ? code - 55 : code - 61;
 }
 
 /** Two digits at a time: 62 squared times a 16-bit limb stays a small integer, which V8 divides without floats. */

@@ -43,7 +43,7 @@ const COLUMNS = `id, delivery, number, trigger, started_at, duration_ms, outcome
    from history.requested_attempt as asked
    where asked.delivery = attempt.delivery and asked.number = attempt.number) as requested`;
 
-/** Looked for among the attempts of all messages made at its instant: the primary key finds those. */
+/** Looked for among the attempts of deliveries that begin like it: the primary key finds those. */
 export async function getAttempt(
   pool: pg.Pool,
   { tenant, id }: GetById,
