@@ -11,7 +11,8 @@ const mayDependOn = {
   'lib:delivery': ['lib:contracts'],
   'lib:wire': ['lib:contracts'],
   'lib:egress': ['lib:contracts'],
-  'lib:event-log': ['lib:contracts', 'lib:local-stack', 'lib:test-kit'],
+  'lib:pg-arrays': ['lib:local-stack'],
+  'lib:event-log': ['lib:contracts', 'lib:pg-arrays', 'lib:local-stack', 'lib:test-kit'],
   'lib:vault': ['lib:contracts'],
   'lib:test-kit': ['lib:contracts', 'lib:local-stack'],
   'type:service': [
@@ -20,6 +21,7 @@ const mayDependOn = {
     'lib:wire',
     'lib:egress',
     'lib:event-log',
+    'lib:pg-arrays',
     'lib:vault',
     'lib:runtime',
     'lib:local-stack',

@@ -1,3 +1,4 @@
+import { int2Array, int4Array, textArray } from '@posthaste/pg-arrays';
 import type { OutgoingRecord } from '../port.js';
 import type { Connection } from './connection.js';
 import { topicChannel } from './schema.js';
@@ -14,7 +15,8 @@ export interface PlacedRecord {
  * One statement and one commit for a batch of many topics. It locks the heads of the partitions in (topic, partition)
  * order, so that two batches never wait for each other in a circle, numbers the records, moves the heads and announces
  * each topic once. The records come sorted by partition: records `first` to `beyond - 1` are one partition's.
- * All values travel as one parameter: an array of them would be written as hex text, twice the bytes.
+ * All values travel as one parameter, and each is cut out of it: finding it in an array would mean to walk over those
+ * before it.
  */
 const APPEND = `
 with head as materialized (
@@ -47,16 +49,16 @@ export async function appendRecords(
   let counted = 1;
   const firsts = runs.map(({ places }) => (counted += places.length) - places.length);
   const values = [
-    runs.map((run) => run.topic.id),
-    runs.map((run) => run.partition),
-    firsts,
-    runs.map(({ places }, i) => (firsts[i] as number) + places.length),
-    sorted.map((record) => record.key),
-    sorted.map((record) => record.meta ?? null),
-    sorted.map((record) => record.trace ?? null),
-    starts,
+    int2Array(runs.map((run) => run.topic.id)),
+    int2Array(runs.map((run) => run.partition)),
+    int4Array(firsts),
+    int4Array(runs.map(({ places }, i) => (firsts[i] as number) + places.length)),
+    textArray(sorted.map((record) => record.key)),
+    textArray(sorted.map((record) => record.meta ?? null)),
+    textArray(sorted.map((record) => record.trace ?? null)),
+    int4Array(starts),
     sorted.length === 1 ? sorted[0]?.value : Buffer.concat(sorted.map((record) => record.value)),
-    [...new Set(runs.map((run) => topicChannel(run.topic.name)))],
+    textArray([...new Set(runs.map((run) => topicChannel(run.topic.name)))]),
   ];
   const rows = await connection.query<[number, number, string]>(
     { name: 'append', text: APPEND, values },
