@@ -14,6 +14,7 @@ const mayDependOn = {
   'lib:pg-arrays': ['lib:local-stack'],
   'lib:event-log': ['lib:contracts', 'lib:pg-arrays', 'lib:local-stack', 'lib:test-kit'],
   'lib:vault': ['lib:contracts'],
+  'lib:audit-tree': [],
   'lib:test-kit': ['lib:contracts', 'lib:local-stack'],
   'type:service': [
     'lib:contracts',
@@ -23,6 +24,7 @@ const mayDependOn = {
     'lib:event-log',
     'lib:pg-arrays',
     'lib:vault',
+    'lib:audit-tree',
     'lib:runtime',
     'lib:local-stack',
     'lib:test-kit',
@@ -32,6 +34,7 @@ const mayDependOn = {
     'lib:delivery',
     'lib:wire',
     'lib:event-log',
+    'lib:audit-tree',
     'lib:runtime',
     'lib:local-stack',
     'lib:test-kit',
