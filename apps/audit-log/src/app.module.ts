@@ -1,5 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import type { SigningKey } from '@posthaste/audit-tree';
 import type pg from 'pg';
+import { AUDIT_KEYS, auditTreeFeature } from './audit-tree/index.js';
 import { FEED_KEPT_MS, feedsFeature } from './feeds/index.js';
 import { HISTORY_READS, historyFeature } from './history/index.js';
 import { replaysFeature } from './replays/index.js';
@@ -7,7 +9,7 @@ import { reconcileFeature } from './reconcile/index.js';
 
 @Module({})
 export class AppModule {
-  static over(reads: pg.Pool, feedKeptMs: number): DynamicModule {
+  static over(reads: pg.Pool, feedKeptMs: number, auditKeys: SigningKey[]): DynamicModule {
     return {
       module: AppModule,
       controllers: [
@@ -15,10 +17,12 @@ export class AppModule {
         ...feedsFeature.controllers,
         ...replaysFeature.controllers,
         ...reconcileFeature.controllers,
+        ...auditTreeFeature.controllers,
       ],
       providers: [
         { provide: HISTORY_READS, useValue: reads },
         { provide: FEED_KEPT_MS, useValue: feedKeptMs },
+        { provide: AUDIT_KEYS, useValue: auditKeys },
       ],
     };
   }

@@ -1,3 +1,4 @@
+import type { DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { type MicroserviceOptions, Transport } from '@nestjs/microservices';
 import { historyTransport, topics } from '@posthaste/contracts';
@@ -10,8 +11,8 @@ import {
 } from '@posthaste/event-log';
 import { createPool, type Health, type Logger, migrate, type RunningService } from '@posthaste/runtime';
 import type { Meter } from '@opentelemetry/api';
-import type pg from 'pg';
 import { AppModule } from './app.module.js';
+import { auditKeys, AuditTree1795000000000, startAuditTree } from './audit-tree/index.js';
 import type { AuditLogConfig } from './config.js';
 import {
   HISTORY_GATHER_MS,
@@ -25,8 +26,8 @@ import { Replays1791000000011, startReplayLoop } from './replays/index.js';
 import { historyMigrations } from './migrations.js';
 
 /**
- * audit-log: history as people look at it, projected from the log and served by gRPC; and the replays that send
- * parts of it again.
+ * audit-log: history as people look at it, projected from the log and served by gRPC; the replays that send parts of
+ * it again; and the audit trees, which prove who did what.
  *
  * Ready when its schema is migrated, its consumer has joined and everything the log held at start is projected. A
  * rebuild may take longer than a deployment waits: after a minute it is ready all the same and answers with what it
@@ -42,6 +43,7 @@ export interface AuditLogParts {
     | 'GRPC_PORT'
     | 'HISTORY_RETENTION_DAYS'
     | 'FEED_RETENTION_HOURS'
+    | 'POSTHASTE_AUDIT_KEYS'
   >;
   log: EventLog;
   logger: Logger;
@@ -59,6 +61,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
   await Promise.all([
     migrate(config.DATABASE_URL, 'history', historyMigrations),
     migrate(config.DATABASE_URL, 'replays', [Replays1791000000011]),
+    migrate(config.DATABASE_URL, 'audit', [AuditTree1795000000000]),
   ]);
   const writes = createPool({
     url: config.DATABASE_URL,
@@ -101,7 +104,9 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
   health.addProbe('database', () => reads.query('select 1'));
   const keptMs = config.HISTORY_RETENTION_DAYS * 86_400_000;
   const feedKeptMs = Math.min(config.FEED_RETENTION_HOURS * 3_600_000, keptMs);
-  const grpc = await serveGrpc(config, reads, feedKeptMs);
+  const keys = auditKeys(config.POSTHASTE_AUDIT_KEYS);
+  const auditTree = await startAuditTree({ ...parts, databaseUrl: config.DATABASE_URL, keys });
+  const grpc = await serveGrpc(config, AppModule.over(reads, feedKeptMs, keys));
   const replaying = createPool({
     url: config.DATABASE_URL,
     name: 'replays',
@@ -124,6 +129,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
       await grpc.close();
       await retention.stop();
       await replays.stop();
+      await auditTree.stop();
       await projection.stop();
       await caughtUp;
       metrics.stop();
@@ -134,10 +140,9 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
 
 async function serveGrpc(
   config: Pick<AuditLogConfig, 'GRPC_HOST' | 'GRPC_PORT'>,
-  reads: pg.Pool,
-  feedKeptMs: number,
+  module: DynamicModule,
 ): Promise<{ close(): Promise<unknown> }> {
-  const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.over(reads, feedKeptMs), {
+  const app = await NestFactory.createMicroservice<MicroserviceOptions>(module, {
     logger: ['error'],
     transport: Transport.GRPC,
     options: historyTransport(`${config.GRPC_HOST}:${config.GRPC_PORT}`),

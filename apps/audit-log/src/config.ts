@@ -16,6 +16,12 @@ export const AuditLogConfig = z.object({
     .positive()
     .default(24)
     .describe('Hours that the items of hosted endpoints can be fetched; never longer than their messages'),
+  POSTHASTE_AUDIT_KEYS: z
+    .string()
+    .regex(/^[A-Za-z0-9+/]{43}=(,[A-Za-z0-9+/]{43}=)*$/, 'is base64 of 32 bytes[,...]')
+    .describe(
+      'Private keys that sign the audit trees, base64 of 32 random bytes[,...], the current one first; keep them apart from the database',
+    ),
   DATABASE_POOL: z.coerce
     .number()
     .int()

@@ -31,7 +31,7 @@ export interface SignedTree {
 }
 
 export type TreeFlaw =
-  /** `sequence` is the first that is not as it should be; null when the checkpoint itself says nothing. */
+  /** `sequence` is the first entry that is not as it should be; null when it is the checkpoint itself. */
   { sequence: number | null; code: FlawCode; message: string };
 
 export type FlawCode =
@@ -58,23 +58,7 @@ export class TreeCheck {
     private readonly head: SavedHead | null,
   ) {
     this.checkpoint = parseCheckpoint(signed.checkpoint);
-    if (this.checkpoint === null) return this.stopAt(null, 'bad_checkpoint', 'it is not a checkpoint');
-    const { origin, signatures } = this.checkpoint;
-    if (head !== null && head.origin !== origin) {
-      return this.stopAt(null, 'other_tree', `it is of ${origin}, and the saved head of ${head.origin}`);
-    }
-    try {
-      const pinned = new Verifiers(origin, head?.public_keys ?? signed.public_keys);
-      this.verifiers = new Verifiers(origin, [...signed.public_keys, ...(head?.public_keys ?? [])]);
-      if (!pinned.accept(this.checkpoint, signatures)) {
-        const known = this.verifiers.accept(this.checkpoint, signatures);
-        if (known)
-          this.stopAt(null, 'unknown_key', 'it is signed by a key that the saved head does not name');
-        else this.stopAt(null, 'not_signed', 'the signature of the checkpoint is not valid');
-      }
-    } catch (error) {
-      this.stopAt(null, 'unknown_key', (error as Error).message);
-    }
+    this.verifiers = this.trusted();
   }
 
   /** How many entries were found good so far. */
@@ -142,7 +126,7 @@ export class TreeCheck {
     }
     // Its entries are all as signed one by one, and it is still another tree: the key has signed two.
     if (!tree.root().equals(checkpoint.root)) {
-      this.stopAt(null, 'other_tree', 'the entries are not those of the checkpoint');
+      this.stopAt(null, 'other_tree', 'is over other entries');
     }
     return this.found;
   }
@@ -150,6 +134,29 @@ export class TreeCheck {
   /** What to save, so that a later check can tell whether any of it has changed. Only of a tree without a flaw. */
   headToSave(): { checkpoint: string; public_keys: string[]; leaves: Buffer[] } {
     return { ...this.signed, leaves: this.leaves };
+  }
+
+  /** The keys entries may be signed by; the checkpoint is looked at on the way. */
+  private trusted(): Verifiers | undefined {
+    const { checkpoint, head, signed } = this;
+    const fail = (code: FlawCode, message: string): undefined => void this.stopAt(null, code, message);
+    if (checkpoint === null) return fail('bad_checkpoint', 'is not a checkpoint');
+    const { origin, signatures } = checkpoint;
+    if (head !== null && head.origin !== origin) {
+      return fail('other_tree', `is of ${origin}, and the saved head of ${head.origin}`);
+    }
+    try {
+      const pinned = new Verifiers(origin, head?.public_keys ?? signed.public_keys);
+      const known = new Verifiers(origin, [...signed.public_keys, ...(head?.public_keys ?? [])]);
+      if (!pinned.accept(checkpoint, signatures)) {
+        if (known.accept(checkpoint, signatures))
+          fail('unknown_key', 'is signed by a key the saved head does not name');
+        else fail('not_signed', 'has no valid signature');
+      }
+      return known;
+    } catch (error) {
+      return fail('unknown_key', (error as Error).message);
+    }
   }
 
   private stopAt(sequence: number | null, code: FlawCode, message: string): void {

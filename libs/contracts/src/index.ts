@@ -104,6 +104,18 @@ export {
   type StartReplayRequest,
   type SteerReplayRequest,
 } from './replays.js';
+export {
+  AUDIT_TREE_SERVICE,
+  type AuditTreeClient,
+  type ConsistencyReply,
+  type ConsistencyRequest,
+  type InclusionReply,
+  type InclusionRequest,
+  type ListTreeEntriesRequest,
+  type SignedHeadReply,
+  type StoredTreeEntry,
+  type TreeEntriesReply,
+} from './audit-tree.js';
 export { clientChannel, grpcLoader, protoPath } from './grpc.js';
 export {
   SCHEDULE_PACKAGE,
@@ -150,6 +162,16 @@ export { ExplainQuery, Explanation, ExplainedEndpoint, ExplainRule } from './htt
 export { FEED_SEQUENCE_PATTERN, FeedItem, FeedList, FeedQuery, FeedStreamQuery } from './http/feed.js';
 export { ClientCertificateInput, ClientCertificateView, OAuthInput, OAuthView } from './http/oauth.js';
 export { customHeaderRule } from './http/custom-headers.js';
+export {
+  AuditCheckpoint,
+  AuditEntriesQuery,
+  AuditEntryList,
+  ConsistencyProof,
+  ConsistencyQuery,
+  InclusionProof,
+  InclusionQuery,
+  LoggedEntry,
+} from './http/audit.js';
 export { CreateEventType, EventType, EventTypeName, PatchEventType } from './http/event-type.js';
 export { UID_PATTERN, Uid } from './http/names.js';
 export { listOf, PageQuery, ProblemDetails } from './http/paging.js';

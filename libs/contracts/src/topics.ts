@@ -102,12 +102,15 @@ export const config: Topic<ConfigState> = jsonTopic(
   (state) => state.id,
 );
 
-/** Keyed by tenant id: who changed what, for the audit tree. */
+/**
+ * Keyed by tenant id: who changed what, for the audit tree. Kept for ten years: entries are few, and the tree can be
+ * built again only from all of them.
+ */
 export const audit: Topic<AuditEntry> = jsonTopic(
   {
     name: 'audit',
     partitions: { production: 12, single: 1 },
-    cleanup: { policy: 'delete', retentionMs: 30 * DAY_MS },
+    cleanup: { policy: 'delete', retentionMs: 3_653 * DAY_MS },
   },
   AuditEntry,
   (entry) => entry.tenant,

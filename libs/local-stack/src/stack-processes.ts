@@ -38,7 +38,7 @@ export interface PlannedProcesses {
 export async function planServices(plan: ProcessPlan): Promise<PlannedProcesses> {
   const historyPort = await plan.givePort('history');
   const HISTORY_ADDRESS = `127.0.0.1:${historyPort}`;
-  const { pepper, operatorKey, keks } = plan.secrets;
+  const { pepper, operatorKey, keks, auditKeys } = plan.secrets;
   const apiUrls: string[] = [];
   const specs: ProcessSpec[] = [];
 
@@ -58,6 +58,7 @@ export async function planServices(plan: ProcessPlan): Promise<PlannedProcesses>
   await add('audit-log', 3, plan.replicas.auditLog, async (replica) => ({
     GRPC_HOST: '127.0.0.1',
     GRPC_PORT: String(replica === 0 ? historyPort : await plan.givePort()),
+    POSTHASTE_AUDIT_KEYS: auditKeys,
   }));
   const schedulers: string[] = [];
   await add('retry-scheduler', 2, plan.replicas.retryScheduler, async (replica) => {

@@ -10,6 +10,8 @@ export interface StackSecrets {
   pepper: string;
   /** Key-encryption keys as services take them: `id:base64`. */
   keks: string;
+  /** What the audit trees are signed with. */
+  auditKeys: string;
 }
 
 export function stackSecrets(dataDir: string): StackSecrets {
@@ -19,6 +21,7 @@ export function stackSecrets(dataDir: string): StackSecrets {
     operatorKey: `pho_${randomBytes(32).toString('hex')}`,
     pepper: randomBytes(32).toString('base64'),
     keks: `local-1:${randomBytes(32).toString('base64')}`,
+    auditKeys: randomBytes(32).toString('base64'),
   };
   writePrivately(file, secrets);
   return secrets;
@@ -26,8 +29,10 @@ export function stackSecrets(dataDir: string): StackSecrets {
 
 function readSecrets(file: string): StackSecrets {
   try {
-    const { operatorKey, pepper, keks } = JSON.parse(readFileSync(file, 'utf8')) as Partial<StackSecrets>;
-    if (operatorKey && pepper && keks) return { operatorKey, pepper, keks };
+    const { operatorKey, pepper, keks, auditKeys } = JSON.parse(
+      readFileSync(file, 'utf8'),
+    ) as Partial<StackSecrets>;
+    if (operatorKey && pepper && keks && auditKeys) return { operatorKey, pepper, keks, auditKeys };
   } catch {
     // Said below.
   }

@@ -40,6 +40,7 @@ const Scope = z.enum(['tenant', 'account']).meta({
 export const Permission = z.enum([
   'accounts:read',
   'accounts:write',
+  'audit:read',
   'deliveries:read',
   'deliveries:write',
   'endpoints:read',
