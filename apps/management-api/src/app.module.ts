@@ -6,6 +6,7 @@ import type { Vault } from '@posthaste/vault';
 import { DataSource } from 'typeorm';
 import { accounts } from './accounts/index.js';
 import { Accounts } from './accounts/accounts.js';
+import { Audit, audit } from './audit/index.js';
 import { Changes } from './changes/changes.js';
 import { endpoints } from './endpoints/index.js';
 import { Endpoints } from './endpoints/endpoints.js';
@@ -46,6 +47,7 @@ export const controllers = [
   ...history.controllers,
   ...explain.controllers,
   ...replays.controllers,
+  ...audit.controllers,
   ...feeds.controllers,
   ...reconcile.controllers,
   ...testSend.controllers,
@@ -98,13 +100,14 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     },
     { provide: LinkupWebhooks, useValue: new LinkupWebhooks(database, endpointsOf, secretsOf) },
     { provide: Feeds, useValue: surroundings.feeds },
+    { provide: Audit, useValue: new Audit(surroundings.history) },
     { provide: Reconcile, useValue: new Reconcile(surroundings.history, cursors) },
     { provide: EventTypes, useValue: eventTypesOf },
     { provide: Sources, useValue: new Sources(database, changes, vault, egress) },
     { provide: Usage, useValue: new Usage(database) },
     {
       provide: TestSends,
-      useValue: new TestSends(accountsOf, endpointsOf, eventTypesOf, surroundings.dispatch),
+      useValue: new TestSends(accountsOf, endpointsOf, eventTypesOf, surroundings.dispatch, changes),
     },
     { provide: History, useValue: historyOf },
     { provide: Explain, useValue: new Explain(database, cursors, historyOf, surroundings.history) },

@@ -1,4 +1,6 @@
 import {
+  AUDIT_TREE_SERVICE,
+  type AuditTreeClient,
   HISTORY_SERVICE,
   type HistoryClient,
   historyClientTransport,
@@ -20,12 +22,14 @@ export class HistoryReader {
   private readonly proxy: ClientGrpcProxy;
   private readonly client: HistoryClient;
   private readonly replays: ReplaysClient;
+  private readonly auditTree: AuditTreeClient;
 
   /** @param address host:port of audit-log's gRPC interface. */
   constructor(address: string) {
     this.proxy = new ClientGrpcProxy(historyClientTransport(address));
     this.client = this.proxy.getService<HistoryClient>(HISTORY_SERVICE);
     this.replays = this.proxy.getService<ReplaysClient>(REPLAYS_SERVICE);
+    this.auditTree = this.proxy.getService<AuditTreeClient>(AUDIT_TREE_SERVICE);
   }
 
   /** Answers what `call` asks of audit-log, or throws `unavailable`. */
@@ -36,6 +40,11 @@ export class HistoryReader {
   /** The same about replays. */
   async ask<T>(call: (client: ReplaysClient) => Observable<T>): Promise<T> {
     return answerOf(call(this.replays));
+  }
+
+  /** The same about the audit tree. */
+  async audit<T>(call: (client: AuditTreeClient) => Observable<T>): Promise<T> {
+    return answerOf(call(this.auditTree));
   }
 
   close(): void {

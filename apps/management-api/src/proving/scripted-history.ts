@@ -2,6 +2,7 @@ import { type sendUnaryData, Server, ServerCredentials, type ServerUnaryCall, st
 import { loadPackageDefinition, type ServiceClientConstructor } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import {
+  AUDIT_TREE_SERVICE,
   DISPATCH_PACKAGE,
   DISPATCH_SERVICE,
   grpcLoader,
@@ -71,7 +72,9 @@ class ScriptedService {
 
 export class ScriptedHistory extends ScriptedService {
   constructor(replies: Record<string, Reply> = {}) {
-    const names = [HISTORY_SERVICE, REPLAYS_SERVICE].map((name) => `${HISTORY_PACKAGE}.${name}`);
+    const names = [HISTORY_SERVICE, REPLAYS_SERVICE, AUDIT_TREE_SERVICE].map(
+      (name) => `${HISTORY_PACKAGE}.${name}`,
+    );
     super({ proto: protoPath('history'), names }, replies);
   }
 }

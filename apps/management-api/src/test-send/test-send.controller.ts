@@ -1,6 +1,6 @@
 import { Body, Controller, Inject, Param, Post } from '@nestjs/common';
 import { Attempt, SendTest } from '@posthaste/contracts';
-import { type Reach, Within } from '../access/principal.js';
+import { type Author, By, type Reach, Within } from '../access/principal.js';
 import { Operation } from '../http/operation.js';
 import { TestSends } from './test-sends.js';
 
@@ -26,10 +26,11 @@ export class TestSendController {
     problems: [413, 429, 503],
   })
   async send(
+    @By() author: Author,
     @Within() reach: Reach,
     @Param('endpoint') endpoint: string,
     @Body({ schema: SendTest.prefault({}) }) input: SendTest,
   ): Promise<Attempt> {
-    return this.tests.send(reach, endpoint, input);
+    return this.tests.send(author, reach, endpoint, input);
   }
 }

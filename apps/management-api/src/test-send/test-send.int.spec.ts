@@ -95,6 +95,28 @@ describe('a test message', () => {
     expect((await tenant.rest.get(`/v1/endpoints/${id}`)).json).toMatchObject(made);
   });
 
+  it('is in the audit log, whatever comes of it', async () => {
+    const entries = async (): Promise<unknown[]> => {
+      const { rows } = await bed.database.query<{ entry: unknown }>(
+        `select entry from config.audit_entry where entry->>'action' = 'endpoint.tested'
+           and entry->'entity'->>'id' = $1`,
+        [made.id],
+      );
+      return rows.map(({ entry }) => entry);
+    };
+    const before = (await entries()).length;
+    await tenant.rest.post(path);
+    dispatch.replies['SendTest'] = () => {
+      throw new Error('away');
+    };
+    expect(refusalOf(await tenant.rest.post(path))).toEqual([503, 'unavailable']);
+    const found = await entries();
+    expect(found).toHaveLength(before + 2);
+    expect(found.at(-1)).toMatchObject({ actor: tenant.keyId, from: '127.0.0.1', changed: [] });
+    await tenant.rest.post(`/v1/endpoints/${newId('endpoint')}/test`);
+    expect(await entries()).toHaveLength(before + 2);
+  });
+
   it('says whose account it is to endpoints whose profile shows it', async () => {
     await tenant.rest.put('/v1/accounts/shown', { name: 'Shown Ltd' });
     const { json } = await tenant.rest.post<Endpoint>('/v1/accounts/shown/endpoints', {

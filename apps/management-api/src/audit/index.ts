@@ -1,0 +1,5 @@
+import { AuditController } from './audit.controller.js';
+
+export { Audit } from './audit.js';
+
+export const audit = { controllers: [AuditController] };
