@@ -11,7 +11,7 @@ export type FailureKind = Exclude<keyof typeof exitCodes, 'ok'>;
 
 export const exitMeanings: Record<keyof typeof exitCodes, string> = {
   ok: 'done',
-  failed: 'failed, or doctor or status found something wrong',
+  failed: 'failed, or audit verify, doctor or status found something wrong',
   usage: 'the command was not understood, or a value in it is not valid',
   not_found: 'there is no such thing, or this key cannot see it',
   unreachable: 'the server does not answer, or says it cannot now',

@@ -71,11 +71,13 @@ export class TreeCheck {
     return this.found;
   }
 
-  add(row: AuditRow): void {
+  /** @param row null for one that cannot be read */
+  add(row: AuditRow | null): void {
     // A checkpoint that says nothing still leaves each entry's own signature to tell where it began.
     if (this.found !== null && this.found.sequence !== null) return;
     const sequence = this.tree.size;
     const fail = (code: FlawCode, message: string): void => this.stopAt(sequence, code, message);
+    if (row === null) return fail('altered', 'cannot be read');
     if (row.sequence > sequence) return fail('missing', `is missing: ${row.sequence} comes next`);
     if (row.sequence < sequence)
       return fail('out_of_order', `is out of order: there is another ${row.sequence}`);

@@ -1,5 +1,6 @@
 import type { Command } from '../command.js';
 import { accounts } from './accounts.js';
+import { audit } from './audit.js';
 import { completion } from './completion.js';
 import { deliveries } from './deliveries.js';
 import { doctor } from './doctor.js';
@@ -15,6 +16,7 @@ const others = [
   ...endpoints,
   ...messages,
   ...deliveries,
+  ...audit,
   lag,
   doctor,
   simulate,
