@@ -105,7 +105,12 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
   const keptMs = config.HISTORY_RETENTION_DAYS * 86_400_000;
   const feedKeptMs = Math.min(config.FEED_RETENTION_HOURS * 3_600_000, keptMs);
   const keys = auditKeys(config.POSTHASTE_AUDIT_KEYS);
-  const auditTree = await startAuditTree({ ...parts, databaseUrl: config.DATABASE_URL, keys });
+  const auditTree = await startAuditTree({
+    ...parts,
+    databaseUrl: config.DATABASE_URL,
+    keys,
+    onAside: metrics.quarantined,
+  });
   const grpc = await serveGrpc(config, AppModule.over(reads, feedKeptMs, keys));
   const replaying = createPool({
     url: config.DATABASE_URL,

@@ -1,8 +1,10 @@
 import type { Meter } from '@opentelemetry/api';
+import type { Topic } from '@posthaste/contracts';
 import type { EventLog, ProjectionBatch } from '@posthaste/event-log';
+import { AUDIT_TREE_GROUP, auditTreeTopics } from './audit-tree/index.js';
 import { HISTORY_GROUP, historyTopics } from './history/index.js';
 
-/** What an operator watches of history: is it behind, how far, and did anything have to be put aside. */
+/** What an operator watches of history and audit trees: are they behind, how far, and was anything put aside. */
 export interface HistoryMetrics {
   applied: (batches: ProjectionBatch[]) => void;
   quarantined: (topic: string) => void;
@@ -15,7 +17,7 @@ export function historyMetrics(meter: Meter, log: EventLog): HistoryMetrics {
     description: 'Records applied to history',
   });
   const aside = meter.createCounter('posthaste_projection_quarantined', {
-    description: 'Records put into history.quarantine',
+    description: 'Records put aside: into history.quarantine, of topic audit into audit.quarantine',
   });
   const delay = meter.createHistogram('posthaste_projection_delay_seconds', {
     description: 'From the append of the oldest record of a batch to its commit in history',
@@ -30,9 +32,14 @@ export function historyMetrics(meter: Meter, log: EventLog): HistoryMetrics {
   let catchingUp = false;
   behind.addCallback((result) => result.observe(catchingUp ? 1 : 0));
   const observeLag: Parameters<typeof lag.addCallback>[0] = async (result) => {
+    const groups: { group: string; topics: Pick<Topic, 'name'>[] }[] = [
+      { group: HISTORY_GROUP, topics: historyTopics },
+      { group: AUDIT_TREE_GROUP, topics: auditTreeTopics },
+    ];
     // Unknown while the log cannot be reached: no value is better than an old one.
-    const found = await log.admin.lag(HISTORY_GROUP, historyTopics).catch(() => []);
-    for (const topic of historyTopics) {
+    const lags = groups.map(({ group, topics }) => log.admin.lag(group, topics).catch(() => []));
+    const found = (await Promise.all(lags)).flat();
+    for (const topic of groups.flatMap(({ topics }) => topics)) {
       const ours = found.filter((entry) => entry.topic === topic.name);
       if (ours.length > 0)
         result.observe(

@@ -111,23 +111,15 @@ export class TreeCheck {
     const { checkpoint, head, tree } = this;
     if (this.found?.sequence != null || checkpoint === null) return this.found;
     if (head !== null && tree.size < head.size) {
-      return (this.found = {
-        sequence: tree.size,
-        code: 'missing',
-        message: `is missing: ${head.size} were there`,
-      });
+      this.stopAt(tree.size, 'missing', `is missing: ${head.size} were there`);
     }
     if (this.found !== null) return this.found;
-    if (tree.size !== checkpoint.size) {
-      const message =
-        tree.size < checkpoint.size
-          ? `is missing: the checkpoint is over ${checkpoint.size}`
-          : `is not covered by the checkpoint`;
-      const sequence = Math.min(tree.size, checkpoint.size);
-      return (this.found = { sequence, code: 'missing', message });
-    }
-    // Its entries are all as signed one by one, and it is still another tree: the key has signed two.
-    if (!tree.root().equals(checkpoint.root)) {
+    if (tree.size < checkpoint.size) {
+      this.stopAt(tree.size, 'missing', `is missing: the checkpoint is over ${checkpoint.size}`);
+    } else if (tree.size > checkpoint.size) {
+      this.stopAt(checkpoint.size, 'not_signed', 'is beyond what the checkpoint is over');
+    } else if (!tree.root().equals(checkpoint.root)) {
+      // Its entries are all as signed one by one, and it is still another tree: the key has signed two.
       this.stopAt(null, 'other_tree', 'is over other entries');
     }
     return this.found;

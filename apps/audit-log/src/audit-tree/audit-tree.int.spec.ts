@@ -75,6 +75,7 @@ async function project(signing = keys): Promise<void> {
     throw error;
   };
   const running = await startAuditTree({
+    onAside: () => undefined,
     databaseUrl: postgres.url,
     log,
     logger,

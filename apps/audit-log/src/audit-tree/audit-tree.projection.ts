@@ -27,6 +27,8 @@ export interface AuditTreeOptions {
   /** The first one signs each entry, all of them the checkpoint: so a verifier that knows an older one still can. */
   keys: SigningKey[];
   onAside: (found: RefusedRecord) => void;
+  /** The heads of trees that have grown, once they are stored. */
+  onGrown: (growths: Growth[]) => void;
 }
 
 interface Fact {
@@ -40,7 +42,12 @@ interface Facts {
   unreadable: RefusedRecord[];
 }
 
-export function auditTreeProjection({ pool, keys, onAside }: AuditTreeOptions): PostgresProjection<Facts> {
+export function auditTreeProjection({
+  pool,
+  keys,
+  onAside,
+  onGrown,
+}: AuditTreeOptions): PostgresProjection<Facts> {
   const putAside = async (client: pg.PoolClient, found: RefusedRecord[]): Promise<() => void> => {
     if (found.length > 0) await insertAside(client, found);
     return () => found.forEach(onAside);
@@ -51,12 +58,25 @@ export function auditTreeProjection({ pool, keys, onAside }: AuditTreeOptions): 
     inTransaction: (work) => inTransaction(pool, work),
     read: async (batches) => readFacts(batches),
     write: async (client, { entries, unreadable }) => {
-      const grown = await grow(client, keys, entries);
-      await insertGrowth(client, grown.growths);
-      return putAside(client, [...unreadable, ...grown.refused]);
+      const { growths, refused } = await grow(client, keys, entries);
+      await insertGrowth(client, growths);
+      const told = await putAside(client, [...unreadable, ...refused]);
+      return () => {
+        onGrown(growths);
+        told();
+      };
     },
     putAside: (client, refused) => putAside(client, [refused]),
   });
+}
+
+/**
+ * The entry, and what is hashed of it: all its record says, also what a later version says there and this one cannot
+ * read. So a tree that is built again by that version is the same.
+ */
+export function readEntry(record: { value: Buffer }): Pick<Fact, 'entry' | 'canonical'> {
+  const entry = topics.audit.decode(record);
+  return { entry, canonical: Buffer.from(canonicalJson(JSON.parse(record.value.toString()))) };
 }
 
 function readFacts(batches: ProjectionBatch[]): Facts {
@@ -65,8 +85,7 @@ function readFacts(batches: ProjectionBatch[]): Facts {
     for (const record of records) {
       const source = { topic, partition, record, reason: '' };
       try {
-        const entry = topics.audit.decode(record);
-        facts.entries.push({ entry, canonical: Buffer.from(canonicalJson(entry)), source });
+        facts.entries.push({ ...readEntry(record), source });
       } catch (error) {
         facts.unreadable.push({ ...source, reason: error instanceof Error ? error.message : String(error) });
       }

@@ -16,14 +16,23 @@ export async function startAuditTree(parts: {
   health: Health;
   keys: SigningKey[];
   fatal: (error: unknown) => void;
+  onAside: (topic: string) => void;
 }): Promise<{ stop(): Promise<void> }> {
   const { log, logger, keys } = parts;
   const pool = createPool({ url: parts.databaseUrl, name: 'audit-tree', max: 2, logger });
   const store = auditTreeProjection({
     pool,
     keys,
-    onAside: ({ topic, partition, record, reason }) =>
-      logger.error({ topic, partition, offset: record.offset, reason }, 'audit.record_put_aside'),
+    onAside: ({ topic, partition, record, reason }) => {
+      parts.onAside(topic);
+      logger.error({ topic, partition, offset: record.offset, reason }, 'audit.record_put_aside');
+    },
+    // Where logs are kept elsewhere, this is a witness: a tree that is cut off or replaced later does not fit it.
+    onGrown: (growths) => {
+      for (const { tenant, head } of growths) {
+        logger.info({ tenant, size: head.size, checkpoint: head.checkpoint }, 'audit.checkpoint');
+      }
+    },
   });
   const ends = await endsOf(log, auditTreeTopics);
   const projection = await runProjection({
