@@ -17,6 +17,13 @@ export {
   type NodeRef,
   type TreeNode,
 } from './merkle-tree.js';
-export { consistencySpans, inclusionSpans, rootsOf, verifyConsistency, verifyInclusion } from './proofs.js';
+export {
+  consistencySpans,
+  inclusionSpans,
+  rootsOf,
+  type Span,
+  verifyConsistency,
+  verifyInclusion,
+} from './proofs.js';
 export { headFile, SavedHead, type HeadFile } from './saved-head.js';
 export { TreeCheck, type AuditRow, type SignedTree, type TreeFlaw } from './tree-check.js';

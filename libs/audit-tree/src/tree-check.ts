@@ -34,7 +34,7 @@ export type TreeFlaw =
   /** `sequence` is the first entry that is not as it should be; null when it is the checkpoint itself. */
   { sequence: number | null; code: FlawCode; message: string };
 
-export type FlawCode =
+type FlawCode =
   | 'bad_checkpoint'
   | 'not_signed'
   | 'unknown_key'

@@ -1,4 +1,4 @@
-import { consistencySpans, inclusionSpans, rootsOf, subtreesOf } from '@posthaste/audit-tree';
+import { consistencySpans, inclusionSpans, rootsOf, type Span, subtreesOf } from '@posthaste/audit-tree';
 import type {
   ConsistencyReply,
   ConsistencyRequest,
@@ -7,8 +7,6 @@ import type {
 } from '@posthaste/contracts';
 import type pg from 'pg';
 import { getHead, loadNodes } from './sql/select-tree.js';
-
-type Span = ReturnType<typeof inclusionSpans>[number];
 
 /** That an entry is in the tree of a size; without a proof when either is beyond the tree. */
 export async function proveInclusion(

@@ -17,7 +17,7 @@ export interface StoredHead {
   checkpoint: string;
 }
 
-export interface NewEntry {
+interface NewEntry {
   id: string;
   canonical: Buffer;
   leaf: Buffer;
