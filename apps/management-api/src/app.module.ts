@@ -24,6 +24,7 @@ import { replays, Replays } from './replays/index.js';
 import { Reconcile, reconcile } from './reconcile/index.js';
 import { Keys } from './tenants/keys.js';
 import { sources, Sources } from './sources/index.js';
+import { Tail, tail } from './tail/index.js';
 import { tenants } from './tenants/index.js';
 import { Tenants } from './tenants/tenants.js';
 import { type Dispatch, testSend, TestSends } from './test-send/index.js';
@@ -49,6 +50,7 @@ export const controllers = [
   ...replays.controllers,
   ...audit.controllers,
   ...feeds.controllers,
+  ...tail.controllers,
   ...reconcile.controllers,
   ...testSend.controllers,
   ...sources.controllers,
@@ -65,6 +67,7 @@ export interface Surroundings {
   history: HistoryReader;
   dispatch: Dispatch;
   feeds: Feeds;
+  tail: Tail;
   pepper: string;
   logger: Logger;
 }
@@ -101,6 +104,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: LinkupWebhooks, useValue: new LinkupWebhooks(database, endpointsOf, secretsOf) },
     { provide: Feeds, useValue: surroundings.feeds },
     { provide: Audit, useValue: new Audit(surroundings.history) },
+    { provide: Tail, useValue: surroundings.tail },
     { provide: Reconcile, useValue: new Reconcile(surroundings.history, cursors) },
     { provide: EventTypes, useValue: eventTypesOf },
     { provide: Sources, useValue: new Sources(database, changes, vault, egress) },

@@ -29,6 +29,7 @@ import { Sources1791000000005 } from './migrations/1791000000005-sources.js';
 import { KeyPermissions1791000000006 } from './migrations/1791000000006-key-permissions.js';
 import { publishOpenApi, publishPool, registerPublish } from './publish/index.js';
 import { startSourceStreams } from './sources/index.js';
+import { Tail } from './tail/index.js';
 import { Dispatch } from './test-send/index.js';
 
 const VERSION = '0.1.0';
@@ -95,6 +96,7 @@ export async function startManagementApi({
   const history = new HistoryReader(config.HISTORY_GRPC);
   const dispatch = new Dispatch(config.DISPATCH_GRPC);
   const feeds = new Feeds(history, database, logger);
+  const tail = new Tail(log, database, logger);
   const adapter = createAdapter();
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.within({
@@ -105,6 +107,7 @@ export async function startManagementApi({
       history,
       dispatch,
       feeds,
+      tail,
       pepper: config.POSTHASTE_KEY_PEPPER,
       logger,
     }),
@@ -140,6 +143,7 @@ export async function startManagementApi({
     stop: async () => {
       await app.close();
       feeds.stop();
+      await tail.stop();
       await sourceStreams.stop();
       await endpointHealth.stop();
       await relay.stop();

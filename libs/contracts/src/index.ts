@@ -193,6 +193,7 @@ export {
   ReceivedComparison,
   ReconcileQuery,
 } from './http/reconcile.js';
+export { TAIL_PLACE_PATTERN, TailedAttempt, TailQuery } from './http/tail.js';
 export { AccountUsage, UsageQuery } from './http/usage.js';
 export {
   Attempt,

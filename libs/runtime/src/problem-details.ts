@@ -18,6 +18,7 @@ export const problems = {
     title: 'The first request with this Idempotency-Key is still running',
   },
   feed_expired: { status: 410, title: 'What comes after this place in the feed is not kept any more' },
+  tail_expired: { status: 410, title: 'What comes after this place in the tail is not kept any more' },
   precondition_failed: { status: 412, title: 'The resource has changed since it was read' },
   payload_too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: { status: 415, title: 'The content type is not served here' },

@@ -34,6 +34,11 @@ export class Accounts {
     return findAccount(this.database.manager, reach, ref);
   }
 
+  /** Null for a foreign or absent one. */
+  async find(reach: Reach, ref: string): Promise<AccountRow | null> {
+    return findAccountOrNull(this.database.manager, reach, ref);
+  }
+
   async list(reach: Reach, page: PageQuery): Promise<Page<Account>> {
     return listPage(
       this.cursors,

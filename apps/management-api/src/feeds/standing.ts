@@ -15,7 +15,9 @@ export async function stillGood(
        join config.tenant t on t.id = e.tenant
       where e.id = any($1::text[]) and e.deleted_at is null and a.deleted_at is null and t.deleted_at is null
      union all
-     select k.id from config.api_key k left join config.account a on a.id = k.account
+     select k.id from config.api_key k
+       join config.tenant t on t.id = k.tenant and t.deleted_at is null
+       left join config.account a on a.id = k.account
       where k.id = any($2::text[]) and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
         and (k.account is null or a.deleted_at is null)`,
     [endpoints, keys],

@@ -29,6 +29,7 @@ const refusals: Record<ProblemCode, { status: number; type: string }> = {
   idempotency_in_progress: { status: 409, type: 'conflict' },
   precondition_failed: { status: 409, type: 'conflict' },
   feed_expired: { status: 404, type: 'not_found' },
+  tail_expired: { status: 404, type: 'not_found' },
   payload_too_large: { status: 413, type: 'content_too_large' },
   unsupported_media_type: { status: 400, type: 'bad_request' },
   validation_failed: { status: 400, type: 'bad_request' },

@@ -1,0 +1,5 @@
+import { TailController } from './tail.controller.js';
+
+export { Tail } from './tail.js';
+
+export const tail = { controllers: [TailController] };
