@@ -12,8 +12,10 @@ try {
   if (!existsSync(main)) {
     throw new PlainError('it is not built yet\n  → npm start builds everything, or: npm run build');
   }
-  const { status } = spawnSync(node24(), [main, ...process.argv.slice(2)], { stdio: 'inherit' });
-  process.exitCode = status ?? 1;
+  // Ctrl-C reaches the command as well: its end is waited for.
+  process.on('SIGINT', () => undefined);
+  const { status, signal } = spawnSync(node24(), [main, ...process.argv.slice(2)], { stdio: 'inherit' });
+  process.exitCode = status ?? (signal === 'SIGINT' ? 130 : 1);
 } catch (error) {
   console.error(`posthaste: ${error instanceof PlainError ? error.message : error.stack}`);
   process.exitCode = 1;

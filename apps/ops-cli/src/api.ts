@@ -1,4 +1,5 @@
 import { ProblemDetails } from '@posthaste/contracts';
+import { eventsIn, type StreamEvent } from './event-stream.js';
 import { Failure, type FailureKind } from './failure.js';
 import type { Target } from './target.js';
 
@@ -20,8 +21,18 @@ export class Api {
     return json<T>(answer, this.target.url);
   }
 
-  async post<T>(path: string): Promise<T> {
-    return json<T>(await this.ask('POST', path), this.target.url);
+  async post<T>(path: string, body?: object): Promise<T> {
+    const headers = { 'content-type': 'application/json' };
+    const content = body === undefined ? {} : { headers, body: JSON.stringify(body) };
+    return json<T>(await this.ask('POST', path, content), this.target.url);
+  }
+
+  /** The events of a stream until it breaks or ends; its first ones may be those after an id. */
+  async *events(path: string, query: Query, lastEventId?: string): AsyncGenerator<StreamEvent> {
+    const after = lastEventId === undefined ? {} : { 'last-event-id': lastEventId };
+    const open = (signal: AbortSignal): Promise<Response> =>
+      this.ask('GET', withQuery(path, query), { headers: after, signal });
+    yield* eventsIn(open, ANSWER_WITHIN_MS);
   }
 
   async bytes(path: string): Promise<Buffer> {
@@ -42,11 +53,12 @@ export class Api {
     }
   }
 
-  private async ask(method: string, path: string): Promise<Response> {
+  private async ask(method: string, path: string, more: RequestInit = {}): Promise<Response> {
     const { url, key, from } = this.target;
     const answer = await reach(`${url}${path}`, {
       method,
-      headers: { authorization: `Bearer ${key}` },
+      ...more,
+      headers: { authorization: `Bearer ${key}`, ...(more.headers as Record<string, string>) },
     });
     if (answer.ok) return answer;
     throw refusal(answer.status, await answer.text(), url, from);
@@ -60,7 +72,8 @@ export type ListQuery = Query & { limit: number; cursor?: string | undefined };
 export async function reach(url: string, init: RequestInit = {}): Promise<Response> {
   try {
     // A redirect would take the key to wherever it points.
-    return await fetch(url, { ...init, redirect: 'error', signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+    const { signal = AbortSignal.timeout(ANSWER_WITHIN_MS) } = init;
+    return await fetch(url, { ...init, redirect: 'error', signal });
   } catch (error) {
     const { origin } = new URL(url);
     throw new Failure('unreachable', `${origin} cannot be reached: ${wordsFor(error)}`, {

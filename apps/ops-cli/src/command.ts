@@ -27,6 +27,8 @@ export interface Context {
   nowMs: () => number;
   /** A line about what is going on, for people who watch. */
   progress: (line: string) => void;
+  /** From now on Ctrl-C aborts this signal instead of the program; pressed again, it ends it as ever. */
+  interrupted: () => AbortSignal;
 }
 
 /** Every option means the same wherever it is taken. */
@@ -34,18 +36,26 @@ export const options = {
   account: { value: 'uid', says: "an account's uid or id; the only one when there is one" },
   endpoint: { value: 'id', says: 'only of this endpoint' },
   status: { value: 'status', says: 'only with this status' },
+  outcome: { value: 'outcome', says: 'only attempts that succeeded, or failed' },
+  'error-class': { value: 'class', says: 'only attempts that failed for this reason' },
+  'status-code': { value: 'n', says: 'only attempts answered with this HTTP status' },
   'event-type': { value: 'name', says: 'only of this event type' },
   message: { value: 'id', says: 'only of this message' },
   since: { value: 'time', says: 'accepted at or after: an RFC 3339 time, or 2h for two hours ago' },
   until: { value: 'time', says: 'accepted before' },
-  limit: { value: 'n', says: 'at most so many, 20 when not given' },
+  at: { value: 'time', says: 'as it was then: an RFC 3339 time, or 2h for two hours ago' },
+  attempt: { value: 'id', says: 'as it was for this attempt' },
+  version: { value: 'n', says: 'this version of it' },
+  from: { value: 'n', says: 'the older version; the one before --to when not given' },
+  to: { value: 'n', says: 'the newer version; the latest when not given' },
+  limit: { value: 'n', says: 'at most so many; 20 of a list when not given' },
   cursor: { value: 'cursor', says: 'go on where a list ended' },
   from: { value: 'n', says: 'from this sequence on; the newest when not given' },
   file: { value: 'file', says: 'check this export, and ask no server' },
   head: { value: 'file', says: 'a head saved before: it must still be the beginning' },
   save: { value: 'file', says: 'keep the head there when all is sound' },
   outage: { value: '2h', says: 'how long the endpoint is away' },
-  rate: { value: '200/s', says: 'messages to it, per s, min or h' },
+  rate: { value: '200/s', says: 'how many messages, per s, min or h' },
   policy: { value: 'file', says: 'a retry policy as JSON, or the name of a preset; ada when not given' },
   'dry-run': { value: null, says: 'say what would be done, and do nothing' },
   yes: { value: null, says: 'really do it to more than one' },

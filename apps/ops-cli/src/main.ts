@@ -5,7 +5,7 @@ import { commands } from './commands/index.js';
 import { cliConfig } from './config.js';
 import { exitCodes, Failure } from './failure.js';
 import { helpText } from './help.js';
-import { type Answer, harmless, render } from './output.js';
+import { type Answer, harmless, lineText, render } from './output.js';
 import { type Target, targetOf } from './target.js';
 
 /**
@@ -53,14 +53,19 @@ async function carryOut({ invocation }: Typed): Promise<number> {
     progress: (line) => {
       if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${line}`);
     },
+    interrupted: () => {
+      const pressed = new AbortController();
+      process.once('SIGINT', () => pressed.abort());
+      return pressed.signal;
+    },
   };
   const answer = await command.run(given, context);
   if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
-  show(answer);
+  await show(answer);
   return answer.kind === 'data' && answer.isBad === true ? exitCodes.failed : exitCodes.ok;
 }
 
-function show(answer: Answer): void {
+async function show(answer: Answer): Promise<void> {
   switch (answer.kind) {
     case 'bytes':
       // A pipe gets them as they are; on a terminal they could be commands to it.
@@ -69,6 +74,15 @@ function show(answer: Answer): void {
     case 'text':
       process.stdout.write(answer.text);
       return;
+    case 'lines': {
+      const { titles, widths, lines } = answer;
+      const style = { hasColour: hasTerminal && mayPaint };
+      if (!isJson) process.stdout.write(lineText(titles, widths, style));
+      for await (const { json, cells } of lines) {
+        process.stdout.write(isJson ? `${JSON.stringify(json)}\n` : lineText(cells, widths, style));
+      }
+      return;
+    }
     case 'data':
       if (isJson) {
         process.stdout.write(`${JSON.stringify(answer.json, null, hasTerminal ? 2 : undefined)}\n`);

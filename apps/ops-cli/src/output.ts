@@ -9,6 +9,14 @@ export type Answer =
       /** It was carried out, and what it found is not good. */
       isBad?: boolean;
     }
+  | {
+      /** Lines that come one after the other, for as long as they do. */
+      kind: 'lines';
+      titles: string[];
+      /** What longer cells need more of moves those behind them. */
+      widths: number[];
+      lines: AsyncIterable<{ json: unknown; cells: Cell[] }>;
+    }
   | { kind: 'bytes'; bytes: Buffer }
   | { kind: 'text'; text: string };
 
@@ -54,6 +62,16 @@ function tableText({ titles, rows }: { titles: string[]; rows: Cell[][] }, style
   const head = line(titles, (padded) => (style.hasColour ? `\u001b[2m${padded}\u001b[22m` : padded));
   const body = texts.map((row) => line(row, (padded, text) => painted(padded, text, style)));
   return `${[head, ...body].join('\n')}\n`;
+}
+
+/** One line of a table whose rows are not known beforehand. */
+export function lineText(cells: Cell[], widths: number[], style: Style): string {
+  const texts = cells.map((cell, i) => {
+    const text = cellText(cell);
+    const padded = typeof cell === 'number' ? text.padStart(widths[i] ?? 0) : text.padEnd(widths[i] ?? 0);
+    return painted(padded, text, style);
+  });
+  return `${texts.join('  ').trimEnd()}\n`;
 }
 
 function fieldsText(fields: [string, Cell][], style: Style): string {

@@ -1,11 +1,15 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { type DeliveryEvent, type Endpoint, type TailedAttempt, topics } from '@posthaste/contracts';
+import { createLogger } from '@posthaste/runtime';
 import { type RestClient, StreamClient, type TenantClient, waitFor } from '@posthaste/test-kit';
 import { EventSource } from 'eventsource';
-import { type ApiUnderTest, startApi } from '../proving/api-under-test.js';
+import { DataSource } from 'typeorm';
+import { entities } from '../app.module.js';
+import { startApi } from '../proving/api-under-test.js';
 import { answered, attemptAt, type Attempted, gone, refused } from '../proving/attempt-facts.js';
 import { refusalOf } from '../proving/refusal-of.js';
 import { startTestBed, type TestBed } from '../proving/test-bed.js';
+import { Tail } from './tail.js';
 
 // The tail over HTTP, on the log of PostgreSQL; what its readers promise is proven in tail.spec.ts.
 
@@ -199,8 +203,8 @@ describe('the tail', () => {
     });
     const got: string[] = [];
     let isPlaced = false;
-    source.addEventListener('message', ({ data }: MessageEvent<string>) =>
-      got.push((JSON.parse(data) as TailedAttempt).id),
+    source.addEventListener('message', ({ data }) =>
+      got.push((JSON.parse(data as string) as TailedAttempt).id),
     );
     source.addEventListener('position', () => (isPlaced = true));
     try {
@@ -232,6 +236,30 @@ describe('the tail', () => {
     await idle.ended;
     expect(idle.comments).toContain('stopping');
   }, 30_000);
+
+  it('ends for a key that is revoked', async () => {
+    const database = await new DataSource({ type: 'postgres', url: bed.postgres.url, entities }).initialize();
+    const { logger } = createLogger('tail-spec', 'silent');
+    const quick = new Tail(bed.log, database, logger, { standingEveryMs: 20 });
+    const keys = `/v1/tenants/${tenant.id}/keys`;
+    const [kept, revoked] = await Promise.all(
+      [1, 2].map(() => bed.api.operator.ask<{ id: string }>('POST', keys, { body: { scope: 'tenant' } })),
+    );
+    const follow = async (key = ''): Promise<string[]> => {
+      const opening = await quick.opening(null);
+      if (opening.kind === 'expired') throw new Error('now is a place');
+      const ends: string[] = [];
+      const sink = { send: () => undefined, end: (reason: string) => void ends.push(reason) };
+      quick.follow(opening, { tenant: tenant.id, account: null, endpoint: null }, sink, key);
+      return ends;
+    };
+    const [staying, leaving] = [await follow(kept?.id), await follow(revoked?.id)];
+    await bed.api.operator.ask('DELETE', `${keys}/${revoked?.id}`);
+    await waitFor(() => leaving.length > 0);
+    expect([staying, leaving]).toEqual([[], ['gone']]);
+    await quick.stop();
+    await database.destroy();
+  });
 
   it('reads nothing while nobody follows', async () => {
     for (const client of open.splice(0)) client.close();

@@ -47,7 +47,11 @@ export function pageOf({ options: { limit, cursor } }: Given): { limit: number; 
   return { limit: limit === undefined ? DEFAULT_ROWS : wholeNumber('limit', limit, 1, MOST_ROWS), cursor };
 }
 
-export function listAnswer<T>(page: Page<T>, titles: string[], cells: (row: T) => Cell[]): Answer {
+export function listAnswer<T>(
+  page: Page<T>,
+  titles: string[],
+  cells: (row: T) => Cell[],
+): Answer & { kind: 'data' } {
   const more = page.has_more && page.next_cursor !== null;
   return {
     kind: 'data',

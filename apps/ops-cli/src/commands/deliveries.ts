@@ -88,6 +88,28 @@ const cancel: Command = {
 /** An exhausted delivery stays so: it only gives way to those behind it. */
 const afterCancel = (status: string): string => (status === 'exhausted' ? status : 'cancelled');
 
+const resend: Command = {
+  name: 'resend',
+  says: 'make one more attempt of deliveries',
+  takes: { words: '<delivery>...', least: 1, most: Infinity },
+  options: ['dry-run', 'yes'],
+  run: (given, context) => {
+    const api = context.api();
+    return changeEach(given, {
+      read: async (id) => (await api.get<Delivery>(pathOf(id))).status,
+      wanted: () => 'requested',
+      obstacle: (status) => (isOwed(status) ? `it is ${status}: an attempt is owed already` : undefined),
+      // The answer is the delivery as it was: the attempt follows a moment later.
+      change: async (id) => {
+        await api.post<Delivery>(`${pathOf(id)}/resend`);
+        return 'requested';
+      },
+    });
+  },
+};
+
+const isOwed = (status: string): boolean => ['pending', 'retrying', 'deferred'].includes(status);
+
 const attempts: Command = {
   name: 'attempts',
   says: "list a delivery's attempts, newest first",
@@ -111,4 +133,4 @@ const attempts: Command = {
   },
 };
 
-export const deliveries = [list, show, cancel, attempts];
+export const deliveries = [list, show, cancel, attempts, resend];

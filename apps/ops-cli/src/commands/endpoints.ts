@@ -1,6 +1,7 @@
 import type { Endpoint } from '@posthaste/contracts';
 import type { Command } from '../command.js';
 import { fieldsOf } from '../output.js';
+import { instant } from '../quantities.js';
 import { accountPath, listAnswer, pageOf } from './accounts.js';
 import { changeEach } from './change-each.js';
 
@@ -27,11 +28,12 @@ const list: Command = {
 
 const show: Command = {
   name: 'endpoints show',
-  says: 'show an endpoint and how it has been answering',
+  says: 'show an endpoint and how it has been answering, or how it was set up',
   takes: { words: '<id>', least: 1, most: 1 },
-  options: [],
-  run: async ({ words: [id = ''] }, context) => {
-    const endpoint = await context.api().get<Endpoint>(pathOf(id));
+  options: ['at', 'attempt', 'version'],
+  run: async ({ words: [id = ''], options: { at, attempt, version } }, context) => {
+    const then = at === undefined ? undefined : instant('at', at, context.nowMs());
+    const endpoint = await context.api().get<Endpoint>(pathOf(id), { at: then, attempt, version });
     return { kind: 'data', json: endpoint, blocks: [fieldsOf(endpoint)] };
   },
 };

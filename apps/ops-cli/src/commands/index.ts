@@ -5,17 +5,27 @@ import { completion } from './completion.js';
 import { deliveries } from './deliveries.js';
 import { doctor } from './doctor.js';
 import { endpoints } from './endpoints.js';
+import { explain } from './explain.js';
 import { messages } from './messages.js';
+import { recover } from './recover.js';
+import { replays } from './replays.js';
 import { serviceConfig } from './service-config.js';
 import { simulate } from './simulate.js';
 import { lag, status } from './status.js';
+import { tail } from './tail.js';
+import { versions } from './versions.js';
 
 const others = [
   status,
   accounts,
   ...endpoints,
+  ...versions,
   ...messages,
+  explain,
   ...deliveries,
+  tail,
+  recover,
+  ...replays,
   ...audit,
   lag,
   doctor,

@@ -3,8 +3,9 @@ import { MAINTENANCE_LOCK } from './schema.js';
 
 /**
  * What keeps the log from growing for ever: retention deletes the oldest records of a topic, compaction those that a
- * later record of the same key superseded, and of the last ones empty values (tombstones) older than a week. Any
- * process may do it, one at a time; readers step over the gaps, and offsets are never given again.
+ * later record of the same key superseded, and of the last ones empty values (tombstones) older than a week. Groups
+ * that nobody is in and that have committed nothing are forgotten. Any process may do it, one at a time; readers step
+ * over the gaps, and offsets are never given again.
  */
 const TOMBSTONE_DAYS = 7;
 /** Small transactions: readers and appends go on between them, and little is lost when the process dies. */
@@ -35,10 +36,37 @@ export async function maintain(url: string): Promise<number | undefined> {
       if (topic.compacted) deleted += await compact(client, topic.id);
       if (topic.retention_ms !== null) deleted += await retain(client, topic.id, Number(topic.retention_ms));
     }
+    await forgetGroups(client);
     return deleted;
   } finally {
     await client.end();
   }
+}
+
+/**
+ * What reads for a while under a name of its own leaves a group behind, and a killed process its member. The groups' rows
+ * are taken before it is looked who is in them: a member may be joining. Should one join at this moment all the same,
+ * its next heartbeat makes the rows anew.
+ */
+async function forgetGroups(client: pg.Client): Promise<void> {
+  await client.query(
+    `delete from log.group_member where lease_until < clock_timestamp() - interval '10 minutes'`,
+  );
+  await client.query('begin');
+  const { rows } = await client.query<{ name: string }>(
+    `select name from log.consumer_group g
+     where not exists (select from log.group_member m where m.group_name = g.name)
+       and not exists (select from log.committed c where c.group_name = g.name)
+     for update skip locked`,
+  );
+  await client.query(
+    `with gone as (
+       delete from log.consumer_group g where g.name = any($1)
+         and not exists (select from log.group_member m where m.group_name = g.name) returning name
+     ) delete from log.partition_lease where group_name in (select name from gone)`,
+    [rows.map(({ name }) => name)],
+  );
+  await client.query('commit');
 }
 
 async function compact(client: pg.Client, topic: number): Promise<number> {

@@ -204,6 +204,32 @@ describe('the log on PostgreSQL, beyond the port', () => {
     expect(await log.admin.endOffsets(topic)).toMatchObject([{ offset: 3 }]);
   });
 
+  it('forgets a group that nobody is in and that has committed nothing, also when its member was killed', async () => {
+    const topic = newTopic(2);
+    await log.admin.ensureTopics([topic], 'single');
+    const [used, passing, killed] = [newGroup(), newGroup(), newGroup()];
+    const members = await Promise.all(
+      [used, passing, killed].map((group) => Member.join(log, group, [topic])),
+    );
+    await members[1]?.consumer.stop();
+    await members[2]?.consumer.stop();
+    await client.query(`insert into log.group_member values (2000000000, $1, now() - interval '1 day')`, [
+      killed,
+    ]);
+    await log.maintain();
+    const { rows } = await client.query(
+      `select g.name, (select count(*)::int from log.partition_lease l where l.group_name = g.name) as leases
+       from log.consumer_group g where g.name = any($1)`,
+      [[used, passing, killed]],
+    );
+    expect(rows).toEqual([{ name: used, leases: 2 }]);
+    const { rows: left } = await client.query('select from log.partition_lease where group_name = any($1)', [
+      [passing, killed],
+    ]);
+    expect(left).toEqual([]);
+    await members[0]?.consumer.stop();
+  });
+
   it('lets a record the database cannot store fail alone', async () => {
     const topic = newTopic(1);
     await log.admin.ensureTopics([topic], 'single');
