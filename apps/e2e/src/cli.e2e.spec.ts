@@ -198,6 +198,209 @@ describe('the posthaste command', () => {
     expect(await enabled()).toEqual([true, true]);
   });
 
+  it('explains where a message went, and why not elsewhere', async () => {
+    const { data } = await answer<{ data: object[] }>(`explain ${delivered.message}`);
+    expect(data).toMatchObject([
+      { endpoint_id: retrying.endpoint, routed: false, rule: 'event_types', wanted: ['order.lost'] },
+      { endpoint_id: endpoint, routed: true, rule: null, delivery: { status: 'delivered' } },
+    ]);
+    const { out } = await posthaste(`explain ${delivered.message} --endpoint ${retrying.endpoint} --table`);
+    expect(out).toMatch(
+      /^id +msg_.*\nendpoint +went there +rule.*\nep_\w+ +no +event_types +order.lost +order.placed/s,
+    );
+  });
+
+  it('says who changed what of an endpoint, and shows it as it was', async () => {
+    const { data } = await answer<{ data: { version: number; action: string }[] }>(
+      `endpoints versions ${endpoint}`,
+    );
+    expect(data.map(({ version, action }) => [version, action])).toEqual([
+      [3, 'endpoint.enabled'],
+      [2, 'endpoint.disabled'],
+      [1, 'endpoint.created'],
+    ]);
+    expect(await answer(`endpoints diff ${endpoint}`)).toMatchObject({
+      from: 2,
+      to: 3,
+      differences: [{ field: 'enabled', before: false, after: true }, { field: 'disabled_reason' }],
+    });
+    // It came back to what it was.
+    expect(await answer(`endpoints diff ${endpoint} --from 1`)).toMatchObject({ to: 3, differences: [] });
+    expect(await refusal(`endpoints diff ${endpoint} --from 3 --to 2`)).toMatchObject({ exit: 2 });
+    const { at } = data.find(({ version }) => version === 2) as unknown as { at: string };
+    for (const then of [`--version 2`, `--at ${at}`]) {
+      expect(await answer(`endpoints show ${endpoint} ${then}`)).toMatchObject({ enabled: false });
+    }
+  });
+
+  it('resends deliveries, more than one only when told so twice', async () => {
+    const before = receiver.at('/good').length;
+    expect(await answer(`resend ${delivered.delivery} --dry-run`)).toMatchObject({
+      changes: [{ from: 'delivered', to: 'requested' }],
+    });
+    expect(await refusal(`resend ${delivered.delivery} dlv_nothing --yes`)).toMatchObject({ exit: 3 });
+    expect(await refusal(`resend ${delivered.delivery} ${retrying.delivery}`)).toMatchObject({ exit: 2 });
+    expect(receiver.at('/good')).toHaveLength(before);
+    await answer(`resend ${delivered.delivery}`);
+    await waitFor(() => receiver.at('/good').length > before);
+    expect(receiver.at('/good').at(-1)?.headers['webhook-replay']).toBe('true');
+  });
+
+  /** A command that goes on: the lines it has printed so far. */
+  function following(line: string): {
+    lines: string[];
+    end: (signal?: NodeJS.Signals) => Promise<number | null>;
+  } {
+    const child = spawn(process.execPath, [program, ...line.split(' ')], {
+      cwd: home,
+      env: environment(),
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const lines: string[] = [];
+    let rest = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      const parts = (rest + chunk.toString()).split('\n');
+      rest = parts.pop() ?? '';
+      lines.push(...parts);
+    });
+    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+    return { lines, end: (signal) => (signal && child.kill(signal), ended) };
+  }
+
+  const resendGood = (): Promise<unknown> =>
+    tenant.rest.ask('POST', `/v1/deliveries/${delivered.delivery}/resend`);
+  const attemptsOf = async (delivery: string): Promise<number[]> =>
+    (await answer<{ data: { number: number }[] }>(`attempts ${delivery}`)).data.map(({ number }) => number);
+
+  it('follows attempts through a restart of the server, a line of JSON for each, without loss', async () => {
+    const { lines, end } = following(`tail --endpoint ${endpoint} --outcome succeeded`);
+    const numbers = (): number[] => lines.map((line) => (JSON.parse(line) as { number: number }).number);
+    // It says nothing before the first attempt: that it follows shows by one of several.
+    await waitFor(async () => (await resendGood(), lines.length > 0), {
+      what: 'the first line',
+      everyMs: 200,
+    });
+    await stack.process('management-api').stop();
+    await stack.process('management-api').start();
+    await stack.waitReady();
+    await resendGood();
+    const made = receiver.at('/good').length;
+    await waitFor(() => receiver.at('/good').length > made);
+    const latest = await waitFor(async () => {
+      const [last = 0] = await attemptsOf(delivered.delivery);
+      return last > (numbers()[0] ?? 0) && numbers().includes(last) && last;
+    });
+    const first = numbers()[0] ?? 0;
+    expect(numbers()).toEqual(Array.from({ length: latest - first + 1 }, (_, i) => first + i));
+    await end('SIGINT');
+  }, 60_000);
+
+  (hasPseudoTerminals ? it : () => undefined)('follows attempts in a table on a terminal', async () => {
+    const line = `'${process.execPath}' '${program}' tail --status delivered --limit 1`;
+    const onTerminal = run('script', ['-qec', line, '/dev/null']);
+    let isOver = false;
+    void onTerminal.then(() => (isOver = true));
+    await waitFor(async () => (await resendGood(), isOver), { what: 'its end', everyMs: 200 });
+    const { code, out } = await onTerminal;
+    expect(code).toBe(0);
+    expect(out).toMatch(/started +outcome +status +n +why/);
+    expect(out).toContain('\u001b[32msucceeded');
+    expect(out).toContain(endpoint);
+  });
+
+  it('refuses to follow what is not there, and what the key may not see', async () => {
+    expect(await refusal('tail --account nobody')).toMatchObject({ exit: 3, code: 'not_found' });
+    expect(await refusal('tail --status pending')).toMatchObject({ exit: 2 });
+    expect(await refusal('tail --profile wrong-key')).toMatchObject({ exit: 5 });
+  });
+
+  describe('with an endpoint that was down', () => {
+    let down: string;
+    const recoverIt = (): string => `recover ${down} --since 1h`;
+    beforeAll(async () => {
+      receiver.plan({ path: '/down', answers: [500] });
+      const body = {
+        url: receiver.url('/down'),
+        event_types: ['order.down'],
+        retry_policy: { preset: 'none' },
+      };
+      down = (await tenant.createEndpoint(ACCOUNT, body)).id;
+      const published = [1, 2, 3].map((n) => tenant.publish(ACCOUNT, 'order.down', { n }));
+      for (const { id } of await Promise.all(published)) await deliveryOf(id, 'exhausted');
+    }, 60_000);
+
+    it('says how much it lacks, and sends it only when told so', async () => {
+      expect(await answer(`${recoverIt()} --dry-run`)).toMatchObject({
+        id: null,
+        status: 'dry_run',
+        total: 3,
+      });
+      expect(await refusal(recoverIt())).toMatchObject({
+        exit: 2,
+        message: 'this would send 3 messages again',
+      });
+      expect(await refusal(`recover ${down}`)).toMatchObject({ exit: 2 });
+      expect(await answer('replay list')).toMatchObject({ data: [] });
+    });
+
+    it('ends when the replay it watches is paused by another, and resumed that one goes on to its end', async () => {
+      const { lines, end } = following(`${recoverIt()} --rate 1/s --yes`);
+      const ids = async (): Promise<string[]> =>
+        (await answer<{ data: { id: string }[] }>('replay list')).data.map(({ id }) => id);
+      const [id = ''] = await waitFor(async () => {
+        const found = await ids();
+        return found.length > 0 && found;
+      });
+      await answer(`replay pause ${id}`);
+      expect(await end()).toBe(0);
+      expect(JSON.parse(lines.join(''))).toMatchObject({ id, status: 'paused' });
+      expect(await answer(`replay resume ${id} --dry-run`)).toMatchObject({
+        changes: [{ from: 'paused', to: 'running' }],
+      });
+      expect(await answer(`replay resume ${id}`)).toMatchObject({ changes: [{ id, to: 'running' }] });
+      await waitFor(async () => {
+        const { status, failed } = await answer(`replay show ${id}`);
+        return status === 'completed' && failed === 3;
+      });
+      expect(await answer(`replay cancel ${id}`)).toMatchObject({ changes: [{ id, to: 'completed' }] });
+    }, 60_000);
+
+    it('watches a replay until its attempts are made', async () => {
+      receiver.plan({ path: '/down', answers: [200] });
+      const left = await answer<{ total: number }>(`${recoverIt()} --dry-run`);
+      const done = await answer<Record<string, number>>(`${recoverIt()} --yes`);
+      expect(done).toMatchObject({ status: 'completed', succeeded: left.total, failed: 0 });
+      expect(await answer(recoverIt())).toMatchObject({ id: null, total: 0 });
+    }, 60_000);
+
+    (hasPseudoTerminals ? it : () => undefined)(
+      'draws how far it is, and ends when Ctrl-C is pressed',
+      async () => {
+        receiver.plan({ path: '/down', answers: [500] });
+        const published = Array.from({ length: 8 }, (_, n) => tenant.publish(ACCOUNT, 'order.down', { n }));
+        for (const { id } of await Promise.all(published)) await deliveryOf(id, 'exhausted');
+        const command = `exec '${process.execPath}' '${program}' ${recoverIt()} --rate 1/s --yes`;
+        const terminal = spawn('script', ['-qec', command, '/dev/null'], {
+          cwd: home,
+          env: environment(),
+          stdio: ['pipe', 'pipe', 'inherit'],
+        });
+        let out = '';
+        terminal.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+        const ended = new Promise((resolve) => terminal.once('close', resolve));
+        await waitFor(() => /\[#*\.+\] \d of 8 requested/.test(out), { what: 'the bar' });
+        terminal.stdin.write('\u0003');
+        expect(await ended).toBe(0);
+        expect(out).toMatch(/it goes on: posthaste replay show rpl_\w+ shows how far it is/);
+        const [id = ''] = /rpl_\w+/.exec(out) ?? [];
+        expect(await tenant.rest.ask('POST', `/v1/replays/${id}/cancel`)).toMatchObject({
+          status: 'cancelled',
+        });
+      },
+      60_000,
+    );
+  });
+
   it('says what each service reads from its environment', async () => {
     for (const service of services) {
       const { keys } = await answer<{ keys: { name: string; meaning: string }[] }>(`config ${service}`);
