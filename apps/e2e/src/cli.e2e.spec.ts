@@ -346,14 +346,18 @@ describe('the posthaste command', () => {
     it('ends when the replay it watches is paused by another, and resumed that one goes on to its end', async () => {
       const { lines, end } = following(`${recoverIt()} --rate 1/s --yes`);
       const ids = async (): Promise<string[]> =>
-        (await answer<{ data: { id: string }[] }>('replay list')).data.map(({ id }) => id);
+        (await tenant.rest.ask<{ data: { id: string }[] }>('GET', '/v1/replays')).data.map(({ id }) => id);
       const [id = ''] = await waitFor(async () => {
         const found = await ids();
         return found.length > 0 && found;
       });
-      await answer(`replay pause ${id}`);
+      // At once: three take two seconds.
+      await tenant.rest.ask('POST', `/v1/replays/${id}/pause`);
       expect(await end()).toBe(0);
       expect(JSON.parse(lines.join(''))).toMatchObject({ id, status: 'paused' });
+      expect(await answer(`replay pause ${id}`)).toMatchObject({
+        changes: [{ from: 'paused', to: 'paused' }],
+      });
       expect(await answer(`replay resume ${id} --dry-run`)).toMatchObject({
         changes: [{ from: 'paused', to: 'running' }],
       });
