@@ -1,4 +1,4 @@
-import type { DeliveryAttempted, TailedAttempt } from '@posthaste/contracts';
+import type { Attempt, DeliveryAttempted, TailedAttempt } from '@posthaste/contracts';
 import { attemptView } from '../history/views.js';
 
 /** An attempt as the tail shows it: as in lists of attempts, with what it belongs to. */
@@ -30,8 +30,7 @@ export function attemptJson(event: DeliveryAttempted, status: TailedAttempt['del
     profile: event.profile,
     next_attempt_at: event.decision.kind === 'retry' ? event.decision.at : undefined,
   });
-  const shown: TailedAttempt = {
-    ...attempt,
+  const belongs: Omit<TailedAttempt, keyof Attempt> = {
     delivery_id: event.delivery,
     message_id: event.message,
     account_id: event.account,
@@ -39,5 +38,7 @@ export function attemptJson(event: DeliveryAttempted, status: TailedAttempt['del
     event_type: event.eventType,
     delivery_status: status,
   };
-  return Buffer.from(JSON.stringify(shown));
+  // JSON leaves out what is undefined: nobody knows these yet.
+  const unknown = { requested: undefined, shadow: undefined };
+  return Buffer.from(JSON.stringify({ ...attempt, ...unknown, ...belongs }));
 }
