@@ -149,5 +149,5 @@ describe('docs/cli.md', () => {
   it('has commands that work with nothing set up, typed one after the other', async () => {
     const said = await typed(blocks.join('\n'));
     expect(said).toContain('"key","state":"ok"');
-  }, 120_000);
+  }, 240_000);
 });

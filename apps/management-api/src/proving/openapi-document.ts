@@ -37,7 +37,8 @@ export function operationsOf({ paths }: Document): Operation[] {
   );
 }
 
-/** The operation's path with its parameters filled in. */
+/** The operation's path with its parameters filled in; of one that answers for ever, with what it refuses. */
 export function pathOf({ path }: Operation, parameters: (name: string) => string): string {
+  if (path === '/v1/tail') return `${path}?after=-`;
   return path.replace(/\{([a-z_]+)\}/g, (_, name: string) => parameters(name));
 }
