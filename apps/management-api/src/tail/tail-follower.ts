@@ -24,7 +24,7 @@ export interface TailSink {
  * Why a stream is ended while its client would go on; each comes again by itself, and is told then if it cannot.
  * `behind`: it does not take what it is sent. `gone`: its key is. `interrupted`: the log cannot be read.
  */
-export type TailEnd = 'behind' | 'gone' | 'interrupted';
+type TailEnd = 'behind' | 'gone' | 'interrupted';
 
 /** One who follows the tail, and how far it has got. Nothing is kept for it but its place. */
 export class TailFollower {

@@ -16,7 +16,7 @@ import type { TailFollower } from './tail-follower.js';
  *
  * It reads with a group of its own, which commits nothing and is gone with it.
  */
-export interface TailReaderOptions {
+interface TailReaderOptions {
   kind: 'live' | 'past';
   log: EventLog;
   /** By partition. */

@@ -1,0 +1,47 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type EventLog, openEventLog } from '@posthaste/event-log';
+import { kafkaForTests } from '@posthaste/test-kit';
+import { startPostgres } from '../proving/test-bed.js';
+import { followTraffic } from '../proving/tail-clients.js';
+
+// What tail.spec.ts proves on a log in memory, on those that are used: there seeks and pauses take time, and meet
+// fetches that are on their way.
+
+const kafka = kafkaForTests();
+const logs: [name: string, open: () => Promise<{ log: EventLog; stop: () => Promise<void> }>][] = [
+  [
+    'PostgreSQL',
+    async () => {
+      const { postgres, remove } = await startPostgres();
+      return { log: await openEventLog({ kind: 'postgres', url: postgres.url }), stop: remove };
+    },
+  ],
+];
+if (kafka) {
+  logs.push([
+    'Kafka',
+    async () => {
+      const { brokers, stop } = await kafka.connect();
+      const options = { brokers, clientId: 'tail-spec', replicationFactor: 1 };
+      return { log: await openEventLog({ kind: 'kafka', ...options }), stop };
+    },
+  ]);
+}
+
+describe.each(logs)('the tail on the log of %s', (_, open) => {
+  let log: EventLog;
+  let stop: () => Promise<void>;
+  beforeAll(async () => {
+    ({ log, stop } = await open());
+  }, 120_000);
+  afterAll(async () => {
+    await log.close();
+    await stop();
+  }, 60_000);
+
+  it('gives everybody every attempt after their place, also to who must be read for again', async () => {
+    const limits = { keptBytes: 20_000, stalledMs: 5_000, lingerMs: 200 };
+    const ends = await followTraffic({ log, limits, steps: 60, comeEvery: 8 });
+    expect(ends).not.toContain('interrupted');
+  }, 120_000);
+});
