@@ -3,11 +3,7 @@ import { attemptView } from '../history/views.js';
 
 /** An attempt as the tail shows it: as in lists of attempts, with what it belongs to. */
 export function attemptJson(event: DeliveryAttempted, status: TailedAttempt['delivery_status']): Buffer {
-  const {
-    requested: _,
-    shadow: __,
-    ...attempt
-  } = attemptView({
+  const attempt = attemptView({
     id: event.id,
     delivery: event.delivery,
     number: event.attempt,

@@ -55,7 +55,7 @@ export type AttemptFacts = Pick<
 };
 
 const TYPE = Buffer.from('"type":"DeliveryAttempted"');
-const TENANT = Buffer.from('"tenant":"');
+const TENANT = '"tenant":"';
 /** Where a record says what and whose it is: its first members, ids all of them. */
 const TYPE_WITHIN_BYTES = 64;
 const TENANT_WITHIN_BYTES = 400;
@@ -68,6 +68,7 @@ export function isAttempt({ value }: Pick<StoredRecord, 'value'>): boolean {
 
 export class RecentRecord {
   readonly bytes: number;
+  private owner: string | undefined;
   private read: { facts: AttemptFacts; json: Buffer } | null | undefined;
 
   constructor(
@@ -83,14 +84,11 @@ export class RecentRecord {
     return this.record?.appendedAt ?? null;
   }
 
-  /** Rules out most of what is other tenants' by their bytes; only what `facts` say counts. */
+  /** Rules out what is other tenants' by their bytes; only what `facts` say counts. */
   mayBe({ tenant, account }: { tenant: string; account: string | null }): boolean {
     if (this.record === null || (account !== null && this.record.key !== account)) return false;
-    const head = this.record.value.subarray(0, TENANT_WITHIN_BYTES);
-    const at = head.indexOf(TENANT);
-    if (at < 0) return true;
-    const from = at + TENANT.length;
-    return head.toString('latin1', from, from + tenant.length + 1) === `${tenant}"`;
+    this.owner ??= ownerOf(this.record.value);
+    return this.owner === tenant || this.owner === '';
   }
 
   /** Null for a record that cannot be read; history has put it aside. */
@@ -98,6 +96,14 @@ export class RecentRecord {
     if (this.read === undefined) this.read = this.record && readAttempt(this.record.value);
     return this.read;
   }
+}
+
+/** The tenant; empty where it cannot be told without reading all of the record. */
+function ownerOf(value: Buffer): string {
+  const head = value.toString('latin1', 0, TENANT_WITHIN_BYTES);
+  const at = head.indexOf(TENANT);
+  const end = at < 0 ? -1 : head.indexOf('"', at + TENANT.length);
+  return end < 0 ? '' : head.slice(at + TENANT.length, end);
 }
 
 function readAttempt(value: Buffer): { facts: AttemptFacts; json: Buffer } | null {

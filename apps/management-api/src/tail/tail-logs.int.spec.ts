@@ -12,8 +12,9 @@ const logs: [name: string, open: () => Promise<{ log: EventLog; stop: () => Prom
   [
     'PostgreSQL',
     async () => {
-      const { postgres, remove } = await startPostgres();
-      return { log: await openEventLog({ kind: 'postgres', url: postgres.url }), stop: remove };
+      const server = await startPostgres();
+      const log = await openEventLog({ kind: 'postgres', url: server.postgres.url });
+      return { log, stop: () => server.remove() };
     },
   ],
 ];
@@ -21,9 +22,9 @@ if (kafka) {
   logs.push([
     'Kafka',
     async () => {
-      const { brokers, stop } = await kafka.connect();
-      const options = { brokers, clientId: 'tail-spec', replicationFactor: 1 };
-      return { log: await openEventLog({ kind: 'kafka', ...options }), stop };
+      const cluster = await kafka.connect();
+      const options = { brokers: cluster.brokers, clientId: 'tail-spec', replicationFactor: 1 };
+      return { log: await openEventLog({ kind: 'kafka', ...options }), stop: () => cluster.stop() };
     },
   ]);
 }
