@@ -22,7 +22,7 @@ import {
   startRetention,
 } from './history/index.js';
 import { historyMetrics } from './metrics.js';
-import { Replays1791000000011, startReplayLoop } from './replays/index.js';
+import { historyHorizon, replaysMigrations, startReplayLoop } from './replays/index.js';
 import { historyMigrations } from './migrations.js';
 
 /**
@@ -60,7 +60,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
   const { config, log, logger, health } = parts;
   await Promise.all([
     migrate(config.DATABASE_URL, 'history', historyMigrations),
-    migrate(config.DATABASE_URL, 'replays', [Replays1791000000011]),
+    migrate(config.DATABASE_URL, 'replays', replaysMigrations),
     migrate(config.DATABASE_URL, 'audit', [AuditTree1795000000000]),
   ]);
   const writes = createPool({
@@ -124,6 +124,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     pool: replaying,
     producer: log.producer,
     opened: caughtUp,
+    horizon: historyHorizon(log, store.positions, stopping.signal),
     onFailure: (error) => logger.warn({ err: error }, 'replays.step_failed'),
   });
   const retention = startRetention({ pool: reads, logger, keptMs, feedKeptMs });

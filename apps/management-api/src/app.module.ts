@@ -118,7 +118,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: EndpointVersions, useValue: new EndpointVersions(database, cursors, surroundings.history) },
     {
       provide: Replays,
-      useValue: new Replays(surroundings.history, endpointsOf, cursors, changes),
+      useValue: new Replays(surroundings.history, accountsOf, endpointsOf, cursors, changes),
     },
   ];
 }

@@ -98,6 +98,9 @@ export {
   REPLAYS_SERVICE,
   type HistoryReplay,
   type ListReplaysRequest,
+  type ReplayFilter,
+  type ReplayKind,
+  type ReplayNames,
   type ReplayReply,
   type ReplaysClient,
   type ReplayStatus,
@@ -185,7 +188,7 @@ export {
   Tenant,
 } from './http/tenant.js';
 export { MASKED, PutSource, Source, SourceState } from './http/source.js';
-export { CreateReplay, Recover, Replay, ReplayList } from './http/replay.js';
+export { Backfill, CreateReplay, RatePerSecond, Recover, Replay, ReplayList } from './http/replay.js';
 export {
   CompareReceived,
   MeantList,

@@ -6,8 +6,9 @@ import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import type pg from 'pg';
 import { historyProjection } from '../history/history.projection.js';
 import { historyMigrations } from '../migrations.js';
+import { replaysMigrations } from '../replays/index.js';
 
-/** History on a PostgreSQL of its own, for specs. */
+/** History and replays on a PostgreSQL of their own, for specs. */
 export interface HistoryBed {
   pool: pg.Pool;
   /** Throws at what it would put aside. */
@@ -21,6 +22,7 @@ export async function startHistoryBed(): Promise<HistoryBed> {
   chmodSync(dataRoot, 0o755);
   const postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
   await migrate(postgres.url, 'history', historyMigrations);
+  await migrate(postgres.url, 'replays', replaysMigrations);
   const { logger } = createLogger('reconcile-spec', 'silent');
   const pool = createPool({ url: postgres.url, name: 'spec', max: 4, logger });
   const projection = historyProjection(pool, ({ reason }) => {

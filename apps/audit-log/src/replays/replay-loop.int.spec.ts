@@ -2,7 +2,13 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { type DeliveryEvent, type DeliveryRequested, newId, topics } from '@posthaste/contracts';
+import {
+  type DeliveryEvent,
+  type DeliveryRequested,
+  newId,
+  type StartReplayRequest,
+  topics,
+} from '@posthaste/contracts';
 import type { OutgoingRecord } from '@posthaste/event-log';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
@@ -10,10 +16,10 @@ import { seededRandom } from '@posthaste/test-kit';
 import type pg from 'pg';
 import { historyProjection } from '../history/index.js';
 import { attempted, cancelled, sampleMessage } from '../history/sample-facts.js';
-import { Replays1791000000011 } from './replays-migration.js';
+import { replaysMigrations } from './index.js';
 import { stepReplay } from './replay-loop.js';
-import { countRecoverable } from './sql/select-recoverable.js';
-import { getReplay, insertReplay, listReplays, steerReplay } from './sql/steer-replays.js';
+import { countRequestable } from './sql/select-requestable.js';
+import { getReplay, insertReplay, listReplays, scopeOf, steerReplay } from './sql/steer-replays.js';
 import { historyMigrations } from '../migrations.js';
 
 const { logger } = createLogger('replays-spec', 'silent');
@@ -30,7 +36,7 @@ beforeAll(async () => {
   chmodSync(dataRoot, 0o755);
   postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
   await migrate(postgres.url, 'history', historyMigrations);
-  await migrate(postgres.url, 'replays', [Replays1791000000011]);
+  await migrate(postgres.url, 'replays', replaysMigrations);
   pool = createPool({ url: postgres.url, name: 'spec', max: 6, logger });
   projection = historyProjection(pool, ({ reason }) => {
     throw new Error(reason);
@@ -45,7 +51,7 @@ beforeEach(async () => {
   await pool.query(
     'truncate history.position, history.delivery, history.attempt, history.requested_attempt, replays.replay',
   );
-  [log, applied] = [[], 0];
+  [log, applied, known] = [[], 0, Infinity];
   await projection.loadPositions([{ topic: 'deliveries', partition: 0 }]);
 });
 
@@ -57,7 +63,18 @@ const scope = {
   since: at,
   until: at + 1_000,
 };
-const replay = { ...scope, id: newId('replay', at), rate_per_second: 1_000, by: 'key_1' };
+const nothingElse = {
+  filter: { statuses: [], event_types: [], channels: [] },
+  names: { deliveries: [], messages: [], endpoints: [] },
+};
+const replay: StartReplayRequest = {
+  ...{ ...scope, ...nothingElse, kind: 'recover', id: newId('replay', at) },
+  ...{ rate_per_second: 1_000, by: 'key_1' },
+};
+/** How far history knows all messages. */
+let known = Infinity;
+const horizon = (): Promise<number> => Promise.resolve(known);
+const step = (): Promise<boolean> => stepReplay({ pool, producer, horizon });
 const messageAt = (acceptedAt: number, endpoint = scope.endpoint) =>
   sampleMessage({ ...scope, endpoint, at: acceptedAt });
 
@@ -116,10 +133,11 @@ describe('a replay', () => {
       attempted(messageAt(at), 1, { kind: 'cancelled', reason: 'receiver_aborted' }),
       { ...cancelled(messageAt(at), 1), reason: 'requested' },
     );
-    expect(await countRecoverable(pool, scope)).toBe(4);
-    expect(await countRecoverable(pool, { ...scope, tenant: newId('tenant') })).toBe(0);
+    const count = (own: object = {}) => countRequestable(pool, scopeOf({ ...replay, ...own }));
+    expect(await count()).toBe(4);
+    expect(await count({ tenant: newId('tenant') })).toBe(0);
     await insertReplay(pool, replay, 4, at);
-    while (await stepReplay({ pool, producer }));
+    while (await step());
     const ids = (events: DeliveryEvent[]) => events.map((event) => event.delivery).sort();
     expect(ids(requests())).toEqual(ids(wanted));
     expect(
@@ -150,14 +168,15 @@ describe('a replay', () => {
       for (let steps = 0; steps < 500; steps++) {
         await pool.query(`update replays.replay set next_at = now()`);
         const dying = [undefined, 'before the append', 'before the commit'][random.below(3)];
-        const step = {
+        const parts = {
+          horizon,
           pool: dying === 'before the commit' ? dyingAtCommit(1 + random.below(2)) : pool,
           producer,
         };
         if (dying === 'before the append')
-          step.producer = { append: () => Promise.reject(new Error('died')) };
+          parts.producer = { append: () => Promise.reject(new Error('died')) };
         // Two processes at once.
-        const outcomes = await Promise.allSettled([stepReplay(step), stepReplay({ pool, producer })]);
+        const outcomes = await Promise.allSettled([stepReplay(parts), step()]);
         deaths += outcomes.filter(({ status }) => status === 'rejected').length;
         if (random.below(2) === 0) await attemptAll(made);
         if ((await getReplay(pool, scope.tenant, replay.id))?.status === 'completed') break;
@@ -183,7 +202,7 @@ describe('a replay', () => {
     const steer = (status: 'running' | 'paused' | 'cancelled') =>
       steerReplay(pool, { tenant: scope.tenant, id: replay.id, status }, at + 5);
     const isDue = () => pool.query(`update replays.replay set next_at = now()`);
-    expect(await stepReplay({ pool, producer })).toBe(true);
+    expect(await step()).toBe(true);
     expect(requests()).toHaveLength(3);
     const { rows } = await pool.query<{ wait: number }>(
       'select extract(epoch from next_at - now())::float8 as wait from replays.replay',
@@ -191,20 +210,20 @@ describe('a replay', () => {
     expect(rows[0]?.wait).toBeGreaterThan(0);
     await steer('paused');
     await isDue();
-    expect(await stepReplay({ pool, producer })).toBe(false);
+    expect(await step()).toBe(false);
     await steer('running');
-    expect(await stepReplay({ pool, producer })).toBe(true);
+    expect(await step()).toBe(true);
     expect(requests()).toHaveLength(6);
     await steer('cancelled');
     await isDue();
     await steer('running');
-    expect(await stepReplay({ pool, producer })).toBe(false);
+    expect(await step()).toBe(false);
     expect(await getReplay(pool, scope.tenant, replay.id)).toMatchObject({
       ...{ status: 'cancelled', requested: 6, finished_at: at + 5 },
     });
     // Asked to start again under its id, it stays what it is.
     await insertReplay(pool, replay, 9, at);
-    expect(await stepReplay({ pool, producer })).toBe(false);
+    expect(await step()).toBe(false);
   });
 });
 

@@ -3,7 +3,7 @@ import { type DeliveryRequested, topics } from '@posthaste/contracts';
 import type { LogProducer } from '@posthaste/event-log';
 import { inTransaction } from '@posthaste/runtime';
 import type pg from 'pg';
-import { type Requestable, type Scope, selectRecoverable } from './sql/select-recoverable.js';
+import { type Requestable, type Scope, selectRequestable } from './sql/select-requestable.js';
 
 /**
  * Runs replays: requests one more attempt of every delivery a replay is about, a page at a time, at the replay's pace.
@@ -16,18 +16,24 @@ import { type Requestable, type Scope, selectRecoverable } from './sql/select-re
  * and changes nothing. Decided anew it would not: a delivery that failed again meanwhile would match once more.
  * The replay's row is locked while its page is appended, so two processes never work on one replay, and one that is
  * paused or cancelled stays so. It does not promise that attempts are made: their endpoint may be disabled by then.
+ * Nor does it promise, of a backfill or a copy, that its endpoint had nothing when the page was decided, should the
+ * message be routed there in that moment: the attempt it asks for has the number of that one, and is the same.
  */
 export interface ReplayLoopOptions {
   pool: pg.Pool;
   producer: Pick<LogProducer, 'append'>;
   /** History has all the log held at start: a replay that ran over one being rebuilt would find nothing, and be over. */
   opened: Promise<unknown>;
+  /** Up to when history knows every message there will ever be: a backfill goes no further, and waits there. */
+  horizon: () => Promise<number>;
   onFailure: (error: unknown) => void;
 }
 
 /** How soon a replay that was started is begun. */
 const POLL_MS = 500;
 const BACKOFF_MS = 2_000;
+/** How soon a backfill that waits for history looks again. */
+const WAIT_SECONDS = 1;
 /** At most so many at once, for a page is one row in the database. */
 const PAGE_ROWS = 200;
 
@@ -40,19 +46,19 @@ interface RunningReplay extends Scope {
   page: Requestable[] | null;
 }
 
-const RUNNING = `select id, tenant, account, endpoint, since, until, rate_per_second as rate, requested_by as by,
-  after_at as "afterAt", after_id as "afterId", page from replays.replay where status = 'running'`;
+const RUNNING = `select id, tenant, account, kind, endpoint, to_endpoint as "toEndpoint", since, until, filter, names,
+  rate_per_second as rate, requested_by as by, after_at as "afterAt", after_id as "afterId", page
+  from replays.replay where status = 'running'`;
+
+export type ReplayParts = Pick<ReplayLoopOptions, 'pool' | 'producer' | 'horizon'>;
 
 /** One step of one replay that is due. Answers whether there was any. */
-export async function stepReplay({
-  pool,
-  producer,
-}: Pick<ReplayLoopOptions, 'pool' | 'producer'>): Promise<boolean> {
+export async function stepReplay({ pool, producer, horizon }: ReplayParts): Promise<boolean> {
   const replay = await inTransaction(pool, async (client) => {
     const { rows } = await client.query<RunningReplay>(
       `${RUNNING} and next_at <= now() order by next_at limit 1 for update skip locked`,
     );
-    return rows[0] && (await withPage(client, rows[0]));
+    return rows[0] && (await withPage(client, rows[0], horizon));
   });
   if (replay === undefined) return false;
   if (replay.page === null) return true;
@@ -68,20 +74,40 @@ export async function stepReplay({
 }
 
 /** Decides the page at hand, unless there is one; ends the replay when there is nothing left. */
-async function withPage(client: pg.PoolClient, replay: RunningReplay): Promise<RunningReplay> {
+async function withPage(
+  client: pg.PoolClient,
+  replay: RunningReplay,
+  horizon: () => Promise<number>,
+): Promise<RunningReplay> {
   if (replay.page !== null) return replay;
   const after = { at: replay.afterAt, id: replay.afterId };
-  const page = await selectRecoverable(client, replay, after, Math.min(replay.rate, PAGE_ROWS));
-  if (page.length === 0) {
-    await client.query(
-      `update replays.replay set status = 'completed', finished_at = floor(extract(epoch from now()) * 1000)
-       where id = $1`,
-      [replay.id],
-    );
-    return replay;
+  const until = replay.kind === 'backfill' ? Math.min(replay.until, await horizon()) : replay.until;
+  const page = await selectRequestable(client, { ...replay, until }, after, Math.min(replay.rate, PAGE_ROWS));
+  if (page.length > 0) {
+    await client.query('update replays.replay set page = $2 where id = $1', [
+      replay.id,
+      JSON.stringify(page),
+    ]);
+    return { ...replay, page };
   }
-  await client.query('update replays.replay set page = $2 where id = $1', [replay.id, JSON.stringify(page)]);
-  return { ...replay, page };
+  if (until < replay.until) await comeAgain(client, replay.id);
+  else await complete(client, replay.id);
+  return replay;
+}
+
+async function comeAgain(client: pg.PoolClient, replay: string): Promise<void> {
+  await client.query('update replays.replay set next_at = now() + make_interval(secs => $2) where id = $1', [
+    replay,
+    WAIT_SECONDS,
+  ]);
+}
+
+async function complete(client: pg.PoolClient, replay: string): Promise<void> {
+  await client.query(
+    `update replays.replay set status = 'completed', finished_at = floor(extract(epoch from now()) * 1000)
+     where id = $1`,
+    [replay],
+  );
 }
 
 async function appendPage(
@@ -100,7 +126,7 @@ async function appendPage(
     `update replays.replay set page = null, after_at = $2, after_id = $3, requested = requested + $4,
        next_at = now() + make_interval(secs => $5)
      where id = $1`,
-    [replay.id, last?.acceptedAt, last?.id, page.length, page.length / replay.rate],
+    [replay.id, last?.acceptedAt, last?.cursor, page.length, page.length / replay.rate],
   );
 }
 
@@ -112,11 +138,11 @@ function requestOf(replay: RunningReplay, delivery: Requestable, at: number): De
     message: delivery.message,
     tenant: replay.tenant,
     account: replay.account,
-    endpoint: replay.endpoint,
+    endpoint: delivery.endpoint,
     eventType: delivery.eventType,
     acceptedAt: delivery.acceptedAt,
     attempt: delivery.attempt,
-    trigger: 'recover',
+    trigger: delivery.trigger,
     at,
     by: replay.by,
     replay: replay.id,

@@ -13,8 +13,8 @@ import {
 import type pg from 'pg';
 import { DatabaseAwayFilter } from '../history/database-away.filter.js';
 import { HISTORY_READS } from '../history/history.grpc.js';
-import { countRecoverable, selectRecoverable } from './sql/select-recoverable.js';
-import { getReplay, insertReplay, listReplays, steerReplay } from './sql/steer-replays.js';
+import { countRequestable, selectRequestable } from './sql/select-requestable.js';
+import { getReplay, insertReplay, listReplays, scopeOf, steerReplay } from './sql/steer-replays.js';
 
 const SAMPLE_ROWS = 10;
 
@@ -26,13 +26,14 @@ export class ReplaysController {
 
   @GrpcMethod(REPLAYS_SERVICE, 'StartReplay')
   async start(request: StartReplayRequest): Promise<ReplayReply> {
-    const total = await countRecoverable(this.reads, request);
+    const scope = scopeOf(request);
+    const total = await countRequestable(this.reads, scope);
     const now = Date.now();
     if (!request.dry_run) {
       await insertReplay(this.reads, request, total, now);
       return { replay: await getReplay(this.reads, request.tenant, request.id), sample: [] };
     }
-    const first = await selectRecoverable(this.reads, request, { at: -1, id: '' }, SAMPLE_ROWS);
+    const first = await selectRequestable(this.reads, scope, { at: -1, id: '' }, SAMPLE_ROWS);
     return {
       replay: { ...request, created_at: now, status: 'running', total },
       sample: first.map(({ id }) => id),

@@ -63,6 +63,14 @@ export class Endpoints {
     return findEndpointOrNull(this.database.manager, reach, ref);
   }
 
+  /** The ids of an account's endpoints that can be sent to. */
+  async sendable({ tenant, account }: Pick<EndpointRow, 'tenant' | 'account'>): Promise<string[]> {
+    const where = { tenant, account, enabled: true, mode: 'push' as const, deletedAt: IsNull() };
+    return (await this.database.manager.find(EndpointRow, { where, select: { id: true } })).map(
+      ({ id }) => id,
+    );
+  }
+
   /** The id behind a reference, which need not be of an endpoint that is still there; null for an unknown uid. */
   async idOf(reach: Reach, { account, endpoint }: Required<EndpointRef>): Promise<string | null> {
     if (isId('endpoint', endpoint)) return endpoint;

@@ -137,7 +137,9 @@ it('whatever is asked of a route, it answers what its documentation says it may'
       const [status, , error] = refusalOf(answer);
       // audit-log and the dispatcher are away here, and nothing else is.
       if (status === 503)
-        expect(operation.path).toMatch(/messages|deliveries|reconcile$|replays|\/recover$|\/test$|\/audit\//);
+        expect(operation.path).toMatch(
+          /messages|deliveries|reconcile$|replays|\/recover$|\/backfill$|\/test$|\/audit\//,
+        );
       if (status === 422) expect(error).toBeDefined();
     }),
     { numRuns: 500 },

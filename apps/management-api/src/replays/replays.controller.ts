@@ -1,5 +1,5 @@
 import { Body, Controller, Get, Inject, Param, Post, Query } from '@nestjs/common';
-import { CreateReplay, PageQuery, Recover, Replay, ReplayList } from '@posthaste/contracts';
+import { Backfill, CreateReplay, PageQuery, Recover, Replay, ReplayList } from '@posthaste/contracts';
 import { type Author, By, type Reach, Within } from '../access/principal.js';
 import { Operation } from '../http/operation.js';
 import { Replays } from './replays.js';
@@ -13,11 +13,13 @@ const common = {
   problems: [503],
 } as const;
 
+const HOW =
+  'Oldest first, with the same `webhook-id`, and the header `webhook-replay: true`. What fails (again) can be recovered; ' +
+  'it is not retried.';
 const WHAT =
   'Requests one more attempt of every delivery of the endpoint that is exhausted, or was cancelled because the ' +
-  'endpoint was disabled or had answered that it is gone, oldest first: the same `webhook-id`, and the header ' +
-  '`webhook-replay: true`. What fails again can be recovered again; it is not retried. Deliveries that somebody ' +
-  'cancelled, or that the receiver asked not to get, are left alone.';
+  'endpoint was disabled or had answered that it is gone. Deliveries that somebody cancelled, or that the receiver ' +
+  `asked not to get, are left alone. ${HOW}`;
 
 @Controller('v1')
 export class ReplaysController {
@@ -38,7 +40,29 @@ export class ReplaysController {
     @Param('endpoint') endpoint: string,
     @Body({ schema: Recover }) input: Recover,
   ) {
-    return this.replays.recover(author, reach, endpoint, input, ':endpoint');
+    return this.replays.recover(author, reach, endpoint, input);
+  }
+
+  @Post('endpoints/:endpoint/backfill')
+  @Operation({
+    ...common,
+    tag: 'Endpoints',
+    id: 'backfillEndpoint',
+    summary: 'Send an endpoint what was published before it was there',
+    description:
+      'Delivers the messages of the account that the endpoint would be sent now, by its event types and channels, and ' +
+      'never was: because it was created later, was disabled, or wanted others then. Each has its own ' +
+      '`webhook-position`. A message the endpoint has a delivery of, whatever became of it, is left out. The latest ' +
+      `messages are looked at after some seconds, once all of their time are known. ${HOW}`,
+    problems: [409, 503],
+  })
+  async backfill(
+    @By() author: Author,
+    @Within() reach: Reach,
+    @Param('endpoint') endpoint: string,
+    @Body({ schema: Backfill }) input: Backfill,
+  ) {
+    return this.replays.backfill(author, reach, endpoint, input);
   }
 
   @Post('replays')
@@ -46,15 +70,19 @@ export class ReplaysController {
     ...common,
     id: 'createReplay',
     summary: 'Start a replay',
-    description: WHAT,
+    description:
+      'Requests one more attempt of every settled delivery of an endpoint, or of an account, that matches: by default ' +
+      'what was lost for the sake of the endpoint, as recovering it does. With `to_endpoint_id` another endpoint of the ' +
+      'account gets the messages, by its own URL, secrets and profile; those it has a delivery of are left out. Ids that ' +
+      `match nothing are passed over: \`total\` says how many there are. ${HOW}`,
     problems: [409, 503],
   })
   async create(
     @By() author: Author,
     @Within() reach: Reach,
-    @Body({ schema: CreateReplay }) { endpoint_id, ...input }: CreateReplay,
+    @Body({ schema: CreateReplay }) input: CreateReplay,
   ) {
-    return this.replays.recover(author, reach, endpoint_id, input, '/endpoint_id');
+    return this.replays.create(author, reach, input);
   }
 
   @Get('replays')

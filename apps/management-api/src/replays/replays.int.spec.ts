@@ -36,20 +36,23 @@ beforeEach(() => {
 
 const at = Date.parse('2026-01-02T03:04:05.678Z');
 const since = '2026-01-01T00:00:00.000Z';
-const rowOf = (request: Partial<HistoryReplay> = {}): HistoryReplay => ({
-  id: newId('replay', at),
-  tenant: tenant.id,
-  account,
-  endpoint,
-  since: Date.parse(since),
-  until: at,
-  rate_per_second: 100,
-  by: tenant.keyId,
-  created_at: at,
-  status: 'running',
-  total: 250,
-  ...request,
-});
+const rowOf = (request: Partial<HistoryReplay> = {}) =>
+  ({
+    id: newId('replay', at),
+    tenant: tenant.id,
+    account,
+    endpoint,
+    since: Date.parse(since),
+    until: at,
+    kind: 'recover',
+    filter: { statuses: [], event_types: [], channels: [] },
+    rate_per_second: 100,
+    by: tenant.keyId,
+    created_at: at,
+    status: 'running',
+    total: 250,
+    ...request,
+  }) as HistoryReplay;
 const actions = async (): Promise<string[]> => {
   const { rows } = await bed.database.query<{ action: string }>(
     `select entry->>'action' as action from config.audit_entry

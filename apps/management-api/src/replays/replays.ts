@@ -1,4 +1,6 @@
 import {
+  type Backfill,
+  type CreateReplay,
   type HistoryReplay,
   isId,
   newId,
@@ -9,12 +11,29 @@ import {
   type SteerReplayRequest,
 } from '@posthaste/contracts';
 import type { Author, Reach } from '../access/principal.js';
+import type { Accounts } from '../accounts/accounts.js';
 import type { Changes } from '../changes/changes.js';
+import type { EndpointRow } from '../endpoints/endpoint.entity.js';
 import type { Endpoints } from '../endpoints/endpoints.js';
+import type { EndpointRef } from '../endpoints/find-endpoint.js';
 import type { HistoryReader } from '../history/index.js';
 import { type Cursors, type Page, pageOf, pageRequest } from '../http/cursors.js';
 import { absent, fieldProblem } from '../http/refusals.js';
+import {
+  type Chosen,
+  chosenBy,
+  deliveriesTo,
+  NO_END,
+  NO_FILTER,
+  NO_NAMES,
+  rangeOf,
+  refuseMuddled,
+  SETTLED,
+} from './chosen.js';
 import { refuseUnsendable } from './refuse-unsendable.js';
+import { replayView } from './replay-view.js';
+
+const EVERYTHING = { filter: NO_FILTER, names: NO_NAMES };
 
 /** Which way a replay is steered, as the audit log says it. */
 const STEERING = {
@@ -31,44 +50,111 @@ const STEERING = {
 export class Replays {
   constructor(
     private readonly reader: HistoryReader,
+    private readonly accounts: Accounts,
     private readonly endpoints: Endpoints,
     private readonly cursors: Cursors,
     private readonly changes: Changes,
   ) {}
 
-  /** @param pointer what of the request named the endpoint */
-  async recover(
-    author: Author,
-    reach: Reach,
-    endpointRef: string,
-    input: Recover,
-    pointer: string,
-  ): Promise<Replay> {
-    const endpoint = await this.endpoints.find(reach, { endpoint: endpointRef });
-    if (!endpoint) throw absent('endpoint', pointer);
-    refuseUnsendable(endpoint, pointer);
-    const [since, until] = [Date.parse(input.since), Date.parse(input.until ?? new Date().toISOString())];
-    if (since >= until) {
-      const message = input.until === undefined ? 'must be in the past' : 'must be before `until`';
-      throw fieldProblem([{ pointer: '/since', code: 'empty_range', message }]);
+  /** What an endpoint lacks for its own fault. */
+  async recover(author: Author, reach: Reach, endpointRef: string, input: Recover): Promise<Replay> {
+    const endpoint = await this.sendable(reach, { endpoint: endpointRef }, ':endpoint');
+    const range = rangeOf(input, '/since');
+    const chosen: Chosen = { kind: 'recover', endpoint: endpoint.id, ...range, ...EVERYTHING };
+    return this.start(author, endpoint, chosen, input);
+  }
+
+  /** Deliveries of an endpoint, or of an account, that somebody chose. */
+  async create(author: Author, reach: Reach, input: CreateReplay): Promise<Replay> {
+    refuseMuddled(input, reach.account !== null);
+    const { endpoint_id, account_id, to_endpoint_id } = input;
+    const account = account_id === undefined ? undefined : await this.accountOf(reach, account_id);
+    if (endpoint_id === undefined) {
+      const owner = { tenant: reach.tenant, account: account ?? reach.account ?? '' };
+      const sendable = await this.endpoints.sendable(owner);
+      return this.start(author, owner, chosenBy(input, undefined, undefined, sendable), input);
     }
-    const { tenant, account } = endpoint;
-    const request = {
-      id: newId('replay'),
-      ...{ tenant, account, endpoint: endpoint.id, since, until },
-      rate_per_second: input.rate_per_second,
-      by: author.actor,
-      dry_run: input.dry_run,
+    const ref = { account, endpoint: endpoint_id };
+    if (to_endpoint_id === undefined) {
+      const endpoint = await this.sendable(reach, ref, '/endpoint_id');
+      return this.start(author, endpoint, chosenBy(input, endpoint.id, undefined, []), input);
+    }
+    const endpoint = await this.endpoint(reach, ref, '/endpoint_id');
+    const toRef = { account: endpoint.account, endpoint: to_endpoint_id };
+    const to = await this.sendable(reach, toRef, '/to_endpoint_id');
+    if (to.id === endpoint.id) {
+      const message = 'must be another endpoint than `endpoint_id`';
+      throw fieldProblem([{ pointer: '/to_endpoint_id', code: 'same_endpoint', message }]);
+    }
+    return this.start(author, endpoint, chosenBy(input, endpoint.id, to.id, []), input);
+  }
+
+  /** Messages of its account that an endpoint never had and that would be routed to it now. */
+  async backfill(author: Author, reach: Reach, endpointRef: string, input: Backfill): Promise<Replay> {
+    const endpoint = await this.sendable(reach, { endpoint: endpointRef }, ':endpoint');
+    const { id, eventTypes: event_types, channels } = endpoint;
+    const range = rangeOf({ since: input.start_from, until: input.until }, '/start_from');
+    const filter = { ...EVERYTHING.filter, event_types, channels };
+    return this.start(
+      author,
+      endpoint,
+      { ...EVERYTHING, kind: 'backfill', endpoint: id, ...range, filter },
+      input,
+    );
+  }
+
+  /** What a receiver says it lacks of what was meant for its endpoint. What is owed an attempt anyhow is left to that. */
+  async resendMissing(
+    author: Author,
+    endpoint: EndpointRow,
+    messages: string[],
+    rate_per_second: number,
+  ): Promise<Replay> {
+    refuseUnsendable(endpoint, ':endpoint');
+    const chosen: Chosen = {
+      ...{ kind: 'resend', endpoint: endpoint.id, since: 0, until: NO_END },
+      filter: { ...EVERYTHING.filter, statuses: SETTLED, named: messages.length },
+      names: { ...EVERYTHING.names, deliveries: deliveriesTo(endpoint.id, messages) },
     };
+    return this.start(author, endpoint, chosen, { rate_per_second, dry_run: false });
+  }
+
+  private async start(
+    author: Author,
+    { tenant, account }: Pick<EndpointRow, 'tenant' | 'account'>,
+    chosen: Chosen,
+    { rate_per_second, dry_run }: Pick<Recover, 'rate_per_second' | 'dry_run'>,
+  ): Promise<Replay> {
+    const id = newId('replay');
+    const request = { id, tenant, account, ...chosen, rate_per_second, by: author.actor, dry_run };
     const start = (): Promise<ReplayReply> => this.reader.ask((client) => client.startReplay(request));
-    if (input.dry_run) {
+    if (dry_run) {
       const reply = await start();
       return { ...replayView(found(reply)), id: null, status: 'dry_run', sample: reply.sample };
     }
     return this.changes.make(author, async (draft) => {
-      await draft.audit(tenant, 'replay.started', { kind: 'replay', id: request.id, version: 0 }, []);
+      await draft.audit(tenant, 'replay.started', { kind: 'replay', id, version: 0 }, []);
       return replayView(found(await start()));
     });
+  }
+
+  private async accountOf(reach: Reach, ref: string): Promise<string> {
+    const account = await this.accounts.find(reach, ref);
+    if (!account) throw absent('account', '/account_id');
+    return account.id;
+  }
+
+  /** @param pointer what of the request named the endpoint */
+  private async endpoint(reach: Reach, ref: EndpointRef, pointer: string): Promise<EndpointRow> {
+    const endpoint = await this.endpoints.find(reach, ref);
+    if (!endpoint) throw absent('endpoint', pointer);
+    return endpoint;
+  }
+
+  private async sendable(reach: Reach, ref: EndpointRef, pointer: string): Promise<EndpointRow> {
+    const endpoint = await this.endpoint(reach, ref, pointer);
+    refuseUnsendable(endpoint, pointer);
+    return endpoint;
   }
 
   async get(reach: Reach, id: string): Promise<Replay> {
@@ -116,25 +202,4 @@ export class Replays {
 function found({ replay }: ReplayReply): HistoryReplay {
   if (!replay) throw absent('replay', ':id');
   return replay;
-}
-
-function replayView(replay: HistoryReplay): Replay {
-  const { total = 0, requested = 0, succeeded = 0, failed = 0 } = replay;
-  const isOver = replay.status === 'completed' || replay.status === 'cancelled';
-  const left = isOver ? 0 : Math.max(0, total - requested);
-  return {
-    id: replay.id,
-    account_id: replay.account,
-    endpoint_id: replay.endpoint,
-    status: replay.status,
-    since: new Date(replay.since).toISOString(),
-    until: new Date(replay.until).toISOString(),
-    rate_per_second: replay.rate_per_second,
-    requested_by: replay.by,
-    created_at: new Date(replay.created_at).toISOString(),
-    finished_at: replay.finished_at === undefined ? null : new Date(replay.finished_at).toISOString(),
-    ...{ total, requested, succeeded, failed },
-    estimated_seconds: Math.ceil(left / replay.rate_per_second),
-    sample: null,
-  };
 }

@@ -7,11 +7,17 @@ import type {
 } from '@posthaste/contracts';
 import type pg from 'pg';
 import { limitOf, toPage } from '../../history/sql/list-page.js';
+import type { Scope } from './select-requestable.js';
 
-type ReplayRow = Required<Omit<HistoryReplay, 'finished_at'>> & { finished_at: number | null };
+type Nullable = 'endpoint' | 'to_endpoint' | 'finished_at';
+type ReplayRow = Required<Omit<HistoryReplay, Nullable>> & {
+  endpoint: string | null;
+  to_endpoint: string | null;
+  finished_at: number | null;
+};
 
-const COLUMNS = `r.id, r.tenant, r.account, r.endpoint, r.since, r.until, r.rate_per_second, r.requested_by as by,
-  r.created_at, r.status, r.total, r.requested, r.finished_at`;
+const COLUMNS = `r.id, r.tenant, r.account, r.kind, r.endpoint, r.to_endpoint, r.since, r.until, r.filter,
+  r.rate_per_second, r.requested_by as by, r.created_at, r.status, r.total, r.requested, r.finished_at`;
 
 /** What became of the attempts it requested, as far as history knows. */
 const WITH_OUTCOMES = `select ${COLUMNS}, outcome.succeeded, outcome.failed from replays.replay r
@@ -23,6 +29,15 @@ const WITH_OUTCOMES = `select ${COLUMNS}, outcome.succeeded, outcome.failed from
     where asked.replay = r.id
   ) outcome`;
 
+/** What it is about; gRPC leaves out what is zero or absent. */
+export function scopeOf(request: StartReplayRequest): Scope {
+  const { kind, tenant, account, endpoint, to_endpoint, since, until, filter, names } = request;
+  return {
+    ...{ kind, tenant, account, endpoint: endpoint ?? null, toEndpoint: to_endpoint ?? null },
+    ...{ since: (since as number | undefined) ?? 0, until, filter, names },
+  };
+}
+
 /** A repeat, with the id it has already, changes nothing. */
 export async function insertReplay(
   pool: pg.Pool,
@@ -30,17 +45,23 @@ export async function insertReplay(
   total: number,
   createdAt: number,
 ): Promise<void> {
+  const scope = scopeOf(replay);
   await pool.query(
     `insert into replays.replay
-       (id, tenant, account, endpoint, since, until, rate_per_second, requested_by, created_at, status, total)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'running', $10) on conflict (id) do nothing`,
+       (id, tenant, account, kind, endpoint, to_endpoint, since, until, filter, names, rate_per_second, requested_by,
+        created_at, status, total)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'running', $14) on conflict (id) do nothing`,
     [
       replay.id,
-      replay.tenant,
-      replay.account,
-      replay.endpoint,
-      replay.since,
-      replay.until,
+      scope.tenant,
+      scope.account,
+      scope.kind,
+      scope.endpoint,
+      scope.toEndpoint,
+      scope.since,
+      scope.until,
+      JSON.stringify(scope.filter),
+      JSON.stringify(scope.names),
       replay.rate_per_second,
       replay.by,
       createdAt,
@@ -91,5 +112,10 @@ export async function steerReplay(
 }
 
 function toReplay(row: ReplayRow): HistoryReplay {
-  return { ...row, finished_at: row.finished_at ?? undefined };
+  return {
+    ...row,
+    endpoint: row.endpoint ?? undefined,
+    to_endpoint: row.to_endpoint ?? undefined,
+    finished_at: row.finished_at ?? undefined,
+  };
 }
