@@ -153,35 +153,6 @@ describe.each(logsToTest())('sending again, log: $log', ({ start }) => {
     expect(replayed('down')).toEqual(messages.sort());
   });
 
-  it('kill -9 of those who run a replay, in the middle of it, sends nothing twice, not even what failed again', async () => {
-    const since = new Date(Date.now() - 1_000).toISOString();
-    const { endpoint, lacking } = await lackingSome('killed', 180);
-    let asked = 0;
-    // A delivery that fails again matches again, for whoever decides anew what is to be sent.
-    receiver.plan({ path: '/killed', answers: () => (asked++ % 3 === 0 ? 503 : 200) });
-    const body = { endpoint_id: endpoint, since, rate_per_second: 10 };
-    const { id } = await tenant.rest.ask<Replay>('POST', '/v1/replays', { body });
-    const victims = ['audit-log', 'retry-scheduler', 'audit-log'];
-    for (const [i, victim] of victims.entries()) {
-      await receiver.whenReceived(10 + 20 * i, ({ path, headers }) => {
-        return path === '/killed' && headers['webhook-replay'] === 'true';
-      });
-      const before = stack.process(victim).pid;
-      await stack.process(victim).kill('SIGKILL');
-      await waitFor(() => ![0, before].includes(stack.process(victim).pid), { what: `another ${victim}` });
-      await stack.waitReady();
-    }
-    const replay = await replayWhen(id, isMade, 'the replay done');
-    expect(replay).toMatchObject({
-      status: 'completed',
-      total: 60,
-      requested: 60,
-      succeeded: 40,
-      failed: 20,
-    });
-    expect(replayed('killed')).toEqual(lacking);
-  });
-
   it('a replay that is paused goes on when it is resumed, and requests nothing more once it is cancelled', async () => {
     const since = new Date(Date.now() - 1_000).toISOString();
     const { endpoint, lacking } = await lackingSome('steered', 90);

@@ -1,9 +1,12 @@
 import { Body, Controller, Get, Inject, Param, Post, Query } from '@nestjs/common';
 import { CompareReceived, MeantList, ReceivedComparison, ReconcileQuery } from '@posthaste/contracts';
-import { type Reach, Within } from '../access/principal.js';
+import { May, type Permitted } from '../access/may.js';
+import { type Author, By, type Reach, Within } from '../access/principal.js';
 import type { EndpointRef } from '../endpoints/find-endpoint.js';
 import { Endpoints } from '../endpoints/endpoints.js';
 import { Operation } from '../http/operation.js';
+import { Replays } from '../replays/index.js';
+import { refuseUnsendable } from '../replays/refuse-unsendable.js';
 import { Reconcile } from './reconcile.js';
 
 /** Both ways to an endpoint: through its account, or straight. */
@@ -21,6 +24,7 @@ export class ReconcileController {
   constructor(
     @Inject(Endpoints) private readonly endpoints: Endpoints,
     @Inject(Reconcile) private readonly reconcile: Reconcile,
+    @Inject(Replays) private readonly replays: Replays,
   ) {}
 
   @Get(paths)
@@ -48,14 +52,24 @@ export class ReconcileController {
     summary: 'Compare what was meant for an endpoint with what its receiver has',
     description:
       'Looks at the first 10,000 messages of the range; while `more` is true, ask again `from` what `next_from` says. ' +
-      'Changes nothing.',
+      'Changes nothing, unless `replay` is true: then what is missing is sent (again), each once, under its `webhook-id`.',
     answers: ReceivedComparison,
+    problems: [409, 503],
   })
   async compare(
+    @By() author: Author,
+    @May() may: Permitted,
     @Within() reach: Reach,
     @Param() named: EndpointRef,
     @Body({ schema: CompareReceived }) body: CompareReceived,
   ) {
-    return this.reconcile.compare(await this.endpoints.get(reach, named), body);
+    if (body.replay) may('deliveries:write');
+    const endpoint = await this.endpoints.get(reach, named);
+    if (body.replay) refuseUnsendable(endpoint, ':endpoint');
+    const compared = await this.reconcile.compare(endpoint, body);
+    if (!body.replay || compared.missing.length === 0) return { ...compared, replay: null };
+    const { missing } = compared;
+    const replay = await this.replays.resendMissing(author, endpoint, missing, body.rate_per_second);
+    return { ...compared, replay };
   }
 }

@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { type HistoryMeant, messagePosition, newId } from '@posthaste/contracts';
+import {
+  deliveryId,
+  type HistoryMeant,
+  messagePosition,
+  newId,
+  type ReceivedComparison,
+} from '@posthaste/contracts';
 import type { RestClient, TenantClient } from '@posthaste/test-kit';
 import { refusalOf } from '../proving/refusal-of.js';
 import { ScriptedHistory } from '../proving/scripted-history.js';
@@ -137,6 +143,7 @@ describe('a comparison', () => {
       unknown: [],
       more: false,
       next_from: null,
+      replay: null,
     });
     history.replies['CompareReceived'] = () => ({ missing: ['msg_1'], unknown: ['x'], next_from: high });
     expect(await own.ask('POST', path, { body: { ids: ['x'] } })).toEqual({
@@ -144,7 +151,40 @@ describe('a comparison', () => {
       unknown: ['x'],
       more: true,
       next_from: high,
+      replay: null,
     });
+    expect(history.asked.filter(({ method }) => method === 'StartReplay')).toEqual([]);
+  });
+
+  it('starts a replay of exactly what is missing, when it is asked to and something is', async () => {
+    const body = { ids: [], replay: true, rate_per_second: 7 };
+    expect(await own.ask('POST', path, { body })).toMatchObject({ missing: [], replay: null });
+    const missing = [newId('message'), newId('message')];
+    history.replies['CompareReceived'] = () => ({ missing, unknown: [] });
+    history.replies['StartReplay'] = (request) => ({
+      replay: { ...request, created_at: at, status: 'running', total: 2 },
+      sample: [],
+    });
+    const { replay } = await own.ask<ReceivedComparison>('POST', path, { body });
+    expect(replay).toMatchObject({
+      ...{ kind: 'resend', endpoint_id: endpoint, since: null, until: null, total: 2 },
+      ...{ rate_per_second: 7, filter: { named: 2, status: ['delivered', 'exhausted', 'cancelled'] } },
+    });
+    expect(history.asked.at(-1)?.request).toMatchObject({
+      ...{ id: replay?.id, tenant: tenant.id, account, endpoint },
+      names: { deliveries: missing.map((id) => deliveryId(id, endpoint)), messages: [], endpoints: [] },
+    });
+  });
+
+  it('starts none for a key that may only read, nor for an endpoint that nothing can be sent to', async () => {
+    const reader = await bed.api.accountClient(tenant, 'acme', ['deliveries:read']);
+    expect((await reader.post(path, { ids: [] })).status).toBe(200);
+    const ask = async (to: string, rest = own) =>
+      refusalOf(await rest.post(`/v1/endpoints/${to}/reconcile`, { ids: [], replay: true }));
+    const needs = 'authorization needs_deliveries:write';
+    expect(await ask(endpoint, reader)).toEqual([403, 'forbidden', needs]);
+    const off = await tenant.createEndpoint('acme', { url: 'https://a.example/', enabled: false });
+    expect(await ask(off.id)).toEqual([409, 'conflict', ':endpoint not_sendable']);
   });
 
   it('takes 10,000 ids and no more', async () => {

@@ -35,7 +35,10 @@ export class Reconcile {
     return pageOf(this.cursors, list, { rows: data, hasMore: has_more }, sortKey, meantView);
   }
 
-  async compare(row: EndpointRow, { from, to, ids }: CompareReceived): Promise<ReceivedComparison> {
+  async compare(
+    row: EndpointRow,
+    { from, to, ids }: Pick<CompareReceived, 'from' | 'to' | 'ids'>,
+  ): Promise<Omit<ReceivedComparison, 'replay'>> {
     const range = rangeOf(row, { from, to }, '/');
     const { missing, unknown, next_from } = await this.reader.read((client) =>
       client.compareReceived({ range, ids }),

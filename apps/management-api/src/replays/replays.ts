@@ -110,7 +110,6 @@ export class Replays {
     messages: string[],
     rate_per_second: number,
   ): Promise<Replay> {
-    refuseUnsendable(endpoint, ':endpoint');
     const chosen: Chosen = {
       ...{ kind: 'resend', endpoint: endpoint.id, since: 0, until: NO_END },
       filter: { ...EVERYTHING.filter, statuses: SETTLED, named: messages.length },

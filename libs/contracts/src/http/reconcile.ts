@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { DeliveryStatus } from '../events/delivery.js';
 import { POSITION_PATTERN } from '../position.js';
 import { listOf, PageQuery } from './paging.js';
+import { RatePerSecond, Replay } from './replay.js';
 
 const Time = z.iso.datetime({ offset: true });
 
@@ -33,6 +34,11 @@ export const CompareReceived = z
       .array(z.string().max(100))
       .max(MAX_RECONCILED_IDS)
       .meta({ description: 'The ids of messages (`webhook-id`) the receiver has, in any order.' }),
+    replay: z.boolean().default(false).meta({
+      description:
+        'Send what is missing, as a replay. Needs `deliveries:write`. What is owed an attempt anyhow is left to that.',
+    }),
+    rate_per_second: RatePerSecond,
   })
   .meta({ id: 'CompareReceived' });
 export type CompareReceived = z.infer<typeof CompareReceived>;
@@ -75,6 +81,9 @@ export const ReceivedComparison = z
       .string()
       .nullable()
       .meta({ description: 'The position to go on `from`; null unless `more`.' }),
+    replay: Replay.nullable().meta({
+      description: 'Of exactly what is `missing`; null when it was not asked for, or nothing is.',
+    }),
   })
   .meta({ id: 'ReceivedComparison' });
 export type ReceivedComparison = z.infer<typeof ReceivedComparison>;
