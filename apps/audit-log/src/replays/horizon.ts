@@ -13,7 +13,7 @@ const LATE_MS = 15_000;
 /** Each call answers what is known, and has history asked again. It only ever moves on. */
 export function historyHorizon(
   log: EventLog,
-  positions: ProjectionPositions,
+  positions: Pick<ProjectionPositions, 'whenReached'>,
   signal: AbortSignal,
 ): () => Promise<number> {
   let known = 0;

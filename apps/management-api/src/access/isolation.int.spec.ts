@@ -14,6 +14,7 @@ let owned: Record<string, string>;
 const bodies: Record<string, unknown> = {
   createEndpoint: { url: 'https://receiver.example/' },
   recoverEndpoint: { since: '2026-01-02T03:04:05Z' },
+  backfillEndpoint: { start_from: '2026-01-02T03:04:05Z' },
   putSource: { url: 'https://backend.example/events' },
   compareReceivedMessages: { ids: [] },
   compareReceivedMessagesOfAccount: { ids: [] },

@@ -31,7 +31,10 @@ afterAll(async () => {
 beforeEach(() => {
   history.asked.length = 0;
   for (const method of Object.keys(history.replies)) delete history.replies[method];
-  history.replies['StartReplay'] = (request) => ({ replay: rowOf({ endpoint: undefined, ...request }), sample: ['dlv_1'] });
+  history.replies['StartReplay'] = (request) => ({
+    replay: rowOf({ endpoint: undefined, ...request }),
+    sample: ['dlv_1'],
+  });
 });
 
 const at = Date.parse('2026-01-02T03:04:05.678Z');
