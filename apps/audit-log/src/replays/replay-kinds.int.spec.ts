@@ -73,8 +73,7 @@ const tell = (...events: DeliveryEvent[]) =>
 
 const producer = {
   append: async (records: OutgoingRecord[]): Promise<[]> => {
-    for (const record of records)
-      requests.push(topics.deliveries.decode(record as never) as DeliveryRequested);
+    for (const record of records) requests.push(topics.deliveries.decode(record) as DeliveryRequested);
     return [];
   },
 };

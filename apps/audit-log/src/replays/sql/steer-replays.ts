@@ -34,7 +34,7 @@ export function scopeOf(request: StartReplayRequest): Scope {
   const { kind, tenant, account, endpoint, to_endpoint, since, until, filter, names } = request;
   return {
     ...{ kind, tenant, account, endpoint: endpoint ?? null, toEndpoint: to_endpoint ?? null },
-    ...{ since: (since as number | undefined) ?? 0, until, filter, names },
+    ...{ since: since ?? 0, until, filter, names },
   };
 }
 
