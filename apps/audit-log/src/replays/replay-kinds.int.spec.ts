@@ -203,8 +203,22 @@ describe('a replay of what was chosen', () => {
   });
 });
 
+describe('counting', () => {
+  it('ends before whoever asked gives up: then no replay begins', async () => {
+    const other = await pool.connect();
+    try {
+      await other.query('begin; lock table history.delivery in access exclusive mode');
+      const counted = countRequestable(pool, scopeOf(asking({ endpoint: one })));
+      await expect(counted).rejects.toMatchObject({ code: '57014' });
+    } finally {
+      await other.query('rollback');
+      other.release();
+    }
+  }, 20_000);
+});
+
 describe('a backfill', () => {
-  const CHANNELS = ['eu', 'us', 'a]"b\\'];
+  const CHANNELS = ['eu', 'us', 'a]"b\\', '(é.*|_'];
 
   /** Messages for others; some are routed to the late endpoint already. */
   async function published(
@@ -244,6 +258,7 @@ describe('a backfill', () => {
         [[], []],
         [['a.b'], []],
         [[], ['eu', 'a]"b\\']],
+        [[], ['(é.*|_']],
         [['c.d'], ['us']],
       ]) {
         await reset();
