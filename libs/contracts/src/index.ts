@@ -188,7 +188,7 @@ export {
   Tenant,
 } from './http/tenant.js';
 export { MASKED, PutSource, Source, SourceState } from './http/source.js';
-export { Backfill, CreateReplay, RatePerSecond, Recover, Replay, ReplayList } from './http/replay.js';
+export { Backfill, CreateReplay, Recover, Replay, ReplayList } from './http/replay.js';
 export {
   CompareReceived,
   MeantList,

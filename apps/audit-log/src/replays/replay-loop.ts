@@ -50,7 +50,7 @@ const RUNNING = `select id, tenant, account, kind, endpoint, to_endpoint as "toE
   rate_per_second as rate, requested_by as by, after_at as "afterAt", after_id as "afterId", page
   from replays.replay where status = 'running'`;
 
-export type ReplayParts = Pick<ReplayLoopOptions, 'pool' | 'producer' | 'horizon'>;
+type ReplayParts = Pick<ReplayLoopOptions, 'pool' | 'producer' | 'horizon'>;
 
 /** One step of one replay that is due. Answers whether there was any. */
 export async function stepReplay({ pool, producer, horizon }: ReplayParts): Promise<boolean> {
