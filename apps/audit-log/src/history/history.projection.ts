@@ -3,7 +3,7 @@ import { evolve, type DeliveryState, pendingDelivery } from '@posthaste/delivery
 import { PostgresProjection, type ProjectionBatch } from '@posthaste/event-log';
 import { inTransaction } from '@posthaste/runtime';
 import type pg from 'pg';
-import { appendFeedItems } from '../feeds/index.js';
+import { appendFeedItems } from '../feeds/sql/append-feed-items.js';
 import { type DeliveryRow, routedRows, toRow, toState } from './delivery-row.js';
 import { insertAttempts } from './sql/insert-attempts.js';
 import { insertMessages, type MessageRow } from './sql/insert-messages.js';
