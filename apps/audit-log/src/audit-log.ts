@@ -19,9 +19,10 @@ import {
   HISTORY_GROUP,
   historyProjection,
   historyTopics,
-  startRetention,
+  Retention,
 } from './history/index.js';
 import { historyMetrics } from './metrics.js';
+import { Rebuild1796000000000, rebuildRoute, startRebuildLoop } from './rebuild/index.js';
 import { historyHorizon, replaysMigrations, startReplayLoop } from './replays/index.js';
 import { historyMigrations } from './migrations.js';
 
@@ -62,18 +63,9 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     migrate(config.DATABASE_URL, 'history', historyMigrations),
     migrate(config.DATABASE_URL, 'replays', replaysMigrations),
     migrate(config.DATABASE_URL, 'audit', [AuditTree1795000000000]),
+    migrate(config.DATABASE_URL, 'rebuild', [Rebuild1796000000000]),
   ]);
-  const writes = createPool({
-    url: config.DATABASE_URL,
-    name: 'history-projection',
-    max: 2,
-    logger,
-    settings: {
-      synchronous_commit: 'off',
-      // A plan made while the tables were empty would read them whole until they are first analysed.
-      enable_seqscan: 'off',
-    },
-  });
+  const writes = projectionPool(parts, 'history-projection');
   const reads = createPool({
     url: config.DATABASE_URL,
     name: 'history-reads',
@@ -127,21 +119,48 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     horizon: historyHorizon(log, store.positions, stopping.signal),
     onFailure: (error) => logger.warn({ err: error }, 'replays.step_failed'),
   });
-  const retention = startRetention({ pool: reads, logger, keptMs, feedKeptMs });
+  const retention = new Retention({ logger, keptMs, feedKeptMs });
+  const sweeping = retention.start(reads);
+  const filling = projectionPool(parts, 'history-rebuild');
+  const rebuilds = startRebuildLoop({
+    log,
+    url: config.DATABASE_URL,
+    pool: reads,
+    filling,
+    sweep: (pool, nowMs) => retention.sweep(pool, nowMs),
+    opened: caughtUp,
+    onStep: (step) => step !== 'applied' && logger.info({ step }, 'history.rebuild'),
+    onRetry: (error) => logger.warn({ err: error }, 'history.rebuild_retried'),
+  });
+  health.addRoute('/rebuild', rebuildRoute(rebuilds));
   return {
     projection,
     stop: async () => {
       stopping.abort();
       await grpc.close();
-      await retention.stop();
+      await Promise.all([sweeping.stop(), rebuilds.stop()]);
       await replays.stop();
       await auditTree.stop();
       await projection.stop();
       await caughtUp;
       metrics.stop();
-      await Promise.all([writes.end(), reads.end(), replaying.end()]);
+      await Promise.all([writes.end(), reads.end(), replaying.end(), filling.end()]);
     },
   };
+}
+
+function projectionPool({ config, logger }: AuditLogParts, name: string): pg.Pool {
+  return createPool({
+    url: config.DATABASE_URL,
+    name,
+    max: 2,
+    logger,
+    settings: {
+      synchronous_commit: 'off',
+      // A plan made while the tables were empty would read them whole until they are first analysed.
+      enable_seqscan: 'off',
+    },
+  });
 }
 
 async function serveGrpc(

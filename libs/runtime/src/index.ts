@@ -14,7 +14,7 @@ export {
 export { GrpcRefusal, serveGrpc, type GrpcService } from './grpc-server.js';
 export { createLogger, type Logger } from './logger.js';
 export { migrate, type Migrations } from './migrations.js';
-export { Health, startOpsServer } from './ops-server.js';
+export { Health, type OpsRoute, startOpsServer } from './ops-server.js';
 export { createPool, inTransaction, type PoolOptions } from './postgres-pool.js';
 export { Problem, problemBody, problems, type FieldError, type ProblemCode } from './problem-details.js';
 export { runService, type RunningService, type ServiceContext } from './service.js';

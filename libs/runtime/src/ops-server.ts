@@ -2,6 +2,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { Telemetry } from './telemetry.js';
 
+/** Answers GET, and what else it knows, with JSON; undefined to a method it does not know. */
+export type OpsRoute = (method: string) => Promise<{ status: number; body: unknown } | undefined>;
+
 /**
  * Health and metrics, on a port of their own that faces operators only.
  *
@@ -10,6 +13,8 @@ import type { Telemetry } from './telemetry.js';
  * probed only then: nobody who does not ask pays for it.
  */
 export class Health {
+  /** What else a service lets its operators ask and do on that port, by path. */
+  readonly routes = new Map<string, OpsRoute>();
   private readonly checks = new Map<string, () => string | null>();
   private readonly probes: Probe[] = [];
 
@@ -23,6 +28,10 @@ export class Health {
     const probe = new Probe(ask);
     this.probes.push(probe);
     this.addCheck(name, () => probe.failure);
+  }
+
+  addRoute(path: string, route: OpsRoute): void {
+    this.routes.set(path, route);
   }
 
   /** Asks what the service depends on. Takes no longer than a probe may. */
@@ -82,6 +91,8 @@ export async function startOpsServer(
       telemetry.scrape(request, response);
       return;
     }
+    const route = health.routes.get(request.url ?? '');
+    if (route) return answerRoute(route, request, response);
     if (request.url === '/readyz') await health.probe();
     const failures = request.url === '/readyz' ? health.failures() : {};
     const known = request.url === '/healthz' || request.url === '/readyz';
@@ -101,4 +112,22 @@ export async function startOpsServer(
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+/** A page in an operator's browser cannot send `application/json` here: its browser would ask first, and be refused. */
+async function answerRoute(
+  route: OpsRoute,
+  { method = 'GET', headers }: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const isPlain = method === 'GET' || headers['content-type'] === 'application/json';
+  const answer = isPlain
+    ? await route(method).catch((error: unknown) => ({
+        status: 503,
+        body: { status: error instanceof Error ? error.message : 'failed' },
+      }))
+    : { status: 415, body: { status: 'send content-type: application/json' } };
+  const { status, body } = answer ?? { status: 405, body: { status: 'method not allowed' } };
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(body));
 }

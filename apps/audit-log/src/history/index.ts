@@ -2,6 +2,6 @@ import { HistoryController } from './history.grpc.js';
 
 export { HISTORY_GATHER_MS, HISTORY_GROUP, historyProjection, historyTopics } from './history.projection.js';
 export { HISTORY_READS } from './history.grpc.js';
-export { startRetention } from './retention.js';
+export { Retention } from './retention.js';
 
 export const historyFeature = { controllers: [HistoryController] };

@@ -1,0 +1,64 @@
+import { lowestId } from '@posthaste/contracts';
+import type pg from 'pg';
+import { type TableByTime, tablesByTime } from '../history/tables-by-time.js';
+import { NEXT } from './next-history.js';
+
+/** Rows about messages that were accepted before the rebuild began: of later ones either side may know more. */
+export interface TableComparison {
+  table: string;
+  live: number;
+  rebuilt: number;
+  /** Rows that are live and were not rebuilt. None is missing where the log held everything. */
+  missing: number;
+}
+
+/**
+ * Both histories by their keys. It reads all of them: minutes for tens of millions of rows, and nobody waits for it.
+ *
+ * The live history may be a moment ahead, and have the latest attempt of an old message that the rebuilt one has not. So
+ * what is missing at first is looked for again once the rebuilt history is where the live one was.
+ */
+export async function compareHistories(
+  client: pg.ClientBase,
+  before: number,
+  caughtUp: () => Promise<boolean>,
+): Promise<TableComparison[]> {
+  const counted: Omit<TableComparison, 'missing'>[] = [];
+  for (const table of tablesByTime) counted.push(await compareTable(client, table, before));
+  await caughtUp();
+  const compared: TableComparison[] = [];
+  for (const [i, table] of tablesByTime.entries()) {
+    const counts = counted[i];
+    if (counts) compared.push({ ...counts, missing: await stillMissing(client, table) });
+  }
+  return compared;
+}
+
+async function compareTable(
+  client: pg.ClientBase,
+  { table, key, unique, of }: TableByTime,
+  before: number,
+): Promise<Omit<TableComparison, 'missing'>> {
+  // A literal, and none of anybody's making: a statement that creates a table takes no parameters.
+  const bound = `'${lowestId(of, before)}'`;
+  await client.query(`drop table if exists pg_temp.missing_${table}`);
+  await client.query(
+    `create temp table missing_${table} as
+     select ${unique} from history.${table} where ${key} < ${bound}
+     except select ${unique} from ${NEXT}.${table} where ${key} < ${bound}`,
+  );
+  const { rows } = await client.query<{ live: string; rebuilt: string }>(
+    `select (select count(*) from history.${table} where ${key} < ${bound}) as live,
+       (select count(*) from ${NEXT}.${table} where ${key} < ${bound}) as rebuilt`,
+  );
+  return { table, live: Number(rows[0]?.live), rebuilt: Number(rows[0]?.rebuilt) };
+}
+
+/** Of those that are live still: retention may have taken some meanwhile. */
+async function stillMissing(client: pg.ClientBase, { table, unique }: TableByTime): Promise<number> {
+  const { rows } = await client.query<{ missing: number }>(
+    `select count(*)::int as missing from pg_temp.missing_${table} join history.${table} using (${unique})
+     left join ${NEXT}.${table} n using (${unique}) where n is null`,
+  );
+  return rows[0]?.missing ?? 0;
+}

@@ -1,0 +1,21 @@
+import type { OpsRoute } from '@posthaste/runtime';
+import type { RunningRebuilds } from './rebuild-loop.js';
+
+/** `/rebuild` of the ops port: GET tells how far it is, POST asks for one, DELETE ends it and leaves history as it is. */
+export function rebuildRoute(rebuilds: RunningRebuilds): OpsRoute {
+  return async (method) => {
+    switch (method) {
+      case 'GET':
+        return { status: 200, body: (await rebuilds.progress()) ?? { status: 'none' } };
+      case 'POST': {
+        const answer = await rebuilds.start();
+        return { status: 'refused' in answer ? 409 : 202, body: answer };
+      }
+      case 'DELETE':
+        await rebuilds.cancel();
+        return { status: 200, body: (await rebuilds.progress()) ?? { status: 'none' } };
+      default:
+        return undefined;
+    }
+  };
+}
