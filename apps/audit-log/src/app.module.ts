@@ -4,6 +4,7 @@ import type pg from 'pg';
 import { AUDIT_KEYS, auditTreeFeature } from './audit-tree/index.js';
 import { FEED_KEPT_MS, feedsFeature } from './feeds/index.js';
 import { HISTORY_READS, historyFeature } from './history/index.js';
+import { retentionFeature } from './retention/index.js';
 import { replaysFeature } from './replays/index.js';
 import { reconcileFeature } from './reconcile/index.js';
 
@@ -18,6 +19,7 @@ export class AppModule {
         ...replaysFeature.controllers,
         ...reconcileFeature.controllers,
         ...auditTreeFeature.controllers,
+        ...retentionFeature.controllers,
       ],
       providers: [
         { provide: HISTORY_READS, useValue: reads },

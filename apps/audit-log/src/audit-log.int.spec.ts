@@ -25,7 +25,7 @@ import pg from 'pg';
 import { firstValueFrom, type Observable } from 'rxjs';
 import { type RunningAuditLog, startAuditLog } from './audit-log.js';
 import { attempted, sampleMessage, shadowOf } from './history/sample-facts.js';
-import { deleteExpired } from './history/sql/delete-expired.js';
+import { deleteExpired } from './retention/delete-expired.js';
 
 const { logger } = createLogger('audit-log-spec', 'silent');
 const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-audit-log-'));
@@ -121,7 +121,7 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
   beforeAll(async () => {
     await database.query('drop schema if exists history cascade');
     log = await open();
-    await log.admin.ensureTopics([topics.messages, topics.deliveries], 'single');
+    await log.admin.ensureTopics([topics.messages, topics.deliveries, topics.config], 'single');
     await append(traffic.slice(0, 5), []);
     await start();
     await whenReady();

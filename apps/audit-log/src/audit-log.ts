@@ -14,16 +14,11 @@ import type { Meter } from '@opentelemetry/api';
 import { AppModule } from './app.module.js';
 import { auditKeys, AuditTree1795000000000, startAuditTree } from './audit-tree/index.js';
 import type { AuditLogConfig } from './config.js';
-import {
-  HISTORY_GATHER_MS,
-  HISTORY_GROUP,
-  historyProjection,
-  historyTopics,
-  Retention,
-} from './history/index.js';
+import { HISTORY_GATHER_MS, HISTORY_GROUP, historyProjection, historyTopics } from './history/index.js';
 import { historyMetrics } from './metrics.js';
 import { Rebuild1796000000000, rebuildRoute, startRebuildLoop } from './rebuild/index.js';
 import { historyHorizon, replaysMigrations, startReplayLoop } from './replays/index.js';
+import { followPolicies, Retention, Retention1796000000002 } from './retention/index.js';
 import { historyMigrations } from './migrations.js';
 
 /**
@@ -64,6 +59,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     migrate(config.DATABASE_URL, 'replays', replaysMigrations),
     migrate(config.DATABASE_URL, 'audit', [AuditTree1795000000000]),
     migrate(config.DATABASE_URL, 'rebuild', [Rebuild1796000000000]),
+    migrate(config.DATABASE_URL, 'retention', [Retention1796000000002]),
   ]);
   const writes = projectionPool(parts, 'history-projection');
   const reads = createPool({
@@ -120,7 +116,10 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     onFailure: (error) => logger.warn({ err: error }, 'replays.step_failed'),
   });
   const retention = new Retention({ logger, keptMs, feedKeptMs });
-  const sweeping = retention.start(reads);
+  const policies = await followPolicies(log.reader, reads, (error) =>
+    logger.warn({ err: error }, 'history.policy_not_written'),
+  );
+  const sweeping = retention.start(reads, Promise.all([caughtUp, policies.caughtUp]));
   const filling = projectionPool(parts, 'history-rebuild');
   const rebuilds = startRebuildLoop({
     log,
@@ -138,7 +137,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     stop: async () => {
       stopping.abort();
       await grpc.close();
-      await Promise.all([sweeping.stop(), rebuilds.stop()]);
+      await Promise.all([sweeping.stop(), rebuilds.stop(), policies.close()]);
       await replays.stop();
       await auditTree.stop();
       await projection.stop();

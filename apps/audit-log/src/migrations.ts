@@ -3,6 +3,7 @@ import { AttemptTls1791000000000 } from './history/attempt-tls-migration.js';
 import { History1790000000000 } from './history/history-migration.js';
 import { RequestedAttempts1791000000010 } from './history/requested-migration.js';
 import { HistoryShadows1791000000002 } from './history/shadow-migration.js';
+import { Shredding1796000000001 } from './history/shredding-migration.js';
 import { Positions1791000000505 } from './reconcile/positions-migration.js';
 
 /** Of the schema `history`, which several features share. */
@@ -13,4 +14,5 @@ export const historyMigrations = [
   Feeds1791000000003,
   RequestedAttempts1791000000010,
   Positions1791000000505,
+  Shredding1796000000001,
 ];

@@ -27,6 +27,7 @@ import { PublishedKeys1791000000002 } from './migrations/1791000000002-published
 import { Profiles1791000000003 } from './migrations/1791000000003-profiles.js';
 import { Sources1791000000005 } from './migrations/1791000000005-sources.js';
 import { KeyPermissions1791000000006 } from './migrations/1791000000006-key-permissions.js';
+import { Retention1796000000000 } from './migrations/1796000000000-retention.js';
 import { publishOpenApi, publishPool, registerPublish } from './publish/index.js';
 import { startSourceStreams } from './sources/index.js';
 import { Tail } from './tail/index.js';
@@ -60,6 +61,7 @@ export async function startManagementApi({
     Profiles1791000000003,
     Sources1791000000005,
     KeyPermissions1791000000006,
+    Retention1796000000000,
   ]);
   const database = await openDatabase(config);
   const log = await openConfiguredLog(config, {

@@ -16,6 +16,8 @@ export const TenantState = z.object({
   name: z.string(),
   /** The newest first; older ones still open what they sealed. */
   dataKeys: z.array(WrappedKey),
+  /** How long its history is kept, where that is less than the installation keeps it; null = as long as that. */
+  retentionDays: z.number().int().positive().nullable().optional(),
 });
 export type TenantState = z.infer<typeof TenantState>;
 

@@ -47,6 +47,15 @@ export interface HistoryMessage {
   stale_config?: boolean;
   payload_bytes: number;
   deliveries: number;
+  shredded_at?: number | undefined;
+}
+export interface ShredPayloadRequest extends GetById {
+  /** The key's id. */
+  by: string;
+}
+export interface ShredPayloadReply {
+  found: boolean;
+  open: number;
 }
 export interface ListMessagesRequest {
   tenant: string;
@@ -228,4 +237,5 @@ export interface HistoryClient {
   feedHeads(request: { endpoints: string[] }): Observable<{ data: FeedHead[] }>;
   listMeant(request: ListMeantRequest): Observable<HistoryPage<HistoryMeant>>;
   compareReceived(request: CompareReceivedRequest): Observable<CompareReceivedReply>;
+  shredPayload(request: ShredPayloadRequest): Observable<ShredPayloadReply>;
 }

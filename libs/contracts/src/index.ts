@@ -93,6 +93,8 @@ export {
   type ReadFeedRequest,
   type RoutesReply,
   type RoutesRequest,
+  type ShredPayloadReply,
+  type ShredPayloadRequest,
 } from './history.js';
 export {
   REPLAYS_SERVICE,

@@ -2,6 +2,5 @@ import { HistoryController } from './history.grpc.js';
 
 export { HISTORY_GATHER_MS, HISTORY_GROUP, historyProjection, historyTopics } from './history.projection.js';
 export { HISTORY_READS } from './history.grpc.js';
-export { Retention } from './retention.js';
 
 export const historyFeature = { controllers: [HistoryController] };

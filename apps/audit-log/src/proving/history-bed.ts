@@ -10,6 +10,8 @@ import { replaysMigrations } from '../replays/index.js';
 
 /** History and replays on a PostgreSQL of their own, for specs. */
 export interface HistoryBed {
+  /** Of the database. */
+  url: string;
   pool: pg.Pool;
   /** Throws at what it would put aside. */
   projection: ReturnType<typeof historyProjection>;
@@ -29,6 +31,7 @@ export async function startHistoryBed(): Promise<HistoryBed> {
     throw new Error(reason);
   });
   return {
+    url: postgres.url,
     pool,
     projection,
     stop: async () => {

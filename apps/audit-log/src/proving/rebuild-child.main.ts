@@ -1,6 +1,6 @@
 import { openEventLog } from '@posthaste/event-log';
 import { createLogger, createPool } from '@posthaste/runtime';
-import { Retention } from '../history/retention.js';
+import { Retention } from '../retention/retention.js';
 import type { RebuildStep } from '../rebuild/rebuild-history.js';
 import { startRebuildLoop } from '../rebuild/rebuild-loop.js';
 

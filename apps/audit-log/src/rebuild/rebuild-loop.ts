@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { endsOf, type EventLog } from '@posthaste/event-log';
 import pg from 'pg';
 import { historyTopics } from '../history/history.projection.js';
@@ -14,7 +15,10 @@ export interface RunningRebuilds {
   /** Asks for a rebuild, unless one is at work. The refusal is a sentence. */
   start(): Promise<{ refused: string } | RebuildProgress>;
   cancel(): Promise<void>;
+  /** The one at work, or the latest. */
   progress(): Promise<RebuildProgress | undefined>;
+  /** Why one that was asked for now would be refused. */
+  obstacle(): Promise<string | undefined>;
   stop(): Promise<void>;
 }
 
@@ -24,7 +28,8 @@ export interface RebuildProgress extends RebuildRun {
   total: number;
 }
 
-const POLL_MS = 5_000;
+/** Also how soon a rebuild is taken over from a process that died. */
+const POLL_MS = 1_000;
 /** Any constant does, as long as it stays. */
 const LOCK = [0x706f7374, 0x72656264];
 
@@ -36,13 +41,8 @@ export interface RebuildLoopOptions extends RebuildParts {
 export function startRebuildLoop(options: RebuildLoopOptions): RunningRebuilds {
   const { pool, log } = options;
   const stopping = new AbortController();
-  let wake: () => void = () => undefined;
-  const rest = (): Promise<void> =>
-    new Promise((resolve) => {
-      if (stopping.signal.aborted) return resolve();
-      const timer = setTimeout(resolve, POLL_MS);
-      wake = () => (clearTimeout(timer), resolve());
-    });
+  const rest = (): Promise<unknown> =>
+    sleep(POLL_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
   const work = async (): Promise<void> => {
     await options.opened;
     while (!stopping.signal.aborted) {
@@ -58,7 +58,6 @@ export function startRebuildLoop(options: RebuildLoopOptions): RunningRebuilds {
       const refused = await whyNot(log);
       if (refused !== undefined) return { refused };
       await insertRun(pool, randomUUID(), Date.now());
-      wake();
       return (await progressOf(pool, log)) ?? { refused: 'It was over at once.' };
     },
     cancel: async () => {
@@ -66,9 +65,9 @@ export function startRebuildLoop(options: RebuildLoopOptions): RunningRebuilds {
       if (run) await endRun(pool, run.id, { status: 'cancelled' });
     },
     progress: () => progressOf(pool, log),
+    obstacle: () => whyNot(log),
     stop: async () => {
       stopping.abort();
-      wake();
       await working;
     },
   };

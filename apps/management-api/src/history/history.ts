@@ -16,10 +16,11 @@ import type { Changes } from '../changes/changes.js';
 import { type Cursors, type ListOf, type Page, pageOf, pageRequest, type SortKey } from '../http/cursors.js';
 import type { Endpoints } from '../endpoints/endpoints.js';
 import { absent, fieldProblem } from '../http/refusals.js';
-import { refuseUnsendable } from '../replays/refuse-unsendable.js';
+import { refuseShredded, refuseUnsendable } from '../replays/refuse-unsendable.js';
 import { resendDelivery } from '../replays/resend-delivery.js';
 import { cancelDelivery } from './cancel-delivery.js';
 import type { HistoryReader } from './history-reader.js';
+import { shredPayload } from './shred-payload.js';
 import { attemptView, deliveryView, messageView } from './views.js';
 
 /**
@@ -60,6 +61,11 @@ export class History {
     return { payload, contentType: message.content_type };
   }
 
+  /** Asked again, it is as if it were the first time. */
+  async shredPayload(author: Author, reach: Reach, id: string): Promise<void> {
+    await shredPayload(this.changes, this.reader, author, await this.message(reach, id));
+  }
+
   async listDeliveries(reach: Reach, accountRef: string, query: DeliveriesQuery): Promise<Page<Delivery>> {
     const { id: account } = await this.accounts.get(reach, accountRef);
     const endpoint = await this.endpointOf(reach, account, query.endpoint_id);
@@ -90,6 +96,7 @@ export class History {
   async resend(author: Author, reach: Reach, id: string): Promise<Delivery> {
     const row = await this.delivery(reach, id);
     refuseUnsendable(await this.endpoints.find(reach, { endpoint: row.endpoint }), ':id');
+    refuseShredded(await this.message(reach, row.message));
     await resendDelivery(this.changes, author, row);
     return deliveryView(row);
   }

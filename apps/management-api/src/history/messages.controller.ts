@@ -1,4 +1,4 @@
-import { Controller, Get, Inject, Param, Query, Res } from '@nestjs/common';
+import { Controller, Delete, Get, Inject, Param, Query, Res } from '@nestjs/common';
 import {
   DeliveryList,
   Message,
@@ -8,7 +8,7 @@ import {
 } from '@posthaste/contracts';
 import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
-import { type Reach, Within } from '../access/principal.js';
+import { type Author, By, type Reach, Within } from '../access/principal.js';
 import { Operation } from '../http/operation.js';
 import { History } from './history.js';
 
@@ -66,6 +66,22 @@ export class MessagesController {
       .header('content-security-policy', "default-src 'none'; sandbox")
       .header('x-content-type-options', 'nosniff');
     return payload;
+  }
+
+  @Delete('messages/:id/payload')
+  @Operation({
+    ...common,
+    needs: 'messages:delete',
+    id: 'shredPayload',
+    summary: "Shred a message's payload",
+    description:
+      'The payload and what receivers answered are gone from history; ids, times, states, the size and the hash stay. ' +
+      'Not while one of its deliveries is open. The log has it until it ages out there: see docs/history.md.',
+    status: 204,
+    problems: [409, 503],
+  })
+  async shred(@By() author: Author, @Within() reach: Reach, @Param('id') id: string): Promise<void> {
+    await this.history.shredPayload(author, reach, id);
   }
 
   @Get('messages/:id/deliveries')

@@ -23,6 +23,7 @@ export function messageView(message: HistoryMessage): Message {
     tags: message.tags,
     content_type: message.content_type,
     payload_bytes: message.payload_bytes ?? 0,
+    payload_shredded_at: timeOrNull(message.shredded_at),
     accepted_at: timeOf(message.accepted_at),
     config_version: message.config_version ?? 0,
     stale_config: message.stale_config ?? false,

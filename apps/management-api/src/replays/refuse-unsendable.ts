@@ -1,3 +1,4 @@
+import type { HistoryMessage } from '@posthaste/contracts';
 import { Problem } from '@posthaste/runtime';
 import type { EndpointRow } from '../endpoints/endpoint.entity.js';
 
@@ -9,5 +10,14 @@ export function refuseUnsendable(endpoint: EndpointRow | null, pointer: string):
     : 'leads to an endpoint that is disabled or gone';
   throw new Problem('conflict', `Nothing can be sent: it ${message}.`, [
     { pointer, code: 'not_sendable', message },
+  ]);
+}
+
+/** Throws `conflict` for a message whose payload was shredded. */
+export function refuseShredded({ shredded_at }: HistoryMessage): void {
+  if (shredded_at === undefined) return;
+  const message = 'is of a message whose payload was shredded';
+  throw new Problem('conflict', `Nothing can be sent: it ${message}.`, [
+    { pointer: ':id', code: 'not_sendable', message },
   ]);
 }

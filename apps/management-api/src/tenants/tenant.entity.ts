@@ -14,6 +14,8 @@ export class TenantRow {
   /** Null: without limit. */
   @Column('double precision', { name: 'monitoring_credits', nullable: true }) monitoringCredits:
     number | null;
+  /** Null: what the installation keeps. */
+  @Column('int', { name: 'retention_days', nullable: true }) retentionDays: number | null;
   /** Wrapped, the newest first. Emptied when the tenant is deleted: nothing it sealed opens any more. */
   @Column('jsonb', { name: 'data_keys' }) dataKeys: WrappedKey[];
   @Column('timestamptz', { name: 'created_at' }) createdAt: Date;
@@ -27,21 +29,23 @@ export const tenantKind: EntityKind<TenantRow> = {
   place: ({ id }) => ({ tenant: id, account: null }),
   raise: (_, row) => Promise.resolve(++row.configVersion),
   // Version rows are never edited, so the data keys must not be in them: deleting a tenant destroys its keys.
-  state: ({ id, version, name, eventTypePolicy, monitoringCredits, deletedAt }) => ({
+  state: ({ id, version, name, eventTypePolicy, monitoringCredits, retentionDays, deletedAt }) => ({
     id,
     version,
     name,
     eventTypePolicy,
     monitoringCredits,
+    retentionDays,
     deleted: deletedAt !== null,
   }),
-  published: ({ id, version, name, dataKeys, deletedAt }): TenantState => ({
+  published: ({ id, version, name, dataKeys, retentionDays, deletedAt }): TenantState => ({
     kind: 'tenant',
     id,
     version,
     deleted: deletedAt !== null,
     name,
     dataKeys,
+    retentionDays,
   }),
   follow: async (draft, { id }, changed) => {
     if (changed?.includes('monitoring_credits')) await resumeMonitoring(draft, id);

@@ -87,7 +87,8 @@ export class TenantsController {
     tag,
     summary: 'Delete a tenant, its accounts and endpoints',
     description:
-      'Its data keys are destroyed: nothing it sealed can be opened again. At most 1,000 accounts.',
+      'Its data keys are destroyed: nothing it sealed can be opened again. The payloads of its history are shredded. ' +
+      'At most 1,000 accounts.',
     access,
     status: 204,
     problems: [409],

@@ -54,6 +54,7 @@ export class Tenants {
         name: input.name,
         eventTypePolicy: input.event_type_policy,
         monitoringCredits: null,
+        retentionDays: input.retention_days,
         dataKeys: [this.vault.newDataKey(id)],
         createdAt: draft.at,
         deletedAt: null,
@@ -76,12 +77,16 @@ export class Tenants {
       row.name = patch.name ?? row.name;
       row.eventTypePolicy = patch.event_type_policy ?? row.eventTypePolicy;
       if (patch.monitoring_credits !== undefined) row.monitoringCredits = patch.monitoring_credits;
+      if (patch.retention_days !== undefined) row.retentionDays = patch.retention_days;
       await draft.write(tenantKind, row, 'tenant.updated', changed);
       return row;
     });
   }
 
-  /** Deletes the tenant with its accounts and endpoints, and destroys its data keys: its keys and secrets are dead. */
+  /**
+   * Deletes the tenant with its accounts and endpoints, and destroys its data keys: its keys and secrets are dead.
+   * audit-log hears of it, and shreds the payloads of its history.
+   */
   async remove(author: Author, id: string, ifMatch?: string): Promise<void> {
     await this.changes.make(author, async (draft) => {
       const row = await findTenant(draft.manager, id, true);
@@ -124,6 +129,7 @@ export function tenantView(row: TenantRow): Tenant {
     name: row.name,
     event_type_policy: row.eventTypePolicy,
     monitoring_credits: row.monitoringCredits,
+    retention_days: row.retentionDays,
     version: row.version,
     created_at: row.createdAt.toISOString(),
     updated_at: row.updatedAt.toISOString(),

@@ -7,6 +7,7 @@ import { doctor } from './doctor.js';
 import { endpoints } from './endpoints.js';
 import { explain } from './explain.js';
 import { messages } from './messages.js';
+import { rebuild } from './rebuild.js';
 import { recover } from './recover.js';
 import { replays } from './replays.js';
 import { serviceConfig } from './service-config.js';
@@ -29,6 +30,7 @@ const others = [
   ...audit,
   lag,
   doctor,
+  ...rebuild,
   simulate,
   serviceConfig,
 ];

@@ -17,6 +17,9 @@ export const Message = z
     tags: z.array(z.string()),
     content_type: z.string(),
     payload_bytes: z.number().int(),
+    payload_shredded_at: Time.nullable().meta({
+      description: 'When its payload was shredded; null: it was not.',
+    }),
     accepted_at: Time,
     config_version: z.number().int().meta({
       description: "The account's configuration version the message was routed at.",

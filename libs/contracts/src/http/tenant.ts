@@ -10,8 +10,24 @@ const MonitoringCredits = z.number().nonnegative().nullable().meta({
     'How many credits its accounts may be monitored for: one per 144 minutes and monitored account. Null: as many as they like.',
 });
 
+const RetentionDays = z
+  .number()
+  .int()
+  .min(1)
+  .max(3_650)
+  .nullable()
+  .meta({
+    description:
+      'How many days its messages, payloads, deliveries and attempts can be looked at; never longer than the ' +
+      'installation keeps them. Null: as long as that.',
+  });
+
 export const CreateTenant = z
-  .strictObject({ name: DisplayName.min(1), event_type_policy: EventTypePolicy.default('any') })
+  .strictObject({
+    name: DisplayName.min(1),
+    event_type_policy: EventTypePolicy.default('any'),
+    retention_days: RetentionDays.default(null),
+  })
   .meta({ id: 'CreateTenant' });
 
 export const PatchTenant = z
@@ -19,6 +35,7 @@ export const PatchTenant = z
     name: DisplayName.min(1).optional(),
     event_type_policy: EventTypePolicy.optional(),
     monitoring_credits: MonitoringCredits.optional(),
+    retention_days: RetentionDays.optional(),
   })
   .meta({ id: 'PatchTenant' });
 
@@ -28,6 +45,7 @@ export const Tenant = z
     name: z.string(),
     event_type_policy: EventTypePolicy,
     monitoring_credits: MonitoringCredits,
+    retention_days: RetentionDays,
   })
   .meta({ id: 'Tenant' });
 export type Tenant = z.infer<typeof Tenant>;
@@ -36,7 +54,8 @@ const Scope = z.enum(['tenant', 'account']).meta({
   description: '`tenant`: everything of the tenant. `account`: one account, its endpoints and messages.',
 });
 
-/** What a key may do with what its scope can reach. `messages:write` is to publish; `secrets` are signing secrets. */
+/** What a key may do with what its scope can reach. `messages:write` is to publish, `messages:delete` to
+ * shred payloads; `secrets` are signing secrets. */
 export const Permission = z.enum([
   'accounts:read',
   'accounts:write',
@@ -47,6 +66,7 @@ export const Permission = z.enum([
   'endpoints:write',
   'event-types:read',
   'event-types:write',
+  'messages:delete',
   'messages:read',
   'messages:write',
   'secrets:read',
@@ -65,7 +85,7 @@ const Permissions = z
   .meta({
     description:
       'What it may do, and no more: reading and writing are apart. Absent: all its scope can reach, also what later ' +
-      'versions add. `messages:write` publishes; `secrets` are the signing secrets of endpoints.',
+      'versions add. `messages:write` publishes, `messages:delete` shreds payloads; `secrets` are the signing secrets of endpoints.',
   });
 
 export const CreateKey = z

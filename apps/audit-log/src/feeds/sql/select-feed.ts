@@ -66,7 +66,10 @@ async function selectItems(
                order by i.sequence limit $3
              ) s
              -- One look-up for each: "offset 0" keeps the planner from joining a page with all messages there are.
-             cross join lateral (select meta, payload from history.message where id = s.message offset 0) m
+             cross join lateral (
+               -- What was shredded is an item still, or the feed had a hole, and says nothing.
+               select meta, case when shredded_at is null then payload else 'null'::bytea end as payload
+               from history.message where id = s.message offset 0) m
            ) p where bytes_before < $4
            order by sequence`,
     values,

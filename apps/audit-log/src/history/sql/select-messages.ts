@@ -11,11 +11,12 @@ import { limitOf, ListQuery, toPage } from './list-page.js';
 interface MessageColumns {
   meta: string;
   payload_bytes: number;
+  shredded_at: number | null;
   deliveries: number;
 }
 
 // Counted, not stored: a message with very many routes is several records, and a backfill adds deliveries later.
-const COLUMNS = `meta, length(payload) as payload_bytes,
+const COLUMNS = `meta, coalesce(payload_bytes, length(payload)) as payload_bytes, shredded_at,
   (select count(*)::int from history.delivery d
    where d.account = message.account and d.accepted_at = message.accepted_at and d.message = message.id) as deliveries`;
 
@@ -37,7 +38,9 @@ export async function getPayload(
 ): Promise<{ payload: Buffer; content_type: string } | undefined> {
   const { rows } = await pool.query<{ payload: Buffer; meta: string }>({
     name: 'get-payload',
-    text: 'select payload, meta from history.message where id = $1 and tenant = $2',
+    // Of what is being read from the log again the tombstone knows first.
+    text: `select payload, meta from history.message where id = $1 and tenant = $2 and shredded_at is null
+             and not exists (select from retention.shredded where message = $1)`,
     values: [id, tenant],
   });
   return rows.map(({ payload, meta }) => ({ payload, content_type: readMeta(meta).contentType }))[0];
@@ -79,6 +82,7 @@ function toMessage(row: MessageColumns): HistoryMessage {
     config_version: meta.config,
     stale_config: meta.staleConfig ?? false,
     payload_bytes: row.payload_bytes,
+    shredded_at: row.shredded_at ?? undefined,
     deliveries: row.deliveries,
   };
 }

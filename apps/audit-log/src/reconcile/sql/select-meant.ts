@@ -13,13 +13,13 @@ export async function listMeant(
   const { where, values } = await rangeSql(pool, range, after);
   const { rows } = await pool.query<HistoryMeant>(
     `select p.position, p.delivery, p.message, p.event_type, p.accepted_at, p.status, p.attempts,
-       encode(sha256(m.payload), 'hex') as payload_sha256
+       coalesce(m.payload_sha256, encode(sha256(m.payload), 'hex')) as payload_sha256
      from (
        select d.tenant, d.position, d.id as delivery, d.message, d.event_type, d.accepted_at, d.status, d.attempts
        from history.delivery d ${where} limit ${limit + 1}
      ) p
      -- One look-up for each: "offset 0" keeps the planner from joining a page with all messages there are.
-     left join lateral (select payload from history.message where id = p.message offset 0) m on true
+     left join lateral (select payload, payload_sha256 from history.message where id = p.message offset 0) m on true
      where p.tenant = $1
      order by p.position`,
     values,

@@ -103,6 +103,7 @@ function wanted(scope: Scope): SourceQuery {
 /** As routing has it (`matches` in libs/delivery): of an endpoint with channels, messages that share one of them. */
 function ofMessages(query: SourceQuery, { endpoint, filter: { channels } }: Scope): SourceQuery {
   if (channels.length > 0) query.where('s.meta ~ ?', metaWithOneOf(channels));
+  query.where('s.shredded_at is null');
   return query.where(`not exists (${DELIVERY_OF('s.id')})`, endpoint);
 }
 
@@ -117,6 +118,7 @@ function metaWithOneOf(channels: string[]): string {
 }
 
 function ofDeliveries(query: SourceQuery, { endpoint, toEndpoint, filter, names }: Scope): SourceQuery {
+  query.where(`not exists (${SHREDDED_OF('s.message')})`);
   if (endpoint === null) query.where('s.endpoint = any(?)', names.endpoints);
   else query.where('s.endpoint = ?', endpoint);
   if (filter.statuses.length > 0) query.where('s.status = any(?)', filter.statuses);
@@ -138,6 +140,10 @@ function ofDeliveries(query: SourceQuery, { endpoint, toEndpoint, filter, names 
 const DELIVERY_OF = (message: string): string =>
   `select from history.delivery k where k.account = s.account and k.accepted_at = s.accepted_at
    and k.message = ${message} and k.endpoint = ?`;
+
+/** What was shredded cannot be sent. */
+const SHREDDED_OF = (message: string): string =>
+  `select from history.message m where m.id = ${message} and m.shredded_at is not null`;
 
 /** Conditions on the rows `s` of a table, and the values in them. */
 class SourceQuery {

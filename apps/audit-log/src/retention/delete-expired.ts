@@ -1,6 +1,6 @@
 import { lowestId } from '@posthaste/contracts';
 import type pg from 'pg';
-import { tablesByTime } from '../tables-by-time.js';
+import { tablesByTime } from '../history/tables-by-time.js';
 
 /** Rows deleted by one statement: short enough that nobody waits for it. */
 const BATCH_ROWS = 1_000;
