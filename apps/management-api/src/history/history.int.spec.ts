@@ -84,6 +84,7 @@ describe('a read', () => {
       tags: ['t'],
       content_type: 'application/json',
       payload_bytes: 2,
+      payload_shredded_at: null,
       accepted_at: '2026-01-02T03:04:05.678Z',
       config_version: 3,
       stale_config: false,
@@ -205,6 +206,18 @@ describe('a cancellation', () => {
 });
 
 describe('a resend', () => {
+  beforeEach(() => {
+    history.replies['GetMessage'] = () => ({ message: messageRow() });
+  });
+
+  it('of a message whose payload was shredded is refused', async () => {
+    const row = { ...deliveryRow(), status: 'delivered', attempts: 2 };
+    history.replies['GetDelivery'] = () => ({ delivery: row });
+    history.replies['GetMessage'] = () => ({ message: messageRow({ shredded_at: at }) });
+    const answer = await tenant.rest.post(`/v1/deliveries/${row.id}/resend`);
+    expect(refusalOf(answer)).toEqual([409, 'conflict', ':id not_sendable']);
+  });
+
   it('is a request in the log for the next attempt, and an audit entry', async () => {
     const row = { ...deliveryRow(), status: 'delivered', attempts: 2 };
     history.replies['GetDelivery'] = () => ({ delivery: row });
@@ -249,6 +262,48 @@ describe('a resend', () => {
     history.replies['GetDelivery'] = () => ({ delivery: row });
     const answer = await accountClient.post(`/v1/deliveries/${row.id}/resend`);
     expect(refusalOf(answer)).toEqual([404, 'not_found', ':id absent']);
+  });
+});
+
+describe('shredding a payload', () => {
+  const shred = (id: string, client = tenant.rest) => client.delete(`/v1/messages/${id}/payload`);
+  const audited = async (id: string): Promise<unknown[]> => {
+    const { rows } = await bed.database.query<{ entry: unknown }>(
+      `select entry from config.audit_entry where entry->'entity'->>'id' = $1`,
+      [id],
+    );
+    return rows.map(({ entry }) => entry);
+  };
+
+  it('is asked of audit-log in the name of the key, and audited', async () => {
+    const row = messageRow();
+    history.replies['GetMessage'] = () => ({ message: row });
+    history.replies['ShredPayload'] = () => ({ found: true });
+    expect((await shred(row.id)).status).toBe(204);
+    expect(history.asked.at(-1)).toEqual({
+      method: 'ShredPayload',
+      request: { tenant: tenant.id, id: row.id, by: tenant.keyId },
+    });
+    expect(await audited(row.id)).toMatchObject([
+      { action: 'message.payload_shredded', actor: tenant.keyId, entity: { kind: 'message' } },
+    ]);
+    history.replies['GetMessage'] = () => ({ message: { ...row, shredded_at: at } });
+    const { json } = await tenant.rest.get(`/v1/messages/${row.id}`);
+    expect(json).toMatchObject({ payload_bytes: 2, payload_shredded_at: '2026-01-02T03:04:05.678Z' });
+  });
+
+  it('is refused, and not audited, while deliveries are open, out of reach, or while audit-log is away', async () => {
+    const row = messageRow();
+    history.replies['GetMessage'] = () => ({ message: row });
+    history.replies['ShredPayload'] = () => ({ found: true, open: 2 });
+    expect(refusalOf(await shred(row.id))).toEqual([409, 'conflict', ':id owed']);
+    expect(refusalOf(await shred(row.id, accountClient))).toEqual([404, 'not_found', ':id absent']);
+    expect(refusalOf(await shred('msg_none'))).toEqual([404, 'not_found', ':id absent']);
+    history.replies['ShredPayload'] = () => {
+      throw new Error('connect ECONNREFUSED');
+    };
+    expect(refusalOf(await shred(row.id))).toEqual([503, 'unavailable']);
+    expect(await audited(row.id)).toEqual([]);
   });
 });
 

@@ -24,14 +24,17 @@ describe('a tenant', () => {
       name: 'Globex',
       event_type_policy: 'any',
       monitoring_credits: null,
+      retention_days: null,
       version: 1,
       created_at: expect.stringMatching(/^\d{4}-.*\.\d{3}Z$/),
       updated_at: created.json.created_at,
     });
     const changed = await bed.api.operator.patch(`/v1/tenants/${created.json.id}`, {
       event_type_policy: 'known',
+      retention_days: 7,
     });
-    expect(changed.json).toMatchObject({ name: 'Globex', event_type_policy: 'known', version: 2 });
+    const now = { name: 'Globex', event_type_policy: 'known', retention_days: 7, version: 2 };
+    expect(changed.json).toMatchObject(now);
     const read = await bed.api.operator.get(`/v1/tenants/${created.json.id}`);
     expect(read.json).toEqual(changed.json);
     const list = await bed.api.operator.get<{ data: Tenant[] }>('/v1/tenants');
