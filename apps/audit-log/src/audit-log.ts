@@ -126,7 +126,10 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     url: config.DATABASE_URL,
     pool: reads,
     filling,
-    sweep: (pool, nowMs) => retention.sweep(pool, nowMs),
+    sweep: async (pool, nowMs) => {
+      await retention.shred(pool, nowMs, 0);
+      await retention.sweep(pool, nowMs);
+    },
     opened: caughtUp,
     onStep: (step) => step !== 'applied' && logger.info({ step }, 'history.rebuild'),
     onRetry: (error) => logger.warn({ err: error }, 'history.rebuild_retried'),

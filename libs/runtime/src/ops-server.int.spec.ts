@@ -26,6 +26,21 @@ describe('the ops port', () => {
     expect((await fetch(`${url}/readyz`)).status).toBe(200);
   });
 
+  it('serves what a service adds, by the methods it knows, and nothing a browser sends by itself', async () => {
+    health.addRoute('/switch', (method) =>
+      Promise.resolve(method === 'POST' ? { status: 202, body: { switched: true } } : undefined),
+    );
+    const ask = (method: string, type = 'application/json') =>
+      fetch(`${url}/switch`, { method, headers: { 'content-type': type } });
+    const switched = await ask('POST');
+    expect([switched.status, await switched.json()]).toEqual([202, { switched: true }]);
+    expect((await ask('POST', 'text/plain')).status).toBe(415);
+    expect((await ask('GET')).status).toBe(405);
+    health.addRoute('/broken', () => Promise.reject(new Error('the database is away')));
+    const broken = await fetch(`${url}/broken`);
+    expect([broken.status, await broken.json()]).toEqual([503, { status: 'the database is away' }]);
+  });
+
   it('is not ready while what it depends on fails or does not answer, and asks it one question at a time', async () => {
     let answers: 'well' | 'badly' | 'never' = 'well';
     let asked = 0;

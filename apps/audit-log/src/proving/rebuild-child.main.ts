@@ -26,7 +26,10 @@ const rebuilds = startRebuildLoop({
   url,
   pool,
   filling,
-  sweep: (of, nowMs) => retention.sweep(of, nowMs),
+  sweep: async (of, nowMs) => {
+    await retention.shred(of, nowMs, 0);
+    await retention.sweep(of, nowMs);
+  },
   opened: Promise.resolve(),
   onStep: (step) => {
     if (step === dieAt?.step && ++seen === dieAt.nth) process.kill(process.pid, 'SIGKILL');

@@ -27,5 +27,6 @@ const retention = new Retention({
     if ('afterMs' in dieAt && batches === 1) setTimeout(die, dieAt.afterMs);
   },
 });
+await retention.shred(pool, nowMs, 0);
 await retention.sweep(pool, nowMs);
 await pool.end();

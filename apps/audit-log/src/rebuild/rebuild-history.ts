@@ -41,7 +41,7 @@ export interface RebuildParts {
   pool: pg.Pool;
   /** The rebuild's own: its statements are prepared for the next schema. */
   filling: pg.Pool;
-  /** Deletes what retention would, of the history that is reached through the pool. */
+  /** Deletes and shreds what retention would, of the history that is reached through the pool. */
   sweep: (pool: pg.Pool, nowMs: number) => Promise<void>;
   onStep: (step: RebuildStep) => void;
   onRetry: (error: unknown) => void;

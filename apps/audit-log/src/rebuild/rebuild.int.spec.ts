@@ -106,7 +106,10 @@ function startRebuilds(): RunningRebuilds {
     url: postgres.url,
     pool,
     filling,
-    sweep: (of, nowMs) => retention.sweep(of, nowMs),
+    sweep: async (of, nowMs) => {
+      await retention.shred(of, nowMs, 0);
+      await retention.sweep(of, nowMs);
+    },
     opened: Promise.resolve(),
     onStep: () => undefined,
     onRetry: (error) => {

@@ -38,6 +38,11 @@ beforeEach(async () => {
 
 const retention = (): Retention => new Retention({ logger, keptMs, feedKeptMs: keptMs });
 
+async function sweep(): Promise<void> {
+  await retention().shred(bed.pool, now, 0);
+  await retention().sweep(bed.pool, now);
+}
+
 /** What the configuration says of the three tenants. */
 async function setPolicies(): Promise<void> {
   await bed.pool.query(
@@ -127,9 +132,9 @@ describe('retention', () => {
   it('keeps what each tenant keeps, and shreds those that are gone; twice is the same', async () => {
     await fill(10);
     await setPolicies();
-    await retention().sweep(bed.pool, now);
+    await sweep();
     await expectSwept(10);
-    await retention().sweep(bed.pool, now);
+    await sweep();
     await expectSwept(10);
   }, 30_000);
 
@@ -230,7 +235,7 @@ describe('a payload that is shredded', () => {
     await project([message, other], events);
     // Before anybody has swept it.
     expect(await getPayload(bed.pool, { tenant: usual, id })).toBeUndefined();
-    await retention().sweep(bed.pool, now, 'late');
+    await retention().shred(bed.pool, now, now);
     await expectShredded();
 
     async function expectShredded(): Promise<void> {

@@ -38,17 +38,19 @@ export class Retention {
   constructor(private readonly options: RetentionOptions) {}
 
   /**
-   * Deletes and shreds all that is to go at `nowMs`, of the history that is reached through the pool.
+   * Shreds again what was shredded and is there all the same, and the payloads of tenants that are gone.
    *
-   * @param of `all`: whatever was ever shredded is looked for, as it may have been read from the log again
+   * @param since only what was shredded at or after (ms since 1970)
    */
-  async sweep(pool: pg.Pool, nowMs: number, of: 'all' | 'late' = 'all'): Promise<void> {
-    const { keptMs, feedKeptMs } = this.options;
+  async shred(pool: pg.Pool, nowMs: number, since: number): Promise<void> {
     const pause = (): Promise<boolean> => this.breathe();
-    await this.untilNothing('payloads', () =>
-      shredAgain(pool, of === 'all' ? 0 : nowMs - LATE_MS, nowMs, pause),
-    );
+    await this.untilNothing('payloads', () => shredAgain(pool, since, nowMs, pause));
     await this.untilNothing('payloads of deleted tenants', () => shredDeletedTenants(pool, nowMs, pause));
+  }
+
+  /** Deletes all that is to go at `nowMs`, of the history that is reached through the pool. */
+  async sweep(pool: pg.Pool, nowMs: number): Promise<void> {
+    const { keptMs, feedKeptMs } = this.options;
     await this.untilNothing('history', () => deleteExpired(pool, nowMs - keptMs));
     for (const policy of await shorterPolicies(pool, keptMs)) {
       let more = true;
@@ -79,16 +81,22 @@ export class Retention {
     return !this.stopping.signal.aborted;
   }
 
-  /** Sweeps the live history from now on; all of it once history is whole, which may have been read again. */
+  /** Sweeps the live history from now on; what was shredded at once when it is whole, as it may have been read again. */
   start(pool: pg.Pool, whole: Promise<unknown>): { stop(): Promise<void> } {
     let sweeping: Promise<void> = Promise.resolve();
-    const sweepNext = (of: 'all' | 'late'): void => {
+    const next = (work: () => Promise<void>): void => {
       sweeping = sweeping
-        .then(() => (this.stopping.signal.aborted ? undefined : this.sweep(pool, Date.now(), of)))
+        .then(() => (this.stopping.signal.aborted ? undefined : work()))
         .catch((error: unknown) => this.options.logger.warn({ err: error }, 'history.expiry_failed'));
     };
-    void whole.then(() => sweepNext('all'));
-    const timer = setInterval(() => sweepNext('late'), EVERY_MS);
+    void whole.then(() => next(() => this.shred(pool, Date.now(), 0)));
+    const timer = setInterval(() => {
+      next(async () => {
+        const now = Date.now();
+        await this.shred(pool, now, now - LATE_MS);
+        await this.sweep(pool, now);
+      });
+    }, EVERY_MS);
     return {
       stop: async () => {
         this.stopping.abort();
