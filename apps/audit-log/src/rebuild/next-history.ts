@@ -16,7 +16,7 @@ const rewritten = new Map<string, string>();
 function toNext(sql: string): string {
   const known = rewritten.get(sql);
   if (known !== undefined) return known;
-  const text = sql.replaceAll(/\bhistory\./g, `${NEXT}.`);
+  const text = sql.replaceAll(/(?<![\w.])(?:history|"history")\./g, `${NEXT}.`);
   rewritten.set(sql, text);
   return text;
 }
@@ -83,6 +83,15 @@ export async function ownerOfNext(client: pg.ClientBase): Promise<string | null>
 /** @param run an id of ours, safe in a statement that takes no parameters. */
 export async function claimNext(client: pg.ClientBase, run: string): Promise<void> {
   await client.query(`comment on schema ${NEXT} is '${run}'`);
+}
+
+/** Tables nobody has counted yet are read by bad plans. */
+export async function analyseNext(client: pg.ClientBase): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    'select tablename as name from pg_tables where schemaname = $1',
+    [NEXT],
+  );
+  for (const { name } of rows) await client.query(`analyze ${NEXT}."${name}"`);
 }
 
 /** True when another version of us changed the live tables since the next ones were made. */

@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { endsOf, type EventLog, type Position, runProjection } from '@posthaste/event-log';
 import type pg from 'pg';
 import { historyProjection, historyTopics } from '../history/history.projection.js';
-import { compareHistories, type TableComparison } from './compare-histories.js';
+import { compareHistories, type TableComparison, tablesNotFilled } from './compare-histories.js';
 import {
+  analyseNext,
   claimNext,
   createNextHistory,
   isOutdated,
@@ -147,11 +148,16 @@ async function fillAndSwap(
     // By one clock, so that both have the same rows left.
     const now = Date.now();
     for (const history of [next, pool]) await sweep(history, now);
+    await analyseNext(client);
     const tables = await compareHistories(client, run.started_at, caughtUp);
     if (signal.aborted) return;
     onStep('compared');
     if (tables.some(({ missing }) => missing > 0)) {
       throw new RebuildFailed('Rows of the live history are not in the log: nothing was changed.', tables);
+    }
+    const lost = await tablesNotFilled(client);
+    if (lost.length > 0) {
+      throw new RebuildFailed(`Nothing was made again of ${lost.join(', ')}: nothing was changed.`, tables);
     }
     isSwapped = await swapWhenCaughtUp(parts, client, { run, tables, caughtUp });
   } finally {

@@ -25,6 +25,8 @@ const { logger } = createLogger('rebuild-spec', 'silent');
 const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-rebuild-'));
 const at = Date.now() - 3_600_000;
 const sample = { tenant: newId('tenant'), account: newId('account'), endpoint: newId('endpoint'), at };
+/** A delivery of an hour ago, of which the log knows nothing. */
+const strange = newId('delivery', at);
 let postgres: EmbeddedPostgres;
 let pool: pg.Pool;
 let filling: pg.Pool;
@@ -246,6 +248,42 @@ describe('a rebuild of history', () => {
     // Two of this spec's first test, and those that were swapped in by processes that died or not.
     expect(rows).toEqual([{ n: 5 }]);
   }, 240_000);
+
+  it.each([
+    [
+      'of a table nobody fills',
+      'create table history.extra as select 1 as n',
+      'Nothing was made again of extra',
+    ],
+    [
+      'with rows that the log never had',
+      `insert into history.requested_attempt values ('${strange}', 1, 0, 'nobody', null)`,
+      'Rows of the live history are not in the log',
+    ],
+  ])(
+    '%s is not put in place of what is live',
+    async (_, spoil, reason) => {
+      const { rows: migrations } = await pool.query(`select id from history.migration`);
+      await pool.query(spoil);
+      const rebuilds = startRebuilds();
+      await rebuilds.start();
+      await waitFor(async () => (await rebuilds.progress())?.status === 'failed', {
+        what: 'the end of the rebuild',
+        everyMs: 50,
+        deadlineMs: 60_000,
+      });
+      expect((await rebuilds.progress())?.reason).toContain(reason);
+      await waitFor(async () => !(await schemas()).includes('history_next'), {
+        what: 'what it had made gone',
+      });
+      await rebuilds.stop();
+      expect((await pool.query(`select id from history.migration`)).rows).toEqual(migrations);
+      await pool.query(
+        `drop table if exists history.extra; delete from history.requested_attempt where delivery = '${strange}'`,
+      );
+    },
+    60_000,
+  );
 
   it('is refused when the log has forgotten its beginning, in a sentence', async () => {
     await pool.query(`update log.partition_head h set start = 5 from log.topic t
