@@ -11,6 +11,7 @@ import {
 } from '@posthaste/event-log';
 import { createPool, type Health, type Logger, migrate, type RunningService } from '@posthaste/runtime';
 import type { Meter } from '@opentelemetry/api';
+import type pg from 'pg';
 import { AppModule } from './app.module.js';
 import { auditKeys, AuditTree1795000000000, startAuditTree } from './audit-tree/index.js';
 import type { AuditLogConfig } from './config.js';
