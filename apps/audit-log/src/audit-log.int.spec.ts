@@ -322,7 +322,7 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
     const event = attempted(old, 1, { kind: 'delivered' });
     const before = await allRows();
     await service.projection.whenApplied(await append([old], [event, shadowOf(event)]));
-    expect(await deleteExpired(database, Date.now() - 30 * 86_400_000)).toBe(4);
+    expect(await deleteExpired(database, Date.now() - 30 * 86_400_000)).toBe(5);
     expect(await deleteExpired(database, Date.now() - 30 * 86_400_000)).toBe(0);
     expect({ ...(await allRows()), position: [] }).toEqual({ ...before, position: [] });
   });
@@ -351,7 +351,7 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
 
   async function allRows(): Promise<Record<string, string[]>> {
     const dump: Record<string, string[]> = {};
-    for (const table of ['position', 'message', 'delivery', 'attempt', 'shadow_attempt', 'quarantine']) {
+    for (const table of ['position', 'message', 'delivery', 'attempt', 'shadow_attempt', 'endpoint_minute', 'quarantine']) {
       const { rows } = await database.query<{ row: string }>(
         `select md5(t::text) as row from history.${table} t order by 1`,
       );

@@ -1,6 +1,7 @@
 import { Feeds1791000000003 } from './feeds/feeds-migration.js';
 import { AttemptTls1791000000000 } from './history/attempt-tls-migration.js';
 import { History1790000000000 } from './history/history-migration.js';
+import { HistoryLists1793000000000 } from './history/lists-migration.js';
 import { RequestedAttempts1791000000010 } from './history/requested-migration.js';
 import { HistoryShadows1791000000002 } from './history/shadow-migration.js';
 import { Shredding1796000000001 } from './history/shredding-migration.js';
@@ -14,5 +15,6 @@ export const historyMigrations = [
   Feeds1791000000003,
   RequestedAttempts1791000000010,
   Positions1791000000505,
+  HistoryLists1793000000000,
   Shredding1796000000001,
 ];

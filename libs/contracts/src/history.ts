@@ -64,6 +64,15 @@ export interface ListMessagesRequest {
   event_type?: string | undefined;
   since?: number | undefined;
   until?: number | undefined;
+  id_prefix?: string | undefined;
+  channel?: string | undefined;
+  tag?: string | undefined;
+  payload?: PayloadMatch | undefined;
+}
+/** The payload's value at a path, and the JSON scalar it is to be. */
+export interface PayloadMatch {
+  path: string[];
+  value_json: string;
 }
 export interface HistoryDelivery {
   id: string;
@@ -81,10 +90,19 @@ export interface HistoryDelivery {
   last_error_class?: string | undefined;
   reason?: string | undefined;
 }
-export interface ListDeliveriesRequest extends ListMessagesRequest {
+export interface ListDeliveriesRequest extends Omit<ListMessagesRequest, 'payload'> {
   status?: string | undefined;
   endpoint?: string | undefined;
   message?: string | undefined;
+  /** Of the latest attempt. */
+  error_class?: string | undefined;
+  status_code?: number | undefined;
+}
+export interface ListAccountAttemptsRequest extends Omit<ListMessagesRequest, 'payload'> {
+  endpoint?: string | undefined;
+  outcome?: string | undefined;
+  error_class?: string | undefined;
+  status_code?: number | undefined;
 }
 export interface HistoryAttempt {
   id: string;
@@ -112,11 +130,15 @@ export interface HistoryAttempt {
   requested_at?: number | undefined;
   requested_by?: string | undefined;
   replay?: string | undefined;
+  endpoint?: string | undefined;
 }
 /** A repeated field that is empty arrives as [] (`arrays: true`); a false or zero scalar may be absent. */
 export interface HistoryPage<T> {
   data: T[];
   has_more?: boolean;
+  /** Where the next page begins, when this one ended before it was full. */
+  reached_at?: number | undefined;
+  reached_id?: string | undefined;
 }
 export interface DueDeliveryPayload {
   id: string;
@@ -127,6 +149,29 @@ export interface DueDeliveryPayload {
   attempts?: number | undefined;
   /** The message's; absent on what history holds from before positions. */
   position?: string | undefined;
+}
+
+/** Whole minutes since 1970; `until` does not belong to it. */
+export interface EndpointStatsRequest {
+  tenant: string;
+  endpoint: string;
+  since: number;
+  until: number;
+  step: number;
+}
+/** gRPC leaves out what is zero. */
+export interface HistoryStats {
+  minute?: number | undefined;
+  delivered?: number | undefined;
+  failed?: number | undefined;
+  deferred?: number | undefined;
+  p50?: number | undefined;
+  p95?: number | undefined;
+  p99?: number | undefined;
+}
+export interface EndpointStatsReply {
+  data: HistoryStats[];
+  total?: HistoryStats | undefined;
 }
 
 /** What the log says of a message and some endpoints. */
@@ -229,7 +274,9 @@ export interface HistoryClient {
     delivery: string;
     page: PageRequest;
   }): Observable<HistoryPage<HistoryAttempt>>;
+  listAccountAttempts(request: ListAccountAttemptsRequest): Observable<HistoryPage<HistoryAttempt>>;
   getAttempt(request: GetById): Observable<{ attempt?: HistoryAttempt }>;
+  getEndpointStats(request: EndpointStatsRequest): Observable<EndpointStatsReply>;
   getRoutes(request: RoutesRequest): Observable<RoutesReply>;
   getLastAttempt(request: LastAttemptRequest): Observable<{ started_at?: number }>;
   getDueDeliveries(request: { ids: string[] }): Observable<{ data: DueDeliveryPayload[] }>;

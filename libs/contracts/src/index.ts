@@ -74,6 +74,8 @@ export {
   type CompareReceivedReply,
   type CompareReceivedRequest,
   type DueDeliveryPayload,
+  type EndpointStatsReply,
+  type EndpointStatsRequest,
   type FeedHead,
   type GetById,
   type HistoryAttempt,
@@ -84,12 +86,15 @@ export {
   type HistoryMeant,
   type HistoryMessage,
   type HistoryPage,
+  type HistoryStats,
   type LastAttemptRequest,
+  type ListAccountAttemptsRequest,
   type ListDeliveriesRequest,
   type ListMeantRequest,
   type ListMessagesRequest,
   type MeantRange,
   type PageRequest,
+  type PayloadMatch,
   type ReadFeedRequest,
   type RoutesReply,
   type RoutesRequest,
@@ -198,14 +203,18 @@ export {
   ReceivedComparison,
   ReconcileQuery,
 } from './http/reconcile.js';
+export { EndpointStats, StatsQuery, StatsResolution } from './http/stats.js';
 export { TAIL_PLACE_PATTERN, TailedAttempt, TailQuery } from './http/tail.js';
 export { AccountUsage, UsageQuery } from './http/usage.js';
 export {
   Attempt,
   AttemptList,
+  AttemptsQuery,
   DeliveriesQuery,
   Delivery,
   DeliveryList,
+  ListedAttempt,
+  ListedAttemptList,
   Message,
   MessageDeliveriesQuery,
   MessageList,

@@ -31,6 +31,8 @@ export interface DeliveryRow extends StateColumns {
   acceptedAt: number;
   /** That of the record which routed it; null as long as only its events are known. */
   position: string | null;
+  /** Known to have been neither pending nor delivered at some time: what lists of what did not arrive look at. */
+  isTroubled: boolean;
 }
 
 /** One delivery for each route of a message: pending, or over when the route leads to a feed. */
@@ -44,11 +46,17 @@ export function routedRows({ meta, position }: MessageRow): DeliveryRow[] {
     eventType: meta.type,
     acceptedAt: meta.at,
     position,
+    isTroubled: false,
     ...toColumns(route.feed ? fedDelivery(meta.at) : pendingDelivery),
   }));
 }
 
-export function toRow(event: DeliveryEvent, state: DeliveryState, position: string | null): DeliveryRow {
+/** @param before the delivery's row, as far as the batch has made one */
+export function toRow(
+  event: DeliveryEvent,
+  state: DeliveryState,
+  before: DeliveryRow | undefined,
+): DeliveryRow {
   return {
     id: event.delivery,
     message: event.message,
@@ -57,7 +65,8 @@ export function toRow(event: DeliveryEvent, state: DeliveryState, position: stri
     endpoint: event.endpoint,
     eventType: event.eventType,
     acceptedAt: event.acceptedAt,
-    position,
+    position: before?.position ?? null,
+    isTroubled: before?.isTroubled === true || (state.status !== 'pending' && state.status !== 'delivered'),
     ...toColumns(state),
   };
 }

@@ -14,7 +14,7 @@ import type { Quarantined } from './sql/insert-quarantined.js';
 import { historyMigrations } from '../migrations.js';
 
 const { logger } = createLogger('history-spec', 'silent');
-const TABLES = ['message', 'delivery', 'attempt', 'shadow_attempt', 'requested_attempt', 'quarantine'];
+const TABLES = ['message', 'delivery', 'attempt', 'shadow_attempt', 'requested_attempt', 'endpoint_minute', 'quarantine'];
 const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-history-'));
 let postgres: EmbeddedPostgres;
 let pool: pg.Pool;
@@ -298,15 +298,35 @@ describe('the history projection', () => {
     expect(await projection.apply(batches)).toBe('applied');
     const dump = await rows();
     // Columns the first release did not have, as its records leave them.
-    const addedSince: Record<string, object> = {
-      attempt: { tls: null },
-      message: { shredded_at: null, payload_sha256: null, payload_bytes: null },
+    const deliveries = golden.rows['delivery'] as { id: string; account: string; endpoint: string }[];
+    const rowOf = new Map(deliveries.map((row) => [row.id, row]));
+    const events = golden.records
+      .filter(({ topic }) => topic === 'deliveries')
+      .map(({ value }) => JSON.parse(value) as { delivery: string; outcome?: string });
+    const troubled = new Set(
+      events.filter(({ outcome }) => outcome !== 'succeeded').map(({ delivery }) => delivery),
+    );
+    const addedSince: Record<string, (row: Record<string, unknown>) => object> = {
+      attempt: ({ delivery }) => {
+        const { account, endpoint } = rowOf.get(String(delivery)) ?? {};
+        return { tls: null, account, endpoint };
+      },
+      message: () => ({ shredded_at: null, payload_sha256: null, payload_bytes: null }),
+      delivery: ({ id }) => ({ troubled: troubled.has(String(id)) ? true : null }),
     };
+    const { tenant, endpoint } = golden.rows['delivery']?.[0] as { tenant: string; endpoint: string };
+    const minute = { minute: 29833333, tenant, endpoint, delivered: 0, failed: 0, deferred: 0 };
+    golden.rows['endpoint_minute'] = [
+      { ...minute, bucket: -1, deferred: 2 },
+      { ...minute, bucket: 12, delivered: 2, failed: 3 },
+      // A timeout of 15 s.
+      { ...minute, bucket: 55, failed: 1 },
+    ];
     for (const table of TABLES) {
       const found = dump[table]?.map((row) => JSON.parse(row) as unknown);
       const expected = (golden.rows[table] ?? []).map((row) => ({
         ...(row as object),
-        ...addedSince[table],
+        ...addedSince[table]?.(row as Record<string, unknown>),
       }));
       expect({ table, rows: found }).toEqual({ table, rows: expected });
     }

@@ -1,4 +1,4 @@
-import { type DeliveryEvent, messagePosition, type ShadowAttempted, topics } from '@posthaste/contracts';
+import { type DeliveryDeferred, type DeliveryEvent, messagePosition, type ShadowAttempted, topics } from '@posthaste/contracts';
 import { evolve, type DeliveryState, pendingDelivery } from '@posthaste/delivery';
 import { PostgresProjection, type ProjectionBatch } from '@posthaste/event-log';
 import { inTransaction } from '@posthaste/runtime';
@@ -38,7 +38,9 @@ interface Facts {
   quarantined: Quarantined[];
 }
 
-type HistoryRows = Facts & { deliveries: DeliveryRow[] };
+/** `deferrals`: those that were news, to be counted. */
+type Folded = { deliveries: DeliveryRow[]; deferrals: DeliveryDeferred[] };
+type HistoryRows = Facts & Folded;
 
 export function historyProjection(
   pool: pg.Pool,
@@ -54,14 +56,14 @@ export function historyProjection(
     inTransaction: (work) => inTransaction(pool, work),
     read: async (batches) => {
       const facts = readFacts(batches);
-      return { ...facts, deliveries: await foldDeliveries(pool, facts) };
+      return { ...facts, ...(await foldDeliveries(pool, facts)) };
     },
-    write: async (client, { messages, events, shadows, deliveries, quarantined }) => {
+    write: async (client, { messages, events, shadows, deliveries, deferrals, quarantined }) => {
       if (messages.length > 0) await insertMessages(client, messages);
       await appendFeedItems(client, messages);
       if (deliveries.length > 0) await upsertDeliveries(client, deliveries);
       const attempts = events.filter((event) => event.type === 'DeliveryAttempted');
-      if (attempts.length > 0) await insertAttempts(client, attempts);
+      if (attempts.length + deferrals.length > 0) await insertAttempts(client, attempts, deferrals);
       const requests = events.filter((event) => event.type === 'DeliveryRequested');
       if (requests.length > 0) await insertRequested(client, requests);
       if (shadows.length > 0) await insertShadowAttempts(client, shadows);
@@ -94,27 +96,33 @@ function readFacts(batches: ProjectionBatch[]): Facts {
 }
 
 /** The rows of all deliveries the batch touches, each folded once from what is stored. */
-async function foldDeliveries(pool: pg.Pool, { messages, events }: Facts): Promise<DeliveryRow[]> {
+async function foldDeliveries(pool: pg.Pool, { messages, events }: Facts): Promise<Folded> {
   const rows = new Map<string, DeliveryRow>();
   for (const message of messages) {
     // Of a message that is in the log twice the first record counts.
     for (const row of routedRows(message)) if (!rows.has(row.id)) rows.set(row.id, row);
   }
-  if (events.length === 0) return [...rows.values()];
+  if (events.length === 0) return { deliveries: [...rows.values()], deferrals: [] };
   const stored = await loadDeliveryStates(pool, [...new Set(events.map((event) => event.delivery))]);
   const states = new Map<string, DeliveryState>(stored.map((row) => [row.id, toState(row)]));
   const unrouted: DeliveryRow[] = [];
+  const deferrals: DeliveryDeferred[] = [];
   for (const event of events) {
     const before = states.get(event.delivery);
     const after = evolve(before ?? pendingDelivery, event);
     if (after === before) continue;
+    if (event.type === 'DeliveryDeferred' && !isToldAgain(event, before)) deferrals.push(event);
     states.set(event.delivery, after);
-    const row = toRow(event, after, rows.get(event.delivery)?.position ?? null);
+    const row = toRow(event, after, rows.get(event.delivery));
     if (before === undefined && isReplay(event)) unrouted.push(row);
     rows.set(event.delivery, row);
   }
   if (unrouted.length > 0) await placeByMessage(pool, rows, unrouted);
-  return [...rows.values()];
+  return { deliveries: [...rows.values()], deferrals };
+}
+
+function isToldAgain({ until }: DeliveryDeferred, before: DeliveryState | undefined): boolean {
+  return before?.status === 'deferred' && before.nextAttemptAt === until;
 }
 
 /** What is sent of itself has a record that routes it, which brings the position. */

@@ -7,12 +7,17 @@ const BATCH_ROWS = 1_000;
 
 /** Deletes one batch of what belongs to messages accepted before `before` (ms since 1970); answers how many rows. */
 export async function deleteExpired(pool: pg.Pool, before: number): Promise<number> {
+  const old: { table: string; key: string; bound: string | number }[] = [
+    ...tablesByTime.map(({ table, key, of }) => ({ table, key, bound: lowestId(of, before) })),
+    // Counts of many messages, which belong to none of them.
+    { table: 'endpoint_minute', key: 'minute', bound: Math.floor(before / 60_000) },
+  ];
   let deleted = 0;
-  for (const { table, key, of } of tablesByTime) {
+  for (const { table, key, bound } of old) {
     const { rowCount } = await pool.query(
       `delete from history.${table} where ctid = any(array(
          select ctid from history.${table} where ${key} < $1 order by ${key} limit ${BATCH_ROWS}))`,
-      [lowestId(of, before)],
+      [bound],
     );
     deleted += rowCount ?? 0;
   }

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { AttemptErrorClass, DeliveryStatus } from '../events/delivery.js';
+import { type IdKind, idPrefixes } from '../ids.js';
 import { Trigger } from '../message.js';
 import { EventTypeName } from './event-type.js';
 import { Uid } from './names.js';
 import { listOf, PageQuery } from './paging.js';
+import { Label } from './publish.js';
 
 /** What happened to messages, as the outside sees it. Times are RFC 3339, UTC, to the millisecond. */
 const Time = z.iso.datetime({ precision: 3 });
@@ -120,26 +122,80 @@ export const Attempt = z
   .meta({ id: 'Attempt' });
 export type Attempt = z.infer<typeof Attempt>;
 
+/** An attempt in a list of many deliveries. */
+export const ListedAttempt = Attempt.extend({
+  delivery_id: z.string(),
+  endpoint_id: z.string(),
+}).meta({ id: 'ListedAttempt' });
+export type ListedAttempt = z.infer<typeof ListedAttempt>;
+
 /** A point in time of the caller's, with any offset, as milliseconds since 1970. */
 const Instant = z.iso.datetime({ offset: true, error: 'must be an RFC 3339 time' });
-const range = {
+const EndpointFilter = Uid.optional().meta({ description: 'Our id, or your own uid of the endpoint.' });
+
+/** Ids begin with their time; shorter ones would name hours. */
+const prefixOf = (kind: IdKind) =>
+  z
+    .string()
+    .regex(new RegExp(`^${idPrefixes[kind]}_[0-9A-Za-z]{6,27}$`), {
+      error: `must be ${idPrefixes[kind]}_ and the first 6 characters of an id, or more`,
+    })
+    .optional()
+    .meta({ description: 'The id, or how it begins: at least six characters behind its `_`.' });
+
+const labels = {
   event_type: EventTypeName.optional(),
+  channel: Label.optional().meta({ description: 'Of messages published with this channel.' }),
+  tag: Label.optional().meta({ description: 'Of messages published with this tag.' }),
+};
+const range = {
+  ...labels,
   since: Instant.optional().meta({ description: 'Accepted at or after this time.' }),
   until: Instant.optional().meta({ description: 'Accepted before this time.' }),
 };
 
-export const MessagesQuery = PageQuery.extend(range);
+export const MessagesQuery = PageQuery.extend({
+  ...range,
+  id_prefix: prefixOf('message'),
+  payload: z
+    .string()
+    .max(1_000)
+    .optional()
+    .meta({
+      description:
+        'Messages whose payload has a value at a path: `$.order.id=42`, `$.lines[0].sku="A-1"`, `$["odd name"]=true`. The ' +
+        'value is a JSON number, string, true, false or null; what is none of these is a string without its quotes.',
+    }),
+});
 export type MessagesQuery = z.infer<typeof MessagesQuery>;
 
 export const MessageDeliveriesQuery = PageQuery.extend({ status: DeliveryStatus.optional() });
 
+const StatusCode = z.coerce.number().int().min(100).max(599);
+
 export const DeliveriesQuery = PageQuery.extend({
   status: DeliveryStatus.optional(),
-  endpoint_id: Uid.optional().meta({ description: 'Our id, or your own uid of the endpoint.' }),
+  endpoint_id: EndpointFilter,
   ...range,
+  error_class: AttemptErrorClass.optional().meta({ description: "The latest attempt's." }),
+  status_code: StatusCode.optional().meta({ description: "The latest attempt's." }),
+  id_prefix: prefixOf('delivery'),
 });
 export type DeliveriesQuery = z.infer<typeof DeliveriesQuery>;
+
+export const AttemptsQuery = PageQuery.extend({
+  outcome: z.enum(['succeeded', 'failed']).optional(),
+  endpoint_id: EndpointFilter,
+  ...labels,
+  since: Instant.optional().meta({ description: 'Begun at or after this time.' }),
+  until: Instant.optional().meta({ description: 'Begun before this time.' }),
+  error_class: AttemptErrorClass.optional(),
+  status_code: StatusCode.optional().meta({ description: 'The one the receiver answered with.' }),
+  id_prefix: prefixOf('attempt'),
+});
+export type AttemptsQuery = z.infer<typeof AttemptsQuery>;
 
 export const MessageList = listOf(Message, 'MessageList');
 export const DeliveryList = listOf(Delivery, 'DeliveryList');
 export const AttemptList = listOf(Attempt, 'AttemptList');
+export const ListedAttemptList = listOf(ListedAttempt, 'ListedAttemptList');

@@ -30,7 +30,7 @@ export const VISIBLE_ASCII_PATTERN = /^[\x21-\x7e]+$/;
 /** An Idempotency-Key may hold spaces inside; a header cannot carry them at its ends. */
 export const IDEMPOTENCY_KEY_PATTERN = /^[\x20-\x7e]+$/;
 
-const Label = z.string().min(1).max(publishLimits.labelChars).regex(LABEL_PATTERN);
+export const Label = z.string().min(1).max(publishLimits.labelChars).regex(LABEL_PATTERN);
 
 export const PublishMessage = z
   .strictObject({

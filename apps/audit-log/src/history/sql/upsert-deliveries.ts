@@ -12,19 +12,21 @@ const STATE = [
 ];
 
 /**
- * Writes folded deliveries. A pending one never overwrites what happened, which may be known already: it only says that
+ * Writes folded deliveries, and marks those that did not simply arrive. A pending one never overwrites what happened, which may be known already: it only says that
  * the message was routed, and where. The first position stays. Ids must not repeat.
  */
 export async function upsertDeliveries(client: pg.PoolClient, rows: DeliveryRow[]): Promise<void> {
   await client.query({
     name: 'upsert-deliveries',
     text: `insert into history.delivery as d (id, message, tenant, account, endpoint, event_type, accepted_at, status,
-             attempts, next_attempt_at, settled_at, last_status_code, last_error_class, reason, position)
+             attempts, next_attempt_at, settled_at, last_status_code, last_error_class, reason, position, troubled)
            select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-             $8::text[], $9::int[], $10::bigint[], $11::bigint[], $12::int[], $13::text[], $14::text[], $15::text[])
+             $8::text[], $9::int[], $10::bigint[], $11::bigint[], $12::int[], $13::text[], $14::text[], $15::text[],
+             $16::boolean[])
            on conflict (id) do update set
              ${STATE.map((column) => `${column} = case when excluded.status = 'pending' then d.${column} else excluded.${column} end`).join(', ')},
-             position = coalesce(d.position, excluded.position)
+             position = coalesce(d.position, excluded.position),
+             troubled = coalesce(d.troubled, excluded.troubled)
            where excluded.status <> 'pending' or (d.position is null and excluded.position is not null)`,
     values: [
       rows.map((row) => row.id),
@@ -42,6 +44,7 @@ export async function upsertDeliveries(client: pg.PoolClient, rows: DeliveryRow[
       rows.map((row) => row.lastErrorClass),
       rows.map((row) => row.reason),
       rows.map((row) => row.position),
+      rows.map((row) => row.isTroubled || null),
     ],
   });
 }
