@@ -351,7 +351,15 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
 
   async function allRows(): Promise<Record<string, string[]>> {
     const dump: Record<string, string[]> = {};
-    for (const table of ['position', 'message', 'delivery', 'attempt', 'shadow_attempt', 'endpoint_minute', 'quarantine']) {
+    for (const table of [
+      'position',
+      'message',
+      'delivery',
+      'attempt',
+      'shadow_attempt',
+      'endpoint_minute',
+      'quarantine',
+    ]) {
       const { rows } = await database.query<{ row: string }>(
         `select md5(t::text) as row from history.${table} t order by 1`,
       );

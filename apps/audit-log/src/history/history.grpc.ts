@@ -2,6 +2,8 @@ import { Controller, Inject, UseFilters } from '@nestjs/common';
 import { GrpcMethod } from '@nestjs/microservices';
 import {
   type DueDeliveryPayload,
+  type EndpointStatsReply,
+  type EndpointStatsRequest,
   type GetById,
   HISTORY_SERVICE,
   type HistoryAttempt,
@@ -9,6 +11,7 @@ import {
   type HistoryMessage,
   type HistoryPage,
   type LastAttemptRequest,
+  type ListAccountAttemptsRequest,
   type ListDeliveriesRequest,
   type ListMessagesRequest,
   type PageRequest,
@@ -17,11 +20,12 @@ import {
 } from '@posthaste/contracts';
 import type pg from 'pg';
 import { DatabaseAwayFilter } from './database-away.filter.js';
-import { getAttempt, listAttempts } from './sql/select-attempts.js';
+import { getAttempt, listAccountAttempts, listAttempts } from './sql/select-attempts.js';
 import { getLastAttempt } from './sql/select-last-attempt.js';
 import { getDelivery, getDueDeliveries, listDeliveries } from './sql/select-deliveries.js';
 import { getMessage, getPayload, listMessages } from './sql/select-messages.js';
 import { getRoutes } from './sql/select-routes.js';
+import { getEndpointStats } from './sql/select-stats.js';
 
 /** The pool reads go through: its own, so that they never wait for a projection. */
 export const HISTORY_READS = Symbol('HISTORY_READS');
@@ -67,6 +71,16 @@ export class HistoryController {
     page: PageRequest;
   }): Promise<HistoryPage<HistoryAttempt>> {
     return listAttempts(this.reads, request);
+  }
+
+  @GrpcMethod(HISTORY_SERVICE, 'ListAccountAttempts')
+  listAccountAttempts(request: ListAccountAttemptsRequest): Promise<HistoryPage<HistoryAttempt>> {
+    return listAccountAttempts(this.reads, request);
+  }
+
+  @GrpcMethod(HISTORY_SERVICE, 'GetEndpointStats')
+  getEndpointStats(request: EndpointStatsRequest): Promise<EndpointStatsReply> {
+    return getEndpointStats(this.reads, request);
   }
 
   @GrpcMethod(HISTORY_SERVICE, 'GetAttempt')

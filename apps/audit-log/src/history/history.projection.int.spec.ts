@@ -14,7 +14,15 @@ import type { Quarantined } from './sql/insert-quarantined.js';
 import { historyMigrations } from '../migrations.js';
 
 const { logger } = createLogger('history-spec', 'silent');
-const TABLES = ['message', 'delivery', 'attempt', 'shadow_attempt', 'requested_attempt', 'endpoint_minute', 'quarantine'];
+const TABLES = [
+  'message',
+  'delivery',
+  'attempt',
+  'shadow_attempt',
+  'requested_attempt',
+  'endpoint_minute',
+  'quarantine',
+];
 const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-history-'));
 let postgres: EmbeddedPostgres;
 let pool: pg.Pool;

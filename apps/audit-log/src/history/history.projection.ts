@@ -1,4 +1,10 @@
-import { type DeliveryDeferred, type DeliveryEvent, messagePosition, type ShadowAttempted, topics } from '@posthaste/contracts';
+import {
+  type DeliveryDeferred,
+  type DeliveryEvent,
+  messagePosition,
+  type ShadowAttempted,
+  topics,
+} from '@posthaste/contracts';
 import { evolve, type DeliveryState, pendingDelivery } from '@posthaste/delivery';
 import { PostgresProjection, type ProjectionBatch } from '@posthaste/event-log';
 import { inTransaction } from '@posthaste/runtime';

@@ -1,6 +1,8 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { type AcceptedMessage, type DeliveryEvent, type EncodedRecord, topics } from '@posthaste/contracts';
+import type { ProjectionBatch } from '@posthaste/event-log';
 import { startEmbeddedPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import type pg from 'pg';
@@ -19,13 +21,13 @@ export interface HistoryBed {
 }
 
 export async function startHistoryBed(): Promise<HistoryBed> {
-  const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-reconcile-'));
+  const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-history-'));
   // The server may run as another user than the tests.
   chmodSync(dataRoot, 0o755);
   const postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
   await migrate(postgres.url, 'history', historyMigrations);
   await migrate(postgres.url, 'replays', replaysMigrations);
-  const { logger } = createLogger('reconcile-spec', 'silent');
+  const { logger } = createLogger('history-spec', 'silent');
   const pool = createPool({ url: postgres.url, name: 'spec', max: 4, logger });
   const projection = historyProjection(pool, ({ reason }) => {
     throw new Error(reason);
@@ -40,4 +42,37 @@ export async function startHistoryBed(): Promise<HistoryBed> {
       rmSync(dataRoot, { recursive: true, force: true });
     },
   };
+}
+
+/** Appends the facts, as it were, and projects them in one batch. */
+export async function applyFacts(
+  { projection }: HistoryBed,
+  messages: AcceptedMessage[],
+  events: DeliveryEvent[],
+): Promise<void> {
+  const batches = await Promise.all([
+    batchOf(
+      projection,
+      topics.messages.name,
+      messages.map((message) => topics.messages.encode(message)),
+    ),
+    batchOf(
+      projection,
+      topics.deliveries.name,
+      events.map((event) => topics.deliveries.encode(event)),
+    ),
+  ]);
+  const result = await projection.apply(batches.filter(({ records }) => records.length > 0));
+  if (result !== 'applied') throw new Error(result);
+}
+
+async function batchOf(
+  projection: HistoryBed['projection'],
+  topic: string,
+  records: EncodedRecord[],
+): Promise<ProjectionBatch> {
+  const [position] = await projection.loadPositions([{ topic, partition: 0 }]);
+  const from = position?.offset ?? 0;
+  const stored = records.map((record, i) => ({ ...record, offset: from + i, appendedAt: 0 }));
+  return { topic, partition: 0, from, records: stored, next: from + records.length };
 }

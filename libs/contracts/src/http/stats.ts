@@ -7,7 +7,9 @@ export const StatsResolution = z.enum(['minute', 'hour', 'day']);
 export type StatsResolution = z.infer<typeof StatsResolution>;
 
 export const StatsQuery = z.strictObject({
-  since: Instant.optional().meta({ description: 'Absent: an hour, a day or a month ago, by the resolution.' }),
+  since: Instant.optional().meta({
+    description: 'Absent: an hour, a day or a month ago, by the resolution.',
+  }),
   until: Instant.optional().meta({ description: 'The first time that does not belong to it. Absent: now.' }),
   resolution: StatsResolution.default('minute').meta({
     description: 'What a point of the series is: a minute, hour or day, in UTC.',

@@ -1,11 +1,20 @@
-import type { PageRequest } from '@posthaste/contracts';
+import type { HistoryPage, PageRequest } from '@posthaste/contracts';
+import type pg from 'pg';
 
 /**
- * Builds the WHERE clause of a list: conditions that are asked for, and nothing for the rest, so that every
- * combination gets a plan of its own.
+ * A list of the history, newest first, a page at a time by the key of its last row: (at, id), which a row keeps. So a page
+ * is right while rows arrive: what was there when the list began comes once, and what is newer does not come.
+ *
+ * Conditions are of two kinds. `where` is what an index finds in the list's order. `search` is asked of every row on the
+ * way, of at most `LOOK_ROWS` a page, so that no page takes long, however rare what is looked for: it may then end before
+ * it is full, and says where it stopped. That place is found in the statement that read the page, so that no row can
+ * arrive or go between the two.
  */
 export class ListQuery {
   private readonly conditions = ['tenant = $1'];
+  private readonly searches: string[] = [];
+  private source: string | undefined;
+  private lookRows = LOOK_ROWS;
   readonly values: unknown[];
 
   /** An absent tenant is one that owns nothing, never every tenant. */
@@ -18,23 +27,77 @@ export class ListQuery {
     return this.where(`${column} = ?`, value ?? '');
   }
 
-  /** @param condition SQL with `?` for the value. Left out when the value is absent. */
-  where(condition: string, value: string | number | undefined): this {
-    if (value === undefined) return this;
-    this.conditions.push(condition.replace('?', this.bind(value)));
+  /** @param condition SQL with `?` for each value. Left out when a value is absent. */
+  where(condition: string, ...values: Value[]): this {
+    return this.add(this.conditions, condition, values);
+  }
+
+  search(condition: string, ...values: Value[]): this {
+    return this.add(this.searches, condition, values);
+  }
+
+  /** A search that reads other rows for each one. */
+  dearSearch(condition: string, ...values: Value[]): this {
+    if (!values.includes(undefined)) this.lookRows = DEAR_LOOK_ROWS;
+    return this.search(condition, ...values);
+  }
+
+  /**
+   * Only rows whose key begins so: few, as keys begin with their time. They are all read by their key and then sorted;
+   * `offset 0` keeps the planner from walking the list's own index for them instead.
+   */
+  within(table: string, key: string, prefix: string | undefined): this {
+    if (prefix === undefined) return this;
+    // Above all of base62.
+    const [from, before] = [this.bind(prefix), this.bind(`${prefix}~`)];
+    this.source = `(select * from history.${table} where ${key} >= ${from} and ${key} < ${before} offset 0) as ${table}`;
     return this;
   }
 
-  /** Rows strictly after the page's (at, id), newest first, and one more than asked for, to know whether more follow. */
-  page(at: string, page: PageRequest | undefined): this {
-    if (page?.after_at === undefined) return this;
-    const after = `(${this.bind(page.after_at)}, ${this.bind(page.after_id ?? '')})`;
-    this.conditions.push(`(${at}, id) < ${after}`);
-    return this;
+  async read<R extends object, T>(
+    pool: pg.Pool,
+    { table, columns, at }: List,
+    request: PageRequest | undefined,
+    convert: (row: R) => T,
+  ): Promise<HistoryPage<T>> {
+    if (request?.after_at !== undefined) {
+      this.where(`(${at}, id) < (?, ?)`, request.after_at, request.after_id ?? '');
+    }
+    const limit = limitOf(request);
+    const from = this.source ?? `history.${table}`;
+    const base = `from ${from} where ${this.conditions.join(' and ')}`;
+    const order = `order by ${at} desc, id desc`;
+    if (this.searches.length === 0) {
+      const text = `select ${columns} ${base} ${order} limit ${limit + 1}`;
+      const { rows } = await pool.query<R>(text, this.values);
+      return toPage(rows, limit, convert);
+    }
+    const { rows } = await pool.query<R & Reached>(
+      `with page as materialized (
+         select * from (select * ${base} ${order} limit ${this.lookRows}) as ${table}
+         where ${this.searches.join(' and ')} ${order} limit ${limit + 1}
+       ), reached as (
+         select ${at} as reached_at, id as reached_id ${base} and (select count(*) from page) <= ${limit}
+         ${order} offset ${this.lookRows - 1} limit 1
+       )
+       select reached.*, found.* from reached full join (
+         select ${columns}, ${table}.${at} as list_at, ${table}.id as list_id from page as ${table}
+       ) as found on false
+       order by list_at desc nulls last, list_id desc`,
+      this.values,
+    );
+    const stopped = rows.find(({ reached_at }) => reached_at !== null);
+    if (stopped === undefined) return toPage(rows, limit, convert);
+    const { reached_at, reached_id } = stopped;
+    const data = rows.filter((row) => row !== stopped).map(convert);
+    return { data, has_more: true, reached_at: reached_at ?? undefined, reached_id: reached_id ?? undefined };
   }
 
-  toSql(at: string, limit: number): string {
-    return `where ${this.conditions.join(' and ')} order by ${at} desc, id desc limit ${limit + 1}`;
+  private add(to: string[], condition: string, values: Value[]): this {
+    if (values.includes(undefined)) return this;
+    const bound = values.map((value) => this.bind(value));
+    to.push(condition.replaceAll('?', () => bound.shift() ?? ''));
+    return this;
   }
 
   private bind(value: unknown): string {
@@ -42,19 +105,32 @@ export class ListQuery {
   }
 }
 
+type Value = string | number | string[] | undefined;
+
+/** What is listed: a table of the history, which the columns name so; and the time it is sorted by. */
+export interface List {
+  table: string;
+  columns: string;
+  at: string;
+}
+
+interface Reached {
+  reached_at: number | null;
+  reached_id: string | null;
+}
+
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 1_000;
+/** How many rows a page looks at: some 20 ms. */
+const LOOK_ROWS = 5_000;
+const DEAR_LOOK_ROWS = 1_000;
 
-export function limitOf(page: PageRequest | undefined): number {
+function limitOf(page: PageRequest | undefined): number {
   const asked = page?.limit ?? 0;
   return asked > 0 ? Math.min(asked, MAX_LIMIT) : DEFAULT_LIMIT;
 }
 
 /** The page of at most `limit` out of the `limit + 1` rows that were read. */
-export function toPage<R, T>(
-  rows: R[],
-  limit: number,
-  convert: (row: R) => T,
-): { data: T[]; has_more: boolean } {
+function toPage<R, T>(rows: R[], limit: number, convert: (row: R) => T): HistoryPage<T> {
   return { data: rows.slice(0, limit).map(convert), has_more: rows.length > limit };
 }

@@ -3,10 +3,13 @@ import {
   type GetById,
   type HistoryAttempt,
   type HistoryPage,
+  type ListAccountAttemptsRequest,
   type PageRequest,
 } from '@posthaste/contracts';
 import type pg from 'pg';
-import { limitOf, ListQuery, toPage } from './list-page.js';
+import { labelsOfMessage } from './labels.js';
+import { ListQuery } from './list-page.js';
+import { isRefusal } from './select-deliveries.js';
 
 interface AttemptColumns {
   id: string;
@@ -32,16 +35,18 @@ interface AttemptColumns {
   next_attempt_at: number | null;
   shadow: string | null;
   requested: { at: number; by: string; replay: string | null } | null;
+  endpoint: string | null;
 }
 
 const COLUMNS = `id, delivery, number, trigger, started_at, duration_ms, outcome, error_class, error_message, request_url,
   request_headers, response_status, response_headers, response_body, response_truncated, address, timings, tls,
-  endpoint_version, profile, next_attempt_at,
+  endpoint_version, profile, next_attempt_at, endpoint,
   (select event from history.shadow_attempt as copy
    where copy.delivery = attempt.delivery and copy.number = attempt.number) as shadow,
   (select json_build_object('at', requested_at, 'by', requested_by, 'replay', replay)
    from history.requested_attempt as asked
    where asked.delivery = attempt.delivery and asked.number = attempt.number) as requested`;
+const LIST = { table: 'attempt', columns: COLUMNS, at: 'started_at' };
 
 /** Looked for among the attempts of deliveries that begin like it: the primary key finds those. */
 export async function getAttempt(
@@ -60,16 +65,38 @@ export async function listAttempts(
   pool: pg.Pool,
   request: { tenant: string; delivery: string; page?: PageRequest | undefined },
 ): Promise<HistoryPage<HistoryAttempt>> {
-  const limit = limitOf(request.page);
+  const query = new ListQuery(request.tenant).of('delivery', request.delivery);
+  return query.read(pool, LIST, request.page, toAttempt);
+}
+
+const ITS_MESSAGE = `history.delivery d join history.message m on m.id = d.message where d.id = attempt.delivery`;
+
+/** Of all deliveries of an account. One that was made again after a crash may move up while it is listed. */
+export async function listAccountAttempts(
+  pool: pg.Pool,
+  request: ListAccountAttemptsRequest,
+): Promise<HistoryPage<HistoryAttempt>> {
+  const { outcome, error_class, status_code, id_prefix } = request;
+  const [around] = id_prefix === undefined ? [] : deliveriesOf(id_prefix);
   const query = new ListQuery(request.tenant)
-    .of('delivery', request.delivery)
-    .page('started_at', request.page);
-  const { rows } = await pool.query<AttemptColumns>(
-    `select ${COLUMNS}
-     from history.attempt ${query.toSql('started_at', limit)}`,
-    query.values,
-  );
-  return toPage(rows, limit, toAttempt);
+    .of('account', request.account)
+    .where('endpoint = ?', request.endpoint)
+    .where('started_at >= ?', request.since)
+    .where('started_at < ?', request.until)
+    .within('attempt', 'delivery', around)
+    .where('starts_with(id, ?)', id_prefix)
+    .search('error_class = ?', error_class)
+    .search('response_status = ?', status_code)
+    .dearSearch(
+      '(select event_type from history.delivery d where d.id = attempt.delivery) = ?',
+      request.event_type,
+    );
+  if (outcome === 'succeeded') query.search('outcome = ?', outcome);
+  // Its indexes hold nothing else.
+  const isFailed = outcome === 'failed' || error_class !== undefined || isRefusal(status_code);
+  if (isFailed) query.where(`outcome = 'failed'`);
+  labelsOfMessage(query, request, ITS_MESSAGE);
+  return query.read(pool, LIST, request.page, toAttempt);
 }
 
 function toAttempt(row: AttemptColumns): HistoryAttempt {
@@ -99,5 +126,6 @@ function toAttempt(row: AttemptColumns): HistoryAttempt {
     requested_at: row.requested?.at,
     requested_by: row.requested?.by,
     replay: row.requested?.replay ?? undefined,
+    endpoint: row.endpoint ?? undefined,
   };
 }

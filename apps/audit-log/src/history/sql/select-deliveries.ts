@@ -6,7 +6,8 @@ import type {
   ListDeliveriesRequest,
 } from '@posthaste/contracts';
 import type pg from 'pg';
-import { limitOf, ListQuery, toPage } from './list-page.js';
+import { labelsOfMessage } from './labels.js';
+import { ListQuery } from './list-page.js';
 
 type DeliveryColumns = {
   [Column in keyof HistoryDelivery]-?: Exclude<HistoryDelivery[Column], undefined> | null;
@@ -17,6 +18,7 @@ type DeliveryColumns = {
 
 const COLUMNS = `id, message, tenant, account, endpoint, event_type, status, attempts, accepted_at, next_attempt_at,
   settled_at, last_status_code, last_error_class, reason`;
+const LIST = { table: 'delivery', columns: COLUMNS, at: 'accepted_at' };
 
 export async function getDelivery(
   pool: pg.Pool,
@@ -34,23 +36,32 @@ export async function listDeliveries(
   pool: pg.Pool,
   request: ListDeliveriesRequest,
 ): Promise<HistoryPage<HistoryDelivery>> {
-  const limit = limitOf(request.page);
+  const { status, error_class, status_code } = request;
   const query = new ListQuery(request.tenant)
     .of('account', request.account)
-    .where('status = ?', request.status)
     .where('endpoint = ?', request.endpoint)
-    .where('event_type = ?', request.event_type)
     .where('message = ?', request.message)
     // A message and its deliveries share the instant of acceptance, which the account's index finds at once.
     .where('accepted_at = (select accepted_at from history.message where id = ?)', request.message)
     .where('accepted_at >= ?', request.since)
     .where('accepted_at < ?', request.until)
-    .page('accepted_at', request.page);
-  const { rows } = await pool.query<DeliveryColumns>(
-    `select ${COLUMNS} from history.delivery ${query.toSql('accepted_at', limit)}`,
-    query.values,
-  );
-  return toPage(rows, limit, toDelivery);
+    .within('delivery', 'id', request.id_prefix)
+    .search('status = ?', status)
+    .search('event_type = ?', request.event_type)
+    .search('last_error_class = ?', error_class)
+    .search('last_status_code = ?', status_code);
+  if (isTrouble(status) || error_class !== undefined || isRefusal(status_code)) query.where('troubled');
+  labelsOfMessage(query, request, 'history.message m where m.id = delivery.message');
+  return query.read(pool, LIST, request.page, toDelivery);
+}
+
+function isTrouble(status: string | undefined): boolean {
+  return status !== undefined && status !== 'pending' && status !== 'delivered';
+}
+
+/** No profile takes another status for an acknowledgement. */
+export function isRefusal(statusCode: number | undefined): boolean {
+  return statusCode !== undefined && (statusCode < 200 || statusCode > 299);
 }
 
 /** Those of the tenant among them; in no order. */

@@ -6,7 +6,8 @@ import {
   MessageMeta,
 } from '@posthaste/contracts';
 import type pg from 'pg';
-import { limitOf, ListQuery, toPage } from './list-page.js';
+import { labelsOfMessage } from './labels.js';
+import { ListQuery } from './list-page.js';
 
 interface MessageColumns {
   meta: string;
@@ -19,6 +20,7 @@ interface MessageColumns {
 const COLUMNS = `meta, coalesce(payload_bytes, length(payload)) as payload_bytes, shredded_at,
   (select count(*)::int from history.delivery d
    where d.account = message.account and d.accepted_at = message.accepted_at and d.message = message.id) as deliveries`;
+const LIST = { table: 'message', columns: COLUMNS, at: 'accepted_at' };
 
 export async function getMessage(
   pool: pg.Pool,
@@ -50,18 +52,16 @@ export async function listMessages(
   pool: pg.Pool,
   request: ListMessagesRequest,
 ): Promise<HistoryPage<HistoryMessage>> {
-  const limit = limitOf(request.page);
+  const { path, value_json } = request.payload ?? {};
   const query = new ListQuery(request.tenant)
     .of('account', request.account)
-    .where('event_type = ?', request.event_type)
     .where('accepted_at >= ?', request.since)
     .where('accepted_at < ?', request.until)
-    .page('accepted_at', request.page);
-  const { rows } = await pool.query<MessageColumns>(
-    `select ${COLUMNS} from history.message ${query.toSql('accepted_at', limit)}`,
-    query.values,
-  );
-  return toPage(rows, limit, toMessage);
+    .within('message', 'id', request.id_prefix)
+    .search('event_type = ?', request.event_type)
+    .dearSearch('history.payload_json(payload) #> ?::text[] = ?::jsonb', path, value_json);
+  labelsOfMessage(query, request);
+  return query.read(pool, LIST, request.page, toMessage);
 }
 
 export function readMeta(json: string): MessageMeta {
