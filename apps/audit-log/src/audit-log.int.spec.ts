@@ -294,6 +294,32 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
     expect(JSON.parse(last?.timings_json ?? 'null')).toEqual(timings);
   });
 
+  it('lists the attempts of an account, says where a search stopped, and counts them by the minute', async () => {
+    const [endpoint = ''] = endpoints;
+    const page = { limit: 2 };
+    const failed = await ask(
+      history.listAccountAttempts({ tenant, account, endpoint, page, outcome: 'failed', status_code: 503 }),
+    );
+    expect(failed).toMatchObject({
+      data: [
+        { number: 2, endpoint },
+        { number: 1, endpoint },
+      ],
+      has_more: false,
+    });
+    const { reached_at, reached_id } = failed;
+    expect([reached_at, reached_id]).toEqual([undefined, undefined]);
+    const payload = { path: ['amount'], value_json: '12' };
+    const found = await ask(history.listMessages({ tenant, account, page, payload, channel: 'billing' }));
+    expect(found).toMatchObject({ data: [{}, {}], has_more: true });
+    const minute = Math.floor((first.meta.at + 300) / 60_000);
+    const range = { since: minute - 1, until: minute + 1, step: 1 };
+    const { data, total } = await ask(history.getEndpointStats({ tenant, endpoint, ...range }));
+    expect(total).toMatchObject({ delivered: 1, failed: 2 });
+    expect(data.reduce((sum, { delivered = 0, failed: lost = 0 }) => sum + delivered + lost, 0)).toBe(3);
+    expect(total?.p50).toBeCloseTo(8.5, -1);
+  });
+
   it('shows nothing to another tenant, nor to one that names none', async () => {
     for (const other of [newId('tenant'), '']) {
       const id = first.meta.id;
@@ -305,6 +331,7 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
       expect((await ask(history.listMessages({ tenant: other, account, page }))).data).toEqual([]);
       expect((await ask(history.listDeliveries({ tenant: other, account, page }))).data).toEqual([]);
       expect((await ask(history.listAttempts({ tenant: other, delivery, page }))).data).toEqual([]);
+      expect((await ask(history.listAccountAttempts({ tenant: other, account, page }))).data).toEqual([]);
     }
   });
 

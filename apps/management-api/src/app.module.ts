@@ -24,6 +24,7 @@ import { replays, Replays } from './replays/index.js';
 import { Reconcile, reconcile } from './reconcile/index.js';
 import { Keys } from './tenants/keys.js';
 import { sources, Sources } from './sources/index.js';
+import { stats, Stats } from './stats/index.js';
 import { Tail, tail } from './tail/index.js';
 import { tenants } from './tenants/index.js';
 import { Tenants } from './tenants/tenants.js';
@@ -52,6 +53,7 @@ export const controllers = [
   ...feeds.controllers,
   ...tail.controllers,
   ...reconcile.controllers,
+  ...stats.controllers,
   ...testSend.controllers,
   ...sources.controllers,
   ...usage.controllers,
@@ -106,6 +108,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: Audit, useValue: new Audit(surroundings.history) },
     { provide: Tail, useValue: surroundings.tail },
     { provide: Reconcile, useValue: new Reconcile(surroundings.history, cursors) },
+    { provide: Stats, useValue: new Stats(surroundings.history) },
     { provide: EventTypes, useValue: eventTypesOf },
     { provide: Sources, useValue: new Sources(database, changes, vault, egress) },
     { provide: Usage, useValue: new Usage(database) },

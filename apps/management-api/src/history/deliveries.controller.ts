@@ -1,5 +1,13 @@
 import { Controller, Get, Inject, Param, Post, Query } from '@nestjs/common';
-import { AttemptList, DeliveriesQuery, Delivery, DeliveryList, PageQuery } from '@posthaste/contracts';
+import {
+  AttemptList,
+  AttemptsQuery,
+  DeliveriesQuery,
+  Delivery,
+  DeliveryList,
+  ListedAttemptList,
+  PageQuery,
+} from '@posthaste/contracts';
 import { type Author, By, type Reach, Within } from '../access/principal.js';
 import { Operation } from '../http/operation.js';
 import { History } from './history.js';
@@ -12,6 +20,11 @@ const common = {
   problems: [503],
 } as const;
 
+/** Of every list that can be searched. */
+export const SEARCHED =
+  'Newest first. With filters a page may hold less than `limit`, or nothing, and still have a `next_cursor`: a page looks ' +
+  'at so many rows and no more. What arrives while a list is read does not disturb it.';
+
 @Controller('v1')
 export class DeliveriesController {
   constructor(@Inject(History) private readonly history: History) {}
@@ -21,6 +34,7 @@ export class DeliveriesController {
     ...common,
     id: 'listDeliveries',
     summary: "List an account's deliveries",
+    description: SEARCHED,
     answers: DeliveryList,
   })
   async list(
@@ -29,6 +43,22 @@ export class DeliveriesController {
     @Query({ schema: DeliveriesQuery }) query: DeliveriesQuery,
   ) {
     return this.history.listDeliveries(reach, account, query);
+  }
+
+  @Get('accounts/:account/attempts')
+  @Operation({
+    ...common,
+    id: 'listAccountAttempts',
+    summary: "List the attempts of an account's deliveries",
+    description: SEARCHED,
+    answers: ListedAttemptList,
+  })
+  async listAttempts(
+    @Within() reach: Reach,
+    @Param('account') account: string,
+    @Query({ schema: AttemptsQuery }) query: AttemptsQuery,
+  ) {
+    return this.history.listAccountAttempts(reach, account, query);
   }
 
   @Get('deliveries/:id')

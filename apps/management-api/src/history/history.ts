@@ -1,11 +1,13 @@
 import {
   type Attempt,
+  type AttemptsQuery,
   type DeliveriesQuery,
   type Delivery,
   type HistoryDelivery,
   type HistoryMessage,
   type HistoryPage,
   isId,
+  type ListedAttempt,
   type Message,
   type MessagesQuery,
   type PageQuery,
@@ -20,8 +22,9 @@ import { refuseShredded, refuseUnsendable } from '../replays/refuse-unsendable.j
 import { resendDelivery } from '../replays/resend-delivery.js';
 import { cancelDelivery } from './cancel-delivery.js';
 import type { HistoryReader } from './history-reader.js';
+import { payloadMatch } from './payload-path.js';
 import { shredPayload } from './shred-payload.js';
-import { attemptView, deliveryView, messageView } from './views.js';
+import { attemptView, deliveryView, listedAttemptView, messageView } from './views.js';
 
 /**
  * What a key may know of the past. Tenant and account come from the key: audit-log is asked within the tenant only, and
@@ -42,8 +45,10 @@ export class History {
     const { tenant } = reach;
     const list = { tenant, route: `messages of ${account}`, filter };
     const page = pageRequest(this.cursors, list, { limit, cursor });
+    const { id_prefix } = query;
+    const payload = payloadMatch(query.payload);
     const rows = await this.reader.read((client) =>
-      client.listMessages({ tenant, account, page, ...rangeOf(query) }),
+      client.listMessages({ tenant, account, page, id_prefix, payload, ...rangeOf(query) }),
     );
     return this.answer(list, rows, messageView, acceptedKey);
   }
@@ -107,7 +112,27 @@ export class History {
     const page = pageRequest(this.cursors, list, { limit, cursor });
     await this.delivery(reach, id);
     const rows = await this.reader.read((client) => client.listAttempts({ tenant, delivery: id, page }));
-    return this.answer(list, rows, attemptView, (attempt) => ({ atMs: attempt.started_at, id: attempt.id }));
+    return this.answer(list, rows, attemptView, startedKey);
+  }
+
+  /** Attempts of all the account's deliveries. */
+  async listAccountAttempts(
+    reach: Reach,
+    accountRef: string,
+    query: AttemptsQuery,
+  ): Promise<Page<ListedAttempt>> {
+    const { id: account } = await this.accounts.get(reach, accountRef);
+    const endpoint = await this.endpointOf(reach, account, query.endpoint_id);
+    const { tenant } = reach;
+    const { limit, cursor, ...filter } = query;
+    const { outcome, error_class, status_code, id_prefix } = filter;
+    const list = { tenant, route: `attempts of ${account}`, filter };
+    const page = pageRequest(this.cursors, list, { limit, cursor });
+    const which = { tenant, account, endpoint, outcome, error_class, status_code, id_prefix };
+    const rows = await this.reader.read((client) =>
+      client.listAccountAttempts({ ...which, page, ...rangeOf(query) }),
+    );
+    return this.answer(list, rows, listedAttemptView, startedKey);
   }
 
   private async deliveriesOf(
@@ -117,10 +142,20 @@ export class History {
     query: DeliveriesQuery,
   ): Promise<Page<Delivery>> {
     const { limit, cursor, ...filter } = query;
+    const { status, error_class, status_code, id_prefix } = filter;
     const list = { tenant, route, filter };
     const page = pageRequest(this.cursors, list, { limit, cursor });
     const rows = await this.reader.read((client) =>
-      client.listDeliveries({ tenant, ...which, page, status: query.status, ...rangeOf(query) }),
+      client.listDeliveries({
+        tenant,
+        ...which,
+        page,
+        status,
+        error_class,
+        status_code,
+        id_prefix,
+        ...rangeOf(query),
+      }),
     );
     return this.answer(list, rows, deliveryView, acceptedKey);
   }
@@ -151,11 +186,12 @@ export class History {
 
   private answer<R, T>(
     list: ListOf,
-    { data, has_more = false }: HistoryPage<R>,
+    { data, has_more = false, reached_at, reached_id = '' }: HistoryPage<R>,
     view: (row: R) => T,
     sortKey: (row: R) => SortKey,
   ): Page<T> {
-    return pageOf(this.cursors, list, { rows: data, hasMore: has_more }, sortKey, view);
+    const reached = reached_at === undefined ? undefined : { atMs: reached_at, id: reached_id };
+    return pageOf(this.cursors, list, { rows: data, hasMore: has_more, reached }, sortKey, view);
   }
 }
 
@@ -163,11 +199,14 @@ function acceptedKey({ accepted_at, id }: { accepted_at: number; id: string }): 
   return { atMs: accepted_at, id };
 }
 
-function rangeOf({ event_type, since, until }: Pick<MessagesQuery, 'event_type' | 'since' | 'until'>): {
-  event_type: string | undefined;
-  since: number | undefined;
-  until: number | undefined;
-} {
+function startedKey({ started_at, id }: { started_at: number; id: string }): SortKey {
+  return { atMs: started_at, id };
+}
+
+type Range = Pick<MessagesQuery, 'event_type' | 'channel' | 'tag' | 'since' | 'until'>;
+
+/** What every list is narrowed by, as audit-log takes it. */
+function rangeOf({ event_type, channel, tag, since, until }: Range) {
   const ms = (time: string | undefined) => (time === undefined ? undefined : Date.parse(time));
-  return { event_type, since: ms(since), until: ms(until) };
+  return { event_type, channel, tag, since: ms(since), until: ms(until) };
 }

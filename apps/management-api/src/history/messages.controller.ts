@@ -10,6 +10,7 @@ import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
 import { type Author, By, type Reach, Within } from '../access/principal.js';
 import { Operation } from '../http/operation.js';
+import { SEARCHED } from './deliveries.controller.js';
 import { History } from './history.js';
 
 const common = {
@@ -25,7 +26,14 @@ export class MessagesController {
   constructor(@Inject(History) private readonly history: History) {}
 
   @Get('accounts/:account/messages')
-  @Operation({ ...common, id: 'listMessages', summary: "List an account's messages", answers: MessageList })
+  @Operation({
+    ...common,
+    id: 'listMessages',
+    summary: "List an account's messages",
+    description: SEARCHED,
+    answers: MessageList,
+    problems: [422, 503],
+  })
   async list(
     @Within() reach: Reach,
     @Param('account') account: string,

@@ -5,6 +5,7 @@ import type {
   HistoryAttempt,
   HistoryDelivery,
   HistoryMessage,
+  ListedAttempt,
   Message,
   ShadowAttempted,
   ShadowReport,
@@ -89,6 +90,14 @@ export function attemptView(attempt: HistoryAttempt): Attempt {
     next_attempt_at: timeOrNull(attempt.next_attempt_at),
     requested: requestView(attempt),
     shadow: attempt.shadow_json === undefined ? null : shadowView(attempt.shadow_json),
+  };
+}
+
+export function listedAttemptView(attempt: HistoryAttempt): ListedAttempt {
+  return {
+    ...attemptView(attempt),
+    delivery_id: attempt.delivery,
+    endpoint_id: attempt.endpoint ?? '',
   };
 }
 

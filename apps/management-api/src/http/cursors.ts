@@ -73,6 +73,8 @@ export interface Page<T> {
 export interface Found<R> {
   rows: R[];
   hasMore: boolean;
+  /** Where the next page begins, when that is not the last row: a search stopped before the page was full. */
+  reached?: SortKey | undefined;
 }
 
 /** Of `limit + 1` rows that were read: the row beyond the page only says that there are more. */
@@ -91,14 +93,15 @@ export function pageRequest(cursors: Cursors, list: ListOf, { limit, cursor }: P
 export function pageOf<R, T>(
   cursors: Cursors,
   list: ListOf,
-  { rows, hasMore }: Found<R>,
+  { rows, hasMore, reached }: Found<R>,
   sortKey: (row: R) => SortKey,
   view: (row: R) => T,
 ): Page<T> {
   const last = rows.at(-1);
+  const next = reached ?? (last && sortKey(last));
   return {
     data: rows.map(view),
-    next_cursor: hasMore && last !== undefined ? cursors.seal(list, sortKey(last)) : null,
+    next_cursor: hasMore && next !== undefined ? cursors.seal(list, next) : null,
     has_more: hasMore,
   };
 }

@@ -1,0 +1,5 @@
+import { StatsController } from './stats.controller.js';
+
+export { Stats } from './stats.js';
+
+export const stats = { controllers: [StatsController] };
