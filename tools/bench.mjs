@@ -5,6 +5,14 @@ import { checkNode, installIfNeeded, node24 } from './install.mjs';
 import { step } from './progress.mjs';
 import { endRunning, onEnd, PlainError, root, run } from './run.mjs';
 
+// Of one service's statements only: it needs no stack, and reads the service's sources.
+const LIST_FIGURES = [
+  '--experimental-transform-types',
+  '--disable-warning=ExperimentalWarning',
+  ...['--import', path.join(root, 'tools/typescript-sources.mjs')],
+  path.join(root, 'apps/audit-log/src/proving/list-figures.main.ts'),
+];
+const isOfLists = process.argv.includes('history-lists');
 const APPS = ['management-api', 'dispatcher', 'retry-scheduler', 'audit-log', 'bench'];
 
 // Until the benchmark itself runs and takes its signals.
@@ -21,11 +29,14 @@ onEnd((signal) => {
 try {
   checkNode();
   await installIfNeeded();
-  await step('building the services', async () => {
-    for (const app of APPS) await run(node24(), [path.join(root, 'tools/build.mjs'), app]);
-  });
+  if (!isOfLists) {
+    await step('building the services', async () => {
+      for (const app of APPS) await run(node24(), [path.join(root, 'tools/build.mjs'), app]);
+    });
+  }
+  const program = isOfLists ? LIST_FIGURES : [path.join(root, 'dist/apps/bench/main.js')];
   // In a session of its own: Ctrl-C reaches every process of the terminal's group, and the stack is stopped in order.
-  bench = spawn(node24(), [path.join(root, 'dist/apps/bench/main.js'), ...process.argv.slice(2)], {
+  bench = spawn(node24(), [...program, ...process.argv.slice(2)], {
     detached: true,
     stdio: ['ignore', 'inherit', 'inherit'],
   });

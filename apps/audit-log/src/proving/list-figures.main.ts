@@ -1,0 +1,187 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { lowestId, type PageRequest } from '@posthaste/contracts';
+import { startEmbeddedPostgres } from '@posthaste/local-stack';
+import { createLogger, createPool, migrate } from '@posthaste/runtime';
+import type pg from 'pg';
+import { listAccountAttempts } from '../history/sql/select-attempts.js';
+import { listDeliveries } from '../history/sql/select-deliveries.js';
+import { listMessages } from '../history/sql/select-messages.js';
+import { getEndpointStats } from '../history/sql/select-stats.js';
+import { historyMigrations } from '../migrations.js';
+import { type FilledHistory, fillHistory } from './filled-history.js';
+import { projectionFigures } from './projection-figures.js';
+
+/**
+ * npm run bench -- --scenario history-lists [--count 1000000] [--out docs/history-figures.md]
+ *
+ * Fills a PostgreSQL of its own over the real schema, times the first page of every list as the service reads it, and
+ * writes what it measured with the plan of each; then what the projection pays for them. Needs 3 GB a million attempts.
+ */
+const { values: options } = parseArgs({
+  options: {
+    count: { type: 'string', default: '1000000' },
+    out: { type: 'string' },
+    scenario: { type: 'string' },
+  },
+});
+const attempts = Number(options.count);
+const RUNS = 7;
+
+interface Figure {
+  name: string;
+  rows: number;
+  isCut: boolean;
+  firstMs: number;
+  medianMs: number;
+  worstMs: number;
+  plan: string[];
+}
+
+const folder = mkdtempSync(path.join(os.tmpdir(), 'posthaste-figures-'));
+// The server may run as another user.
+chmodSync(folder, 0o755);
+const settings = { fsync: 'off', full_page_writes: 'off', maintenance_work_mem: '512MB' };
+const server = await startEmbeddedPostgres({ dataDir: path.join(folder, 'data'), settings });
+try {
+  await migrate(server.url, 'history', historyMigrations);
+  const { logger } = createLogger('list-figures', 'silent');
+  const pool = createPool({ url: server.url, name: 'figures', max: 2, logger });
+  const startedAt = performance.now();
+  const filled = await fillHistory(pool, attempts, (line) => console.error(line));
+  const fillSeconds = Math.round((performance.now() - startedAt) / 1_000);
+  const { rows } = await pool.query<{ text: string }>(
+    `select count(*)::text || ' attempts, ' || pg_size_pretty(pg_database_size(current_database())) as text
+     from history.attempt`,
+  );
+  const figures: Figure[] = [];
+  for (const [name, read] of firstPages(filled)) figures.push(await measure(pool, name, read));
+  const cost = await projectionFigures(pool);
+  await pool.end();
+  const report = reportOf(`${rows[0]?.text}, filled in ${fillSeconds} s`, figures, cost);
+  if (options.out === undefined) console.log(report);
+  else writeFileSync(options.out, report);
+} finally {
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+}
+
+type Read = (pool: pg.Pool) => Promise<{ data: unknown[]; reached_at?: number | undefined }>;
+
+function firstPages({ tenant, account, endpoints, since, until }: FilledHistory): [string, Read][] {
+  const page: PageRequest = { limit: 50 };
+  const of = { tenant, account, page };
+  const noon = since + 43_200_000;
+  const hour = { since: noon, until: noon + 3_600_000 };
+  const deep: PageRequest = { limit: 50, after_at: noon, after_id: '' };
+  const prefix = (kind: 'message' | 'delivery' | 'attempt') => ({ id_prefix: lowestId(kind, noon) });
+  const messages =
+    (more: object): Read =>
+    (pool) =>
+      listMessages(pool, { ...of, ...more });
+  const deliveries =
+    (more: object): Read =>
+    (pool) =>
+      listDeliveries(pool, { ...of, ...more });
+  const attemptsOf =
+    (more: object): Read =>
+    (pool) =>
+      listAccountAttempts(pool, { ...of, ...more });
+  const each = (name: string, list: (more: object) => Read, ids: object): [string, Read][] => [
+    [`${name}`, list({})],
+    [`${name}, a page in the middle`, list({ page: deep })],
+    [`${name}, an hour`, list(hour)],
+    [`${name}, event type`, list({ event_type: 'order.sent' })],
+    [`${name}, rare event type`, list({ event_type: 'order.rare' })],
+    [`${name}, channel`, list({ channel: 'orders' })],
+    [`${name}, tag`, list({ tag: 'n3' })],
+    [`${name}, rare tag`, list({ tag: 'rare' })],
+    [`${name}, id prefix`, list(ids)],
+  ];
+  const perEndpoint = (name: string, list: (more: object) => Read): [string, Read][] => [
+    [`${name}, busy endpoint`, list({ endpoint: endpoints.busy })],
+    [`${name}, rare endpoint`, list({ endpoint: endpoints.rare })],
+    [`${name}, error class`, list({ error_class: 'timeout' })],
+    [`${name}, rare error class`, list({ error_class: 'dns' })],
+    [`${name}, status code 503`, list({ status_code: 503 })],
+    [`${name}, status code 204, which there is not`, list({ status_code: 204 })],
+    [`${name}, endpoint and error class`, list({ endpoint: endpoints.usual, error_class: 'timeout' })],
+  ];
+  const stats: Read = (pool) => {
+    const range = { since: Math.floor(since / 60_000), until: Math.ceil(until / 60_000), step: 1 };
+    return getEndpointStats(pool, { tenant, endpoint: endpoints.busy, ...range });
+  };
+  return [
+    ...each('messages', messages, prefix('message')),
+    ['messages, payload', messages({ payload: { path: ['order', 'state'], value_json: '"paid"' } })],
+    ['messages, rare payload', messages({ payload: { path: ['order', 'id'], value_json: '7' } })],
+    ...each('deliveries', deliveries, prefix('delivery')),
+    ...perEndpoint('deliveries', deliveries),
+    ['deliveries, exhausted', deliveries({ status: 'exhausted' })],
+    ['deliveries, pending, of which there are none', deliveries({ status: 'pending' })],
+    ...each('attempts', attemptsOf, prefix('attempt')),
+    ...perEndpoint('attempts', attemptsOf),
+    ['attempts, failed', attemptsOf({ outcome: 'failed' })],
+    ['attempts, failed, of an endpoint', attemptsOf({ outcome: 'failed', endpoint: endpoints.usual })],
+    ["an endpoint's day in minutes", stats],
+  ];
+}
+
+async function measure(pool: pg.Pool, name: string, read: Read): Promise<Figure> {
+  const times: number[] = [];
+  let rows = 0;
+  let isCut = false;
+  for (let run = 0; run < RUNS; run++) {
+    const startedAt = performance.now();
+    const { data, reached_at } = await read(pool);
+    times.push(performance.now() - startedAt);
+    [rows, isCut] = [data.length, reached_at !== undefined];
+  }
+  const [firstMs = 0] = times;
+  const sorted = times.slice(1).sort((a, b) => a - b);
+  const [medianMs = 0, worstMs = 0] = [sorted[Math.floor(sorted.length / 2)], sorted.at(-1)];
+  console.error(`${name}: ${firstMs.toFixed(1)}, ${medianMs.toFixed(1)} ms`);
+  return { name, rows, isCut, firstMs, medianMs, worstMs, plan: await planOf(pool, read) };
+}
+
+/** The plan of the statement that a read sends, as it sends it. */
+async function planOf(pool: pg.Pool, read: Read): Promise<string[]> {
+  let plan: string[] = [];
+  const explaining = async (query: string | pg.QueryConfig, values: unknown[] = []): Promise<unknown> => {
+    const [text, given] = typeof query === 'string' ? [query, values] : [query.text, query.values];
+    const { rows } = await pool.query<Record<string, string>>(`explain (analyze, buffers) ${text}`, given);
+    plan = rows.map((row) => row['QUERY PLAN'] ?? '');
+    return { rows: [] };
+  };
+  await read({ query: explaining } as unknown as pg.Pool);
+  return plan;
+}
+
+function reportOf(what: string, figures: Figure[], cost: string[]): string {
+  const row = ({ name, rows, isCut, firstMs, medianMs, worstMs }: Figure): string =>
+    `| ${name} | ${rows}${isCut ? ', goes on' : ''} | ${firstMs.toFixed(1)} | ${medianMs.toFixed(1)} | ${worstMs.toFixed(1)} |`;
+  const plans = figures.flatMap(({ name, plan }) => [
+    ...['', `### ${name}`, '', '```'],
+    ...plan.map((line) => line.slice(0, 180)),
+    '```',
+  ]);
+  return `${[
+    '# How long the lists of the history take',
+    '',
+    `Taken with \`npm run bench -- --scenario history-lists --count ${attempts}\`: ${what}.`,
+    '',
+    'First pages of 50 rows, in ms: the first run, then the median and the worst of six more.',
+    '"Goes on" is a search that looked at all the rows a page looks at and says where it stopped.',
+    '',
+    '| list | rows | first | median | worst |',
+    '| --- | --- | --- | --- | --- |',
+    ...figures.map(row),
+    '',
+    ...cost,
+    '',
+    '## Plans',
+    ...plans,
+  ].join('\n')}\n`;
+}

@@ -1,0 +1,93 @@
+import { type DeliveryAttempted, newId } from '@posthaste/contracts';
+import type pg from 'pg';
+import { toRow } from '../history/delivery-row.js';
+import { attempted, sampleMessage } from '../history/sample-facts.js';
+import { insertAttempts } from '../history/sql/insert-attempts.js';
+import { upsertDeliveries } from '../history/sql/upsert-deliveries.js';
+
+const BATCHES = 40;
+const BATCH_ROWS = 250;
+const ROUNDS = 3;
+const NEW_INDEXES = ['attempt_by_account', 'attempt_by_endpoint', 'delivery_by_endpoint'];
+
+/**
+ * What the projection pays for the lists and the minutes: the statements that write attempts and deliveries, as they are,
+ * without the counting, and without the indexes either. All in transactions that are rolled back, in turns.
+ */
+export async function projectionFigures(pool: pg.Pool): Promise<string[]> {
+  const variants = [
+    { name: 'as it is', drop: [], isCounting: true },
+    { name: 'without counting minutes', drop: [], isCounting: false },
+    { name: 'without counting and without the new indexes', drop: NEW_INDEXES, isCounting: false },
+  ];
+  const times = variants.map((): number[] => []);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [i, variant] of variants.entries()) times[i]?.push(await timed(pool, variant));
+  }
+  const best = times.map((each) => Math.min(...each).toFixed(1));
+  return [
+    '## What the projection pays',
+    '',
+    `Writing ${BATCHES * BATCH_ROWS} attempts and deliveries of 100 endpoints, ${BATCH_ROWS} a batch; the best of ${ROUNDS}, in µs a delivery.`,
+    '',
+    '| the statements | µs |',
+    '| --- | --- |',
+    ...variants.map(({ name }, i) => `| ${name} | ${best[i]} |`),
+  ];
+}
+
+async function timed(
+  pool: pg.Pool,
+  { drop, isCounting }: { drop: string[]; isCounting: boolean },
+): Promise<number> {
+  const batches = Array.from({ length: BATCHES }, someAttempts);
+  const client = await pool.connect();
+  try {
+    await client.query('begin');
+    for (const index of drop) await client.query(`drop index history.${index}`);
+    const writer = isCounting ? client : withoutCounting(client);
+    const startedAt = performance.now();
+    for (const events of batches) {
+      await insertAttempts(writer, events, []);
+      await upsertDeliveries(
+        client,
+        events.map((event) =>
+          toRow(
+            event,
+            { status: 'delivered', attempts: 1, settledAt: event.startedAt, last: null },
+            undefined,
+          ),
+        ),
+      );
+    }
+    return ((performance.now() - startedAt) * 1_000) / (BATCHES * BATCH_ROWS);
+  } finally {
+    await client.query('rollback');
+    client.release();
+  }
+}
+
+const at = Date.now();
+const endpoints = Array.from({ length: 100 }, () => newId('endpoint', at));
+const [tenant, account] = [newId('tenant', at), newId('account', at)];
+
+function someAttempts(): DeliveryAttempted[] {
+  return Array.from({ length: BATCH_ROWS }, (_, i) => {
+    const endpoint = endpoints[i % endpoints.length] ?? '';
+    const report = attempted(sampleMessage({ tenant, account, endpoint, at }), 1, { kind: 'delivered' });
+    return { ...report, timings: { ...report.timings, totalMs: 5 + (i % 40) } };
+  });
+}
+
+/** Sends the statement without what follows the rows it writes. */
+function withoutCounting(client: pg.PoolClient): pg.PoolClient {
+  const query = (config: pg.QueryConfig): Promise<unknown> => {
+    const [written = ''] = config.text.split(', fact as (');
+    return client.query({
+      name: 'uncounted',
+      text: `${written} select count(*) from written`,
+      values: config.values?.slice(0, 26) ?? [],
+    });
+  };
+  return { query } as unknown as pg.PoolClient;
+}
