@@ -1,5 +1,6 @@
 import { lowestId, newId } from '@posthaste/contracts';
 import type pg from 'pg';
+import { bucketSql } from '../history/latency-buckets.js';
 
 /**
  * A day of history of about so many attempts, written by the server itself: one account has nine tenths of it, a message
@@ -18,7 +19,7 @@ export interface FilledHistory {
 }
 
 const DAY_MS = 86_400_000;
-const CHUNK_MESSAGES = 250_000;
+const CHUNK_MESSAGES = 100_000;
 const ATTEMPTS_PER_MESSAGE = 3.021;
 
 export async function fillHistory(
@@ -33,6 +34,7 @@ export async function fillHistory(
   const endpoints = Array.from({ length: 20 }, () => newId('endpoint', since));
   await makeParts(pool, { since, accounts, endpoints });
   const indexes = await dropIndexes(pool);
+  const startedAt = performance.now();
   const messages = Math.ceil(attempts / ATTEMPTS_PER_MESSAGE);
   for (let from = 0; from < messages; from += CHUNK_MESSAGES) {
     const values = [from, Math.min(from + CHUNK_MESSAGES, messages) - 1, messages, since, tenant];
@@ -44,11 +46,14 @@ export async function fillHistory(
         values,
       );
     }
-    progress(`${Math.min(from + CHUNK_MESSAGES, messages)} of ${messages} messages`);
+    progress(
+      `${Math.round((performance.now() - startedAt) / 1_000)} s: ${Math.min(from + CHUNK_MESSAGES, messages)} of ${messages} messages`,
+    );
   }
   for (const definition of indexes) await pool.query(definition);
-  progress('indexed');
-  await pool.query('vacuum (analyze) history.message, history.delivery, history.attempt');
+  await pool.query(MINUTES);
+  progress(`${Math.round((performance.now() - startedAt) / 1_000)} s: indexed`);
+  await pool.query('vacuum (analyze)');
   const [busy = '', usual = ''] = endpoints;
   return {
     tenant,
@@ -88,6 +93,12 @@ async function dropIndexes(pool: pg.Pool): Promise<string[]> {
   for (const { indexname } of rows) await pool.query(`drop index history.${indexname}`);
   return rows.map(({ indexdef }) => indexdef);
 }
+
+const MINUTES = `
+insert into history.endpoint_minute (endpoint, minute, bucket, tenant, delivered, failed, deferred)
+select endpoint, started_at / 60000, ${bucketSql('duration_ms')}, min(tenant), count(*) filter (where outcome = 'succeeded'),
+  count(*) filter (where outcome = 'failed'), 0
+from history.attempt group by 1, 2, 3`;
 
 /** Every message of the chunk with its instant and ids; `k`, of 0 to 2, is the delivery. */
 const MESSAGE = `one as (

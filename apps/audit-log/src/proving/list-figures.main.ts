@@ -48,7 +48,8 @@ const server = await startEmbeddedPostgres({ dataDir: path.join(folder, 'data'),
 try {
   await migrate(server.url, 'history', historyMigrations);
   const { logger } = createLogger('list-figures', 'silent');
-  const pool = createPool({ url: server.url, name: 'figures', max: 2, logger });
+  const unhurried = { statement_timeout: '0' };
+  const pool = createPool({ url: server.url, name: 'figures', max: 2, logger, settings: unhurried });
   const startedAt = performance.now();
   const filled = await fillHistory(pool, attempts, (line) => console.error(line));
   const fillSeconds = Math.round((performance.now() - startedAt) / 1_000);

@@ -1,4 +1,4 @@
-import { type Attempt, type Delivery, DeliveryStatus } from '@posthaste/contracts';
+import { type Attempt, type Delivery, DeliveryStatus, type ListedAttempt } from '@posthaste/contracts';
 import type { Query } from '../api.js';
 import type { Command, Context, Given } from '../command.js';
 import { Failure } from '../failure.js';
@@ -9,20 +9,31 @@ import { changeEach } from './change-each.js';
 
 const pathOf = (id: string): string => `/v1/deliveries/${encodeURIComponent(id)}`;
 /** What the API can tell of one message's deliveries. */
-const notOfOneMessage = ['account', 'endpoint', 'event-type', 'since', 'until'] as const;
+const notOfOneMessage = [
+  'account',
+  'endpoint',
+  'event-type',
+  'channel',
+  'tag',
+  'error-class',
+  'status-code',
+  'id-prefix',
+  'since',
+  'until',
+] as const;
 
 const list: Command = {
   name: 'deliveries list',
   says: "list an account's deliveries, or a message's, newest first",
-  options: ['account', 'status', 'endpoint', 'event-type', 'message', 'since', 'until', 'limit', 'cursor'],
+  options: ['message', 'status', ...notOfOneMessage, 'limit', 'cursor'],
   run: async (given, context) => {
-    const { message, endpoint } = given.options;
+    const { message } = given.options;
     const unfit = notOfOneMessage.find((name) => given.options[name] !== undefined);
     if (message !== undefined && unfit !== undefined) {
       throw new Failure('usage', `--message and --${unfit} cannot be used together`);
     }
     const of = message === undefined ? await accountPath(given, context) : messagePath(message);
-    const filters = { status: statusOf(given), endpoint_id: endpoint, ...rangeOf(given, context) };
+    const filters = { status: statusOf(given), ...failureOf(given), ...rangeOf(given, context) };
     const page = await context.api().list<Delivery>(`${of}/deliveries`, { ...filters, ...pageOf(given) });
     const titles = ['id', 'accepted', 'event type', 'endpoint', 'status', 'attempts', 'last', 'next attempt'];
     return listAnswer(page, titles, (delivery) => [
@@ -47,10 +58,16 @@ function statusOf({ options: { status } }: Given): string | undefined {
   });
 }
 
+const failureOf = ({ options }: Given): Query => ({
+  endpoint_id: options.endpoint,
+  error_class: options['error-class'],
+  status_code: options['status-code'],
+});
+
 export function rangeOf({ options }: Given, { nowMs }: Context): Query {
-  const { since, until, 'event-type': event_type } = options;
+  const { since, until, channel, tag, 'event-type': event_type, 'id-prefix': id_prefix } = options;
   return {
-    event_type,
+    ...{ event_type, channel, tag, id_prefix },
     since: since === undefined ? undefined : instant('since', since, nowMs()),
     until: until === undefined ? undefined : instant('until', until, nowMs()),
   };
@@ -133,4 +150,30 @@ const attempts: Command = {
   },
 };
 
-export const deliveries = [list, show, cancel, attempts, resend];
+const attemptsList: Command = {
+  name: 'attempts list',
+  says: "list the attempts of an account's deliveries, newest first",
+  options: [
+    ...(['account', 'outcome', 'endpoint', 'event-type', 'channel', 'tag', 'error-class'] as const),
+    ...(['status-code', 'id-prefix', 'since', 'until', 'limit', 'cursor'] as const),
+  ],
+  run: async (given, context) => {
+    const path = `${await accountPath(given, context)}/attempts`;
+    const filters = { outcome: given.options.outcome, ...failureOf(given), ...rangeOf(given, context) };
+    const page = await context.api().list<ListedAttempt>(path, { ...filters, ...pageOf(given) });
+    const titles = ['started', 'delivery', 'n', 'endpoint', 'outcome', 'status', 'error', 'ms'];
+    return listAnswer(page, titles, (attempt) => [
+      attempt.started_at,
+      attempt.delivery_id,
+      attempt.number,
+      attempt.endpoint_id,
+      attempt.outcome,
+      attempt.response?.status ?? null,
+      attempt.error?.class,
+      Math.round(attempt.duration_ms),
+    ]);
+  },
+};
+
+// Before `attempts`, which would take its second word for an id.
+export const deliveries = [list, show, cancel, attemptsList, attempts, resend];

@@ -1,9 +1,10 @@
-import type { Endpoint } from '@posthaste/contracts';
+import type { Endpoint, EndpointStats } from '@posthaste/contracts';
 import type { Command } from '../command.js';
-import { fieldsOf } from '../output.js';
+import { type Cell, fieldsOf } from '../output.js';
 import { instant } from '../quantities.js';
 import { accountPath, listAnswer, pageOf } from './accounts.js';
 import { changeEach } from './change-each.js';
+import { rangeOf } from './deliveries.js';
 
 const stateOf = ({ enabled }: Endpoint): string => (enabled ? 'enabled' : 'disabled');
 const pathOf = (id: string): string => `/v1/endpoints/${encodeURIComponent(id)}`;
@@ -38,6 +39,27 @@ const show: Command = {
   },
 };
 
+const stats: Command = {
+  name: 'endpoints stats',
+  says: 'show how many attempts succeeded and failed, and how long they took, minute by minute',
+  takes: { words: '<id>', least: 1, most: 1 },
+  options: ['since', 'until', 'resolution'],
+  run: async (given, context) => {
+    const [id = ''] = given.words;
+    const { since, until } = rangeOf(given, context);
+    const query = { since, until, resolution: given.options.resolution };
+    const found = await context.api().get<EndpointStats>(`${pathOf(id)}/stats`, query);
+    const cells = ({ delivered, failed, deferred, latency_ms: ms }: EndpointStats['total']): Cell[] => [
+      ...[delivered, failed, deferred],
+      ...[ms?.p50, ms?.p95, ms?.p99],
+    ];
+    const happened = found.data.filter((point) => point.delivered + point.failed + point.deferred > 0);
+    const rows = [...happened.map((point) => [point.at, ...cells(point)]), ['total', ...cells(found.total)]];
+    const titles = ['at', 'delivered', 'failed', 'deferred', 'p50 ms', 'p95 ms', 'p99 ms'];
+    return { kind: 'data', json: found, blocks: [{ titles, rows }] };
+  },
+};
+
 const switched = (verb: 'enable' | 'disable', says: string): Command => ({
   name: `endpoints ${verb}`,
   says,
@@ -56,6 +78,7 @@ const switched = (verb: 'enable' | 'disable', says: string): Command => ({
 export const endpoints = [
   list,
   show,
+  stats,
   switched('enable', 'deliver to endpoints again'),
   switched('disable', 'stop delivering to endpoints, and cancel what they wait for'),
 ];

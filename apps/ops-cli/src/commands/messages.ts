@@ -10,10 +10,14 @@ export const messages: Command[] = [
   {
     name: 'messages list',
     says: "list an account's messages, newest first",
-    options: ['account', 'event-type', 'since', 'until', 'limit', 'cursor'],
+    options: [
+      ...(['account', 'event-type', 'channel', 'tag', 'payload', 'id-prefix'] as const),
+      ...(['since', 'until', 'limit', 'cursor'] as const),
+    ],
     run: async (given, context) => {
       const path = `${await accountPath(given, context)}/messages`;
-      const query = { ...rangeOf(given, context), ...pageOf(given) };
+      const { payload } = given.options;
+      const query = { payload, ...rangeOf(given, context), ...pageOf(given) };
       const page = await context.api().list<Message>(path, query);
       const titles = ['id', 'accepted', 'event type', 'bytes', 'deliveries'];
       return listAnswer(page, titles, ({ id, accepted_at, event_type, payload_bytes, deliveries }) => [

@@ -121,9 +121,9 @@ interface Reached {
 
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 1_000;
-/** How many rows a page looks at: some 20 ms. */
-const LOOK_ROWS = 5_000;
-const DEAR_LOOK_ROWS = 1_000;
+/** How many rows a page looks at: some 10 ms of a processor (docs/history-figures.md). */
+const LOOK_ROWS = 3_000;
+const DEAR_LOOK_ROWS = 500;
 
 function limitOf(page: PageRequest | undefined): number {
   const asked = page?.limit ?? 0;
