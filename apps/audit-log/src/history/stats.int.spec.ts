@@ -48,13 +48,15 @@ function slowed<E extends DeliveryEvent>(event: E): E {
 
 /** Made again after a crash, in another minute and with another latency. */
 function laterSuccess(event: DeliveryEvent): DeliveryEvent {
-  const { error: _error, ...report } = event as DeliveryAttempted;
-  return slowed({
+  const report = event as DeliveryAttempted;
+  const success: DeliveryAttempted = {
     ...report,
     startedAt: report.startedAt + random.below(3) * MINUTE_MS,
     outcome: 'succeeded',
     decision: { kind: 'delivered' },
-  });
+  };
+  delete success.error;
+  return slowed(success);
 }
 
 interface Made {
