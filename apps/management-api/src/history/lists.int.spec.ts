@@ -129,7 +129,7 @@ describe.each([
     expect(refusalOf(answer).slice(0, 3)).toEqual([
       400,
       'invalid_request',
-      expect.stringContaining(`?${name} `),
+      expect.stringContaining(`?${name} `) as unknown,
     ]);
     expect(history.asked).toEqual([]);
   });
