@@ -124,15 +124,17 @@ describe.each([
     expect(history.asked).toEqual(expected);
   });
 
-  it.each(Object.entries(wrong))('refuses %s=%s, and asks for nothing', async (name, value) => {
-    const answer = await tenant.rest.get(`${path}?${new URLSearchParams({ [name]: value }).toString()}`);
-    expect(refusalOf(answer).slice(0, 3)).toEqual([
-      400,
-      'invalid_request',
-      expect.stringContaining(`?${name} `) as unknown,
-    ]);
-    expect(history.asked).toEqual([]);
-  });
+  it.each(Object.entries<string | undefined>(wrong))(
+    'refuses %s=%s, and asks for nothing',
+    async (name, value) => {
+      const answer = await tenant.rest.get(
+        `${path}?${new URLSearchParams({ [name]: String(value) }).toString()}`,
+      );
+      const [status, code, error] = refusalOf(answer);
+      expect([status, code, String(error).split(' ')[0]]).toEqual([400, 'invalid_request', `?${name}`]);
+      expect(history.asked).toEqual([]);
+    },
+  );
 
   it('goes on where a search stopped, even when it found nothing yet', async () => {
     history.replies[method] = () => ({ data: [], has_more: true, reached_at: at, reached_id: 'x_1' });
