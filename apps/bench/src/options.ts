@@ -16,6 +16,7 @@ export const HELP = `npm run bench -- [options]
     * dead-host               1,000 endpoints on one dead host at 200/s, beside nine healthy accounts at 100/s
     * recovery                an endpoint at 200/s is down for two minutes, beside the same nine
     * soak                    half of the throughput for 30 minutes: by how much memory grows
+    * history-lists           first pages of a filled history (--count attempts, --out file); alone, as it needs no stack
   --log postgres|kafka|both   (postgres)
   --scale n                   (1) all counts and durations times n: 0.05 to try out, 0.01 at the least
   --count n, --warm-up n      exactly so many messages in each run, and before the first
