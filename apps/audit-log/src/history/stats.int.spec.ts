@@ -140,6 +140,13 @@ describe("an endpoint's minutes", () => {
     expect(foreign).toMatchObject({ data: [], total: { delivered: 0, failed: 0, deferred: 0 } });
   });
 
+  it('have no row that counts nothing, when an attempt was told again as a success', async () => {
+    const { rows } = await bed.pool.query(
+      'select from history.endpoint_minute where delivered + failed + deferred < 1 or least(delivered, failed, deferred) < 0',
+    );
+    expect(rows).toEqual([]);
+  });
+
   it('are kept as long as the history, and no longer', async () => {
     const minutes = async (): Promise<number[]> => {
       const { rows } = await bed.pool.query<{ minute: number }>('select minute from history.endpoint_minute');

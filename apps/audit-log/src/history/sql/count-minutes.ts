@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import { bucketSql, NO_BUCKET } from '../latency-buckets.js';
 
 /**
@@ -5,7 +6,8 @@ import { bucketSql, NO_BUCKET } from '../latency-buckets.js';
  * beside them the deferrals of $27 to $29.
  *
  * An attempt that was reported again as a success leaves the minute and bucket it was counted in. What it was, the table
- * still shows: a statement sees it as it was before. `offset 0` has each of those few looked up by its key.
+ * still shows: a statement sees it as it was before. `offset 0` has each of those few looked up by its key. The statement
+ * answers these minutes.
  *
  * One row for each endpoint, minute and bucket, however many attempts; written in the order of the key, in which replicas
  * cannot wait for each other in a circle.
@@ -26,9 +28,26 @@ export const COUNT_MINUTES = `fact as (
   union all
   select endpoint, (at / 60000)::int, ${NO_BUCKET}, min(tenant), 0, 0, count(*)
   from unnest($27::text[], $28::text[], $29::bigint[]) as d (tenant, endpoint, at) group by 1, 2
+), kept as (
+  insert into history.endpoint_minute as m (endpoint, minute, bucket, tenant, delivered, failed, deferred)
+  select * from counted order by endpoint, minute, bucket
+  on conflict (endpoint, minute, bucket) do update set
+    (delivered, failed, deferred)
+    = (m.delivered + excluded.delivered, m.failed + excluded.failed, m.deferred + excluded.deferred)
 )
-insert into history.endpoint_minute as m (endpoint, minute, bucket, tenant, delivered, failed, deferred)
-select * from counted order by endpoint, minute, bucket
-on conflict (endpoint, minute, bucket) do update set
-  (delivered, failed, deferred)
-  = (m.delivered + excluded.delivered, m.failed + excluded.failed, m.deferred + excluded.deferred)`;
+select endpoint, (started_at / 60000)::int as minute from fact where times < 0`;
+
+/** A minute that an attempt has left. */
+export interface LeftMinute {
+  endpoint: string;
+  minute: number;
+}
+
+/** Rows that count nothing any more would tell in which batches the log was read, and a rebuilt history not have them. */
+export async function deleteEmptyMinutes(client: pg.PoolClient, left: LeftMinute[]): Promise<void> {
+  await client.query(
+    `delete from history.endpoint_minute m using unnest($1::text[], $2::int[]) as l (endpoint, minute)
+     where m.endpoint = l.endpoint and m.minute = l.minute and m.delivered = 0 and m.failed = 0 and m.deferred = 0`,
+    [left.map(({ endpoint }) => endpoint), left.map(({ minute }) => minute)],
+  );
+}

@@ -1,6 +1,6 @@
 import type { DeliveryAttempted, DeliveryDeferred } from '@posthaste/contracts';
 import type pg from 'pg';
-import { COUNT_MINUTES } from './count-minutes.js';
+import { COUNT_MINUTES, deleteEmptyMinutes, type LeftMinute } from './count-minutes.js';
 import { packBytes } from './packed-bytes.js';
 
 /**
@@ -19,7 +19,7 @@ export async function insertAttempts(
   const bodies = packBytes(
     events.map(({ response }) => (response ? Buffer.from(response.body, 'base64') : null)),
   );
-  await client.query({
+  const { rows: left } = await client.query<LeftMinute>({
     name: 'insert-attempts',
     text: `with written as (
            insert into history.attempt (delivery, number, id, tenant, account, endpoint, trigger, started_at, duration_ms,
@@ -81,6 +81,7 @@ export async function insertAttempts(
       deferrals.map((event) => event.at),
     ],
   });
+  if (left.length > 0) await deleteEmptyMinutes(client, left);
 }
 
 /** A statement may meet each row once. */
