@@ -3,7 +3,7 @@ import { type DeliveryAttempted, type DeliveryEvent, newId } from '@posthaste/co
 import { applyFacts, type HistoryBed, startHistoryBed } from '../proving/history-bed.js';
 import { account, at, endpoints, pick, random, someFact, tenant } from '../proving/random-history.js';
 import { attempted, deferred, sampleMessage } from './sample-facts.js';
-import { deleteExpired } from './sql/delete-expired.js';
+import { deleteExpired } from '../retention/delete-expired.js';
 import { getEndpointStats } from './sql/select-stats.js';
 
 let bed: HistoryBed;

@@ -125,12 +125,12 @@ const MAX_LIMIT = 1_000;
 const LOOK_ROWS = 3_000;
 const DEAR_LOOK_ROWS = 500;
 
-function limitOf(page: PageRequest | undefined): number {
+export function limitOf(page: PageRequest | undefined): number {
   const asked = page?.limit ?? 0;
   return asked > 0 ? Math.min(asked, MAX_LIMIT) : DEFAULT_LIMIT;
 }
 
 /** The page of at most `limit` out of the `limit + 1` rows that were read. */
-function toPage<R, T>(rows: R[], limit: number, convert: (row: R) => T): HistoryPage<T> {
+export function toPage<R, T>(rows: R[], limit: number, convert: (row: R) => T): HistoryPage<T> {
   return { data: rows.slice(0, limit).map(convert), has_more: rows.length > limit };
 }
