@@ -3,7 +3,7 @@ import { bucketSql, NO_BUCKET } from '../latency-buckets.js';
 
 /**
  * Continues a statement whose part `written` answers the attempts it wrote, and counts them in the minutes they began in;
- * beside them the deferrals of $27 to $29.
+ * beside them the deferrals of $25 to $27.
  *
  * An attempt that was reported again as a success leaves the minute and bucket it was counted in. What it was, the table
  * still shows: a statement sees it as it was before. `offset 0` has each of those few looked up by its key. The statement
@@ -27,7 +27,7 @@ export const COUNT_MINUTES = `fact as (
   from fact group by 1, 2, 3
   union all
   select endpoint, (at / 60000)::int, ${NO_BUCKET}, min(tenant), 0, 0, count(*)
-  from unnest($27::text[], $28::text[], $29::bigint[]) as d (tenant, endpoint, at) group by 1, 2
+  from unnest($25::text[], $26::text[], $27::bigint[]) as d (tenant, endpoint, at) group by 1, 2
 ), kept as (
   insert into history.endpoint_minute as m (endpoint, minute, bucket, tenant, delivered, failed, deferred)
   select * from counted order by endpoint, minute, bucket

@@ -1,6 +1,6 @@
 import type { AcceptedMessage } from '@posthaste/contracts';
+import { byteaArray, int8Array, textArray } from '@posthaste/pg-arrays';
 import type pg from 'pg';
-import { packBytes } from './packed-bytes.js';
 
 export interface MessageRow extends AcceptedMessage {
   /** The meta header, byte for byte. */
@@ -28,26 +28,21 @@ export async function insertMessages(client: pg.PoolClient, rows: MessageRow[]):
 }
 
 async function insertChunk(client: pg.PoolClient, rows: MessageRow[]): Promise<void> {
-  const payloads = packBytes(rows.map((row) => row.payload));
   await client.query({
     name: 'insert-messages',
     text: `insert into history.message (accepted_at, id, tenant, account, event_type, meta, payload, position)
-           select m.accepted_at, m.id, m.tenant, m.account, m.event_type, m.meta, substr($7::bytea, m.start, m.bytes),
-             m.position
-           from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $8::int[], $9::int[],
-             $10::text[]) as m (accepted_at, id, tenant, account, event_type, meta, start, bytes, position)
+           select * from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[],
+             $8::text[])
            on conflict do nothing`,
     values: [
-      rows.map(({ meta }) => meta.at),
-      rows.map(({ meta }) => meta.id),
-      rows.map(({ meta }) => meta.tenant),
-      rows.map(({ meta }) => meta.account),
-      rows.map(({ meta }) => meta.type),
-      rows.map(({ metaJson }) => metaJson),
-      payloads.blob,
-      payloads.starts,
-      payloads.bytes,
-      rows.map(({ position }) => position),
+      int8Array(rows.map(({ meta }) => meta.at)),
+      textArray(rows.map(({ meta }) => meta.id)),
+      textArray(rows.map(({ meta }) => meta.tenant)),
+      textArray(rows.map(({ meta }) => meta.account)),
+      textArray(rows.map(({ meta }) => meta.type)),
+      textArray(rows.map(({ metaJson }) => metaJson)),
+      byteaArray(rows.map(({ payload }) => payload)),
+      textArray(rows.map(({ position }) => position)),
     ],
   });
 }

@@ -1,3 +1,4 @@
+import { textArray } from '@posthaste/pg-arrays';
 import type pg from 'pg';
 import type { StateColumns } from '../delivery-row.js';
 
@@ -11,7 +12,7 @@ export async function loadDeliveryStates(
     text: `select id, status, attempts, next_attempt_at as "nextAttemptAt", settled_at as "settledAt",
              last_status_code as "lastStatusCode", last_error_class as "lastErrorClass", reason
            from history.delivery where id = any($1::text[])`,
-    values: [ids],
+    values: [textArray(ids)],
   });
   return rows;
 }

@@ -1,3 +1,4 @@
+import { boolArray, int4Array, int8Array, textArray } from '@posthaste/pg-arrays';
 import type pg from 'pg';
 import type { DeliveryRow } from '../delivery-row.js';
 
@@ -12,8 +13,9 @@ const STATE = [
 ];
 
 /**
- * Writes folded deliveries, and marks those that did not simply arrive. A pending one never overwrites what happened, which may be known already: it only says that
- * the message was routed, and where. The first position stays. Ids must not repeat.
+ * Writes folded deliveries, and marks those that did not simply arrive. A pending one never overwrites what happened,
+ * which may be known already: it only says that the message was routed, and where. The first position stays. Ids must not
+ * repeat.
  */
 export async function upsertDeliveries(client: pg.PoolClient, rows: DeliveryRow[]): Promise<void> {
   await client.query({
@@ -29,22 +31,22 @@ export async function upsertDeliveries(client: pg.PoolClient, rows: DeliveryRow[
              troubled = coalesce(d.troubled, excluded.troubled)
            where excluded.status <> 'pending' or (d.position is null and excluded.position is not null)`,
     values: [
-      rows.map((row) => row.id),
-      rows.map((row) => row.message),
-      rows.map((row) => row.tenant),
-      rows.map((row) => row.account),
-      rows.map((row) => row.endpoint),
-      rows.map((row) => row.eventType),
-      rows.map((row) => row.acceptedAt),
-      rows.map((row) => row.status),
-      rows.map((row) => row.attempts),
-      rows.map((row) => row.nextAttemptAt),
-      rows.map((row) => row.settledAt),
-      rows.map((row) => row.lastStatusCode),
-      rows.map((row) => row.lastErrorClass),
-      rows.map((row) => row.reason),
-      rows.map((row) => row.position),
-      rows.map((row) => row.isTroubled || null),
+      textArray(rows.map((row) => row.id)),
+      textArray(rows.map((row) => row.message)),
+      textArray(rows.map((row) => row.tenant)),
+      textArray(rows.map((row) => row.account)),
+      textArray(rows.map((row) => row.endpoint)),
+      textArray(rows.map((row) => row.eventType)),
+      int8Array(rows.map((row) => row.acceptedAt)),
+      textArray(rows.map((row) => row.status)),
+      int4Array(rows.map((row) => row.attempts)),
+      int8Array(rows.map((row) => row.nextAttemptAt)),
+      int8Array(rows.map((row) => row.settledAt)),
+      int4Array(rows.map((row) => row.lastStatusCode)),
+      textArray(rows.map((row) => row.lastErrorClass)),
+      textArray(rows.map((row) => row.reason)),
+      textArray(rows.map((row) => row.position)),
+      boolArray(rows.map((row) => row.isTroubled || null)),
     ],
   });
 }

@@ -1,3 +1,4 @@
+import { textArray } from '@posthaste/pg-arrays';
 import type pg from 'pg';
 import type { OwedAttempt } from '../owed-attempt.js';
 
@@ -10,7 +11,7 @@ export async function loadOwed(pool: pg.Pool, deliveries: string[]): Promise<Owe
   const { rows } = await pool.query<OwedAttempt>({
     name: 'load-owed',
     text: `select ${OWED_COLUMNS} from schedule.due where delivery = any($1::text[])`,
-    values: [deliveries],
+    values: [textArray(deliveries)],
   });
   return rows;
 }
