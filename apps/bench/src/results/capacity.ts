@@ -205,7 +205,8 @@ function conclusionOf(byLimit: Part[], parts: Part[], { bytesPerDelivery }: Meas
 
 const CAVEATS = `## What this does not say
 
-- Only CPU is counted: disks, locks and tables that have grown large may be the end sooner, and accounts may not be spread evenly over the partitions.
+- Nothing near these rates was run: beyond what one machine of 2 cores carried, all of it is multiplication. Only CPU is counted: disks, locks and tables that have grown large may be the end sooner, and accounts may not be spread evenly over the partitions.
+- The PostgreSQL log promises no more than some ten thousand records a second, as its partitions share one write-ahead log, and a delivery is two records: it will be the end before its CPU is. For more there is Kafka.
 - That the cost of a delivery stays the same with many processes was not measured: it was taken with one of each, and few partitions.
 - Replicas of the log are not in it: the broker that was measured had one copy of each partition. PostgreSQL's standbys likewise.
 - Failing endpoints cost more: every attempt is a delivery here, and each one that is put off costs the scheduler and PostgreSQL.
