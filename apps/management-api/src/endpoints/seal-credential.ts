@@ -1,6 +1,6 @@
 import { newId, type WrappedKey } from '@posthaste/contracts';
 import { endpointCredentialContext, type Vault } from '@posthaste/vault';
-import { newestKey } from './signing-secrets.js';
+import { newestKey } from '../tenants/newest-key.js';
 
 export interface SealedCredential {
   id: string;

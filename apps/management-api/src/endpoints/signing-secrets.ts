@@ -11,6 +11,7 @@ import { endpointSecretContext, type Vault } from '@posthaste/vault';
 import { newSigningSecret, secretKindsOf, signingKey } from '@posthaste/wire';
 import type { EntityManager } from 'typeorm';
 import { fieldProblem } from '../http/refusals.js';
+import { newestKey } from '../tenants/newest-key.js';
 import { TenantRow } from '../tenants/tenant.entity.js';
 
 /**
@@ -33,12 +34,6 @@ export interface SecretPlace {
 
 export async function dataKeysOf(manager: EntityManager, tenant: string): Promise<WrappedKey[]> {
   return (await manager.findOneByOrFail(TenantRow, { id: tenant })).dataKeys;
-}
-
-/** The one to seal with. */
-export function newestKey([dataKey]: WrappedKey[], tenant: string): WrappedKey {
-  if (!dataKey) throw new Error(`tenant ${tenant} has no data key`);
-  return dataKey;
 }
 
 /** Whether an endpoint of the profile always has a secret. */

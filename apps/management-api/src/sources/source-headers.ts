@@ -1,6 +1,6 @@
 import { MASKED, newId, type WrappedKey } from '@posthaste/contracts';
 import type { SealContext, Vault } from '@posthaste/vault';
-import { newestKey } from '../endpoints/signing-secrets.js';
+import { newestKey } from '../tenants/newest-key.js';
 
 /** A source's headers, sealed together, under an id that changes whenever they do. */
 export interface SealedHeaders {
