@@ -18,9 +18,9 @@ import type { AuditLogConfig } from './config.js';
 import { HISTORY_GATHER_MS, HISTORY_GROUP, historyProjection, historyTopics } from './history/index.js';
 import { historyMetrics } from './metrics.js';
 import { Rebuild1796000000000, rebuildRoute, startRebuildLoop } from './rebuild/index.js';
-import { historyHorizon, replaysMigrations, startReplayLoop } from './replays/index.js';
+import { historyHorizon, startReplayLoop } from './replays/index.js';
 import { followPolicies, Retention, Retention1796000000002 } from './retention/index.js';
-import { historyMigrations } from './migrations.js';
+import { historyMigrations, replaysMigrations } from './migrations.js';
 
 /**
  * audit-log: history as people look at it, projected from the log and served by gRPC; the replays that send parts of

@@ -6,6 +6,8 @@ import { RequestedAttempts1791000000010 } from './history/requested-migration.js
 import { HistoryShadows1791000000002 } from './history/shadow-migration.js';
 import { Shredding1796000000001 } from './history/shredding-migration.js';
 import { Positions1791000000505 } from './reconcile/positions-migration.js';
+import { ReplayKinds1794000000000 } from './replays/replay-kinds-migration.js';
+import { Replays1791000000011 } from './replays/replays-migration.js';
 
 /** Of the schema `history`, which several features share. */
 export const historyMigrations = [
@@ -18,3 +20,6 @@ export const historyMigrations = [
   HistoryLists1793000000000,
   Shredding1796000000001,
 ];
+
+/** Of the schema `replays`. */
+export const replaysMigrations = [Replays1791000000011, ReplayKinds1794000000000];

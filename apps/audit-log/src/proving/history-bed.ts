@@ -7,8 +7,7 @@ import { startEmbeddedPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import type pg from 'pg';
 import { historyProjection } from '../history/history.projection.js';
-import { historyMigrations } from '../migrations.js';
-import { replaysMigrations } from '../replays/index.js';
+import { historyMigrations, replaysMigrations } from '../migrations.js';
 
 /** History and replays on a PostgreSQL of their own, for specs. */
 export interface HistoryBed {

@@ -135,7 +135,7 @@ function withoutCounting(client: pg.PoolClient): pg.PoolClient {
     return client.query({
       name: 'uncounted',
       text: `${written} select from written limit 0`,
-      values: config.values?.slice(0, 26) ?? [],
+      values: config.values?.slice(0, 24) ?? [],
     });
   };
   return { query } as unknown as pg.PoolClient;

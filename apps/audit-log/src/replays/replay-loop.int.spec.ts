@@ -16,11 +16,10 @@ import { seededRandom } from '@posthaste/test-kit';
 import type pg from 'pg';
 import { historyProjection } from '../history/index.js';
 import { attempted, cancelled, sampleMessage } from '../history/sample-facts.js';
-import { replaysMigrations } from './index.js';
 import { stepReplay } from './replay-loop.js';
 import { countRequestable } from './sql/select-requestable.js';
 import { getReplay, insertReplay, listReplays, scopeOf, steerReplay } from './sql/steer-replays.js';
-import { historyMigrations } from '../migrations.js';
+import { historyMigrations, replaysMigrations } from '../migrations.js';
 
 const { logger } = createLogger('replays-spec', 'silent');
 const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-replays-'));
