@@ -113,6 +113,7 @@ describe.each(logsToTest())('what a receiver can prove, log: $log', ({ start }) 
       unknown: [stranger],
       more: false,
       next_from: null,
+      replay: null,
     });
     expect(await compare(endpoint, { ids })).toMatchObject({ missing: [...lost], unknown: [] });
     const rows = await meant(endpoint, `?from=${from}&to=${to}`);
