@@ -136,7 +136,7 @@ describe('a replay', () => {
     expect(await count()).toBe(4);
     expect(await count({ tenant: newId('tenant') })).toBe(0);
     await insertReplay(pool, replay, 4, at);
-    while (await step());
+    while (await step()) await pool.query('update replays.replay set next_at = now()');
     const ids = (events: DeliveryEvent[]) => events.map((event) => event.delivery).sort();
     expect(ids(requests())).toEqual(ids(wanted));
     expect(
