@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { describe, expect } from '@jest/globals';
 import type { Replay } from '@posthaste/contracts';
 import type { Stack } from '@posthaste/local-stack';
-import { Receiver, type ReceivedRequest, seedTenant, type TenantClient, waitFor } from '@posthaste/test-kit';
+import { type Receiver, type ReceivedRequest, type TenantClient, waitFor } from '@posthaste/test-kit';
 import type { Crash } from './oracle.js';
-import { itOn, logsToTest } from './test-stack.js';
+import { itOn, logsToTest, withParties } from './test-stack.js';
 
 const SERVICES = ['audit-log', 'dispatcher', 'retry-scheduler', 'management-api'];
 /** Of Kafka's groups it takes several times as long to join again. */
@@ -20,16 +20,7 @@ describe.each(logsToTest())('kill -9 of whoever takes part in a replay, log: $lo
   let receiver: Receiver;
   let tenant: TenantClient;
   const it = itOn(() => stack);
-
-  beforeAll(async () => {
-    stack = await start();
-    receiver = await Receiver.start();
-    tenant = await seedTenant(stack.url, stack.operatorKey);
-  }, 180_000);
-  afterAll(async () => {
-    await stack.stop();
-    await receiver.stop();
-  }, 60_000);
+  withParties(start, (parties) => ({ stack, receiver, tenant } = parties));
 
   const isReplay = ({ headers }: ReceivedRequest): boolean => headers['webhook-replay'] === 'true';
 

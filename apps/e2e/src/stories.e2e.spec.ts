@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { describe, expect } from '@jest/globals';
 import type {
   Attempt,
   Endpoint,
@@ -11,16 +11,15 @@ import type {
 } from '@posthaste/contracts';
 import type { Stack } from '@posthaste/local-stack';
 import {
-  Receiver,
+  type Receiver,
   type ReceivedRequest,
   RestClient,
   type SeenDelivery,
-  seedTenant,
   type TenantClient,
   waitFor,
 } from '@posthaste/test-kit';
 import { Webhook } from 'standardwebhooks';
-import { itOn, logsToTest } from './test-stack.js';
+import { itOn, logsToTest, withParties } from './test-stack.js';
 
 // Three in the morning: what people ask then, answered and put right through REST alone, by a key of the customer's.
 
@@ -29,16 +28,7 @@ describe.each(logsToTest())('three in the morning, log: $log', ({ start }) => {
   let receiver: Receiver;
   let tenant: TenantClient;
   const it = itOn(() => stack);
-
-  beforeAll(async () => {
-    stack = await start();
-    receiver = await Receiver.start();
-    tenant = await seedTenant(stack.url, stack.operatorKey);
-  }, 180_000);
-  afterAll(async () => {
-    await stack.stop();
-    await receiver.stop();
-  }, 60_000);
+  withParties(start, (parties) => ({ stack, receiver, tenant } = parties));
 
   /** An account, and the key its customer holds. */
   async function customerOf(account: string): Promise<RestClient> {

@@ -1,4 +1,5 @@
 export { certificate, certificateKey, expiredCertificate } from './client-certificates.js';
+export { endOf, forkSource } from './fork-source.js';
 export { Receiver, type Answer, type AnswerPlan, type ReceivedRequest } from './receiver.js';
 export { RestClient, type RestAnswer, type RestRequest } from './rest-client.js';
 export {

@@ -1,5 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -9,7 +8,7 @@ import { type AcceptedMessage, type DeliveryEvent, newId, topics } from '@postha
 import { type EventLog, openEventLog, runProjection, type RunningProjection } from '@posthaste/event-log';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
-import { waitFor } from '@posthaste/test-kit';
+import { endOf, forkSource, waitFor } from '@posthaste/test-kit';
 import type pg from 'pg';
 import { HISTORY_GROUP, historyProjection, historyTopics } from '../history/history.projection.js';
 import { Retention } from '../retention/retention.js';
@@ -297,17 +296,7 @@ describe('a rebuild of history', () => {
 });
 
 function startChild(order: RebuildChildOrder): ChildProcess {
-  return fork(path.join(import.meta.dirname, '../proving/rebuild-child.main.ts'), [JSON.stringify(order)], {
-    execArgv: [
-      '--experimental-transform-types',
-      '--disable-warning=ExperimentalWarning',
-      '--import',
-      path.join(import.meta.dirname, '../../../../tools/typescript-sources.mjs'),
-    ],
-  });
-}
-
-async function endOf(child: ChildProcess): Promise<unknown> {
-  const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
-  return signal ?? code;
+  return forkSource(path.join(import.meta.dirname, '../proving/rebuild-child.main.ts'), [
+    JSON.stringify(order),
+  ]);
 }

@@ -1,6 +1,7 @@
 import { lowestId } from '@posthaste/contracts';
 import { inTransaction } from '@posthaste/runtime';
 import type pg from 'pg';
+import { type TableByTime, tablesByTime } from '../history/tables-by-time.js';
 import { walkedSoFar, walkedTo, windowOf } from './walks.js';
 
 /**
@@ -24,17 +25,20 @@ export async function deleteOfTenant(
       lowestId('delivery', before),
     );
     if (deliveries.ids.length > 0) {
-      for (const table of ['attempt', 'shadow_attempt', 'requested_attempt']) {
-        await client.query(`delete from history.${table} where delivery = any($1::text[])`, [deliveries.ids]);
-      }
-      await client.query('delete from history.delivery where id = any($1::text[])', [deliveries.ids]);
+      await deleteRows(client, 'delivery', deliveries.ids);
     }
     const messages = await windowOf(client, 'message', tenant, swept.message, lowestId('message', before));
     if (messages.ids.length > 0) {
-      await client.query('delete from history.message where id = any($1::text[])', [messages.ids]);
+      await deleteRows(client, 'message', messages.ids);
     }
     await walkedTo(client, walk, { delivery: deliveries.reached, message: messages.reached });
     const deleted = deliveries.ids.length + messages.ids.length;
     return { deleted, more: deliveries.more || messages.more };
   });
+}
+
+async function deleteRows(client: pg.PoolClient, of: TableByTime['of'], ids: string[]): Promise<void> {
+  for (const { table, key } of tablesByTime.filter((one) => one.of === of)) {
+    await client.query(`delete from history.${table} where ${key} = any($1::text[])`, [ids]);
+  }
 }

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type AcceptedMessage, deliveryId, type DeliveryEvent, newId, topics } from '@posthaste/contracts';
 import { MemoryEventLog, type ProjectionBatch } from '@posthaste/event-log';
 import { createLogger, migrate } from '@posthaste/runtime';
-import { seededRandom } from '@posthaste/test-kit';
+import { endOf, forkSource, seededRandom } from '@posthaste/test-kit';
 import { getDueDeliveries } from '../history/sql/select-deliveries.js';
 import { getMessage, getPayload } from '../history/sql/select-messages.js';
 import { attempted, sampleMessage, shadowOf } from '../history/sample-facts.js';
@@ -276,17 +275,7 @@ describe('a payload that is shredded', () => {
 });
 
 function startChild(order: RetentionChildOrder): ChildProcess {
-  return fork(path.join(import.meta.dirname, '../proving/retention-child.main.ts'), [JSON.stringify(order)], {
-    execArgv: [
-      '--experimental-transform-types',
-      '--disable-warning=ExperimentalWarning',
-      '--import',
-      path.join(import.meta.dirname, '../../../../tools/typescript-sources.mjs'),
-    ],
-  });
-}
-
-async function endOf(child: ChildProcess): Promise<unknown> {
-  const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
-  return signal ?? code;
+  return forkSource(path.join(import.meta.dirname, '../proving/retention-child.main.ts'), [
+    JSON.stringify(order),
+  ]);
 }

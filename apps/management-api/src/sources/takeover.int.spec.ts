@@ -1,9 +1,9 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Source } from '@posthaste/contracts';
 import { openEventLog } from '@posthaste/event-log';
-import { type TenantClient, waitFor } from '@posthaste/test-kit';
+import { forkSource, type TenantClient, waitFor } from '@posthaste/test-kit';
 import pg from 'pg';
 import { type ApiUnderTest, KEKS, startApi } from '../proving/api-under-test.js';
 import { type LoggedMessage, loggedMessages } from '../proving/logged-messages.js';
@@ -55,15 +55,8 @@ describe('the process that reads a source', () => {
     return pool.end().then(() => rows);
   };
   const startChild = (databaseUrl: string): Promise<ChildProcess> => {
-    const folder = import.meta.dirname;
-    const started = fork(path.join(folder, '../proving/source-streams.main.ts'), [databaseUrl, KEKS], {
-      execArgv: [
-        '--experimental-transform-types',
-        '--disable-warning=ExperimentalWarning',
-        '--import',
-        path.join(folder, '../../../../tools/typescript-sources.mjs'),
-      ],
-    });
+    const program = path.join(import.meta.dirname, '../proving/source-streams.main.ts');
+    const started = forkSource(program, [databaseUrl, KEKS]);
     return new Promise((resolve, reject) => {
       started.once('message', () => resolve(started));
       started.once('exit', (code) => reject(new Error(`the child ended with ${code}`)));

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Replay } from '@posthaste/contracts';
 import type { Api } from '../api.js';
 import type { Command, Context, Given } from '../command.js';
@@ -70,7 +71,7 @@ async function watched(api: Api, id: string, context: Context): Promise<Answer> 
     }
     if (left.aborted) return replayAnswer(replay, `it goes on: ${looking(id)}`);
     context.progress(progressOf(replay));
-    await pause(left);
+    await sleep(LOOK_EVERY_MS, undefined, { signal: left }).catch(() => undefined);
   }
 }
 
@@ -102,16 +103,4 @@ function progressOf({ total, requested, succeeded, failed, estimated_seconds }: 
   const bar = '#'.repeat(Math.min(done, BAR_WIDTH)).padEnd(BAR_WIDTH, '.');
   const counts = `${requested} of ${total} requested, ${succeeded} arrived, ${failed} failed`;
   return `[${bar}] ${counts}, ${durationText(estimated_seconds * 1_000)} to go  (Ctrl-C leaves it going)`;
-}
-
-function pause(left: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, LOOK_EVERY_MS);
-    left.addEventListener('abort', done, { once: true });
-    function done(): void {
-      clearTimeout(timer);
-      left.removeEventListener('abort', done);
-      resolve();
-    }
-  });
 }

@@ -1,6 +1,7 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { afterEach, expect, it } from '@jest/globals';
+import { endOf, forkSource } from '@posthaste/test-kit';
 import type { EventLog } from '../port.js';
 import type { ChildMessage, ChildOrder } from './child.main.js';
 import { eventually, type LogUnderTest, Member, newGroup, newTopic, readAll, textRecord } from './harness.js';
@@ -24,21 +25,12 @@ export function crashConformance(underTest: () => LogUnderTest): void {
   ): ChildProcess => {
     const open = underTest().childOptions;
     if (!open) throw new Error('the harness does not say how another process opens the log');
-    const folder = path.join(import.meta.dirname);
-    const child = fork(path.join(folder, 'child.main.ts'), [JSON.stringify({ ...order, open })], {
-      execArgv: [
-        '--experimental-transform-types',
-        '--disable-warning=ExperimentalWarning',
-        '--import',
-        path.join(folder, '../../../../tools/typescript-sources.mjs'),
-      ],
-    });
+    const program = path.join(import.meta.dirname, 'child.main.ts');
+    const child = forkSource(program, [JSON.stringify({ ...order, open })]);
     child.on('message', (message) => onMessage(message as ChildMessage));
     children.push(child);
     return child;
   };
-  const ended = (child: ChildProcess): Promise<unknown> =>
-    new Promise((resolve) => child.once('exit', resolve));
 
   it('still has every acknowledged record after kill -9 of the process that appended', async () => {
     log = await underTest().open();
@@ -50,7 +42,7 @@ export function crashConformance(underTest: () => LogUnderTest): void {
     );
     await eventually('a thousand are acknowledged', () => acknowledged.length > 1_000);
     child.kill('SIGKILL');
-    await ended(child);
+    await endOf(child);
     const stored = new Set((await readAll(log, topic)).map((record) => record.value.toString()));
     expect(acknowledged.filter((text) => !stored.has(text))).toEqual([]);
   }, 60_000);
