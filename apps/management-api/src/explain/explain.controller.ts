@@ -21,7 +21,6 @@ export class ExplainController {
     needs: 'deliveries:read',
     status: 200,
     answers: Explanation,
-    problems: [503],
   })
   async get(
     @Within() reach: Reach,

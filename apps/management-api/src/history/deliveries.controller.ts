@@ -17,7 +17,6 @@ const common = {
   access: ['tenant', 'account'],
   needs: 'deliveries:read',
   status: 200,
-  problems: [503],
 } as const;
 
 /** Of every list that can be searched. */
@@ -78,7 +77,7 @@ export class DeliveriesController {
       'An exhausted delivery keeps its status, and no longer blocks those behind it in its ordering key.',
     status: 202,
     answers: Delivery,
-    problems: [409, 503],
+    problems: [409],
   })
   async cancel(@By() author: Author, @Within() reach: Reach, @Param('id') id: string) {
     return this.history.cancel(author, reach, id);
@@ -96,7 +95,7 @@ export class DeliveriesController {
       'before the attempt is made asks for the same one.',
     status: 202,
     answers: Delivery,
-    problems: [409, 503],
+    problems: [409],
   })
   async resend(@By() author: Author, @Within() reach: Reach, @Param('id') id: string) {
     return this.history.resend(author, reach, id);

@@ -18,7 +18,6 @@ const common = {
   access: ['tenant', 'account'],
   needs: 'messages:read',
   status: 200,
-  problems: [503],
 } as const;
 
 @Controller('v1')
@@ -32,7 +31,7 @@ export class MessagesController {
     summary: "List an account's messages",
     description: SEARCHED,
     answers: MessageList,
-    problems: [422, 503],
+    problems: [422],
   })
   async list(
     @Within() reach: Reach,
@@ -86,7 +85,7 @@ export class MessagesController {
       'The payload and what receivers answered are gone from history; ids, times, states, the size and the hash stay. ' +
       'Not while one of its deliveries is open. The log has it until it ages out there: see docs/history.md.',
     status: 204,
-    problems: [409, 503],
+    problems: [409],
   })
   async shred(@By() author: Author, @Within() reach: Reach, @Param('id') id: string): Promise<void> {
     await this.history.shredPayload(author, reach, id);

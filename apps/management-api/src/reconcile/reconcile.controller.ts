@@ -54,7 +54,7 @@ export class ReconcileController {
       'Looks at the first 10,000 messages of the range; while `more` is true, ask again `from` what `next_from` says. ' +
       'Changes nothing, unless `replay` is true: then what is missing is sent (again), each once, under its `webhook-id`.',
     answers: ReceivedComparison,
-    problems: [409, 503],
+    problems: [409],
   })
   async compare(
     @By() author: Author,

@@ -10,7 +10,6 @@ const common = {
   needs: 'deliveries:write',
   status: 202,
   answers: Replay,
-  problems: [503],
 } as const;
 
 const HOW =
@@ -32,7 +31,7 @@ export class ReplaysController {
     id: 'recoverEndpoint',
     summary: 'Send an endpoint what it lacks since a time',
     description: WHAT,
-    problems: [409, 503],
+    problems: [409],
   })
   async recover(
     @By() author: Author,
@@ -54,7 +53,7 @@ export class ReplaysController {
       'never was: because it was created later, was disabled, or wanted others then. Each has its own ' +
       '`webhook-position`. A message the endpoint has a delivery of, whatever became of it, is left out. The latest ' +
       `messages are looked at after some seconds, once all of their time are known. ${HOW}`,
-    problems: [409, 503],
+    problems: [409],
   })
   async backfill(
     @By() author: Author,
@@ -75,7 +74,7 @@ export class ReplaysController {
       'what was lost for the sake of the endpoint, as recovering it does. With `to_endpoint_id` another endpoint of the ' +
       'account gets the messages, by its own URL, secrets and profile; those it has a delivery of are left out. Ids that ' +
       `match nothing are passed over: \`total\` says how many there are. ${HOW}`,
-    problems: [409, 503],
+    problems: [409],
   })
   async create(
     @By() author: Author,

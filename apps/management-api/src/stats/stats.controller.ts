@@ -25,7 +25,6 @@ export class StatsController {
       'in; at most 1,500 points. An attempt counts within a second of its end.',
     status: 200,
     answers: EndpointStats,
-    problems: [503],
   })
   async get(
     @Within() reach: Reach,

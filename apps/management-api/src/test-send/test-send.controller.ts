@@ -23,7 +23,7 @@ export class TestSendController {
     status: 200,
     answers: Attempt,
     optionalBody: true,
-    problems: [413, 429, 503],
+    problems: [413, 429],
   })
   async send(
     @By() author: Author,
