@@ -11,7 +11,7 @@ import {
   type StoredRecord,
 } from '@posthaste/event-log';
 import { type Job, jobsOf, sentRoutes } from './job.js';
-import { type Held, OwnedPartition } from './owned-partition.js';
+import { type Held, isAbove, OwnedPartition, PAUSE_AT, RESUME_AT } from './owned-partition.js';
 
 /**
  * Takes records from the partitions this process owns, hands out their jobs, and commits what is done.
@@ -37,7 +37,6 @@ export interface IntakeOptions {
 
 /** With a pause at 80 % of 2,000 records, one more batch must fit. */
 const BATCH_RECORDS = 400;
-const BUDGET: Held = { bytes: 256_000_000, routes: 50_000 };
 /** After a kill, what is done and not committed is sent again; a commit costs less than a delivery. */
 const COMMIT_EVERY_MS = 250;
 const COMMIT_EVERY_RECORDS = 1_000;
@@ -168,7 +167,7 @@ export class Intake {
 
   private regulate(partition: OwnedPartition): void {
     if (this.isStopping || partition.isLeaving) return;
-    if (isAbove(this.held, 0.8)) this.overBudget = true;
+    if (isAbove(PAUSE_AT, this.held)) this.overBudget = true;
     if (!partition.isPaused && (partition.isFull || this.overBudget)) {
       partition.isPaused = true;
       this.consumer.pause([partition]);
@@ -180,7 +179,7 @@ export class Intake {
 
   /** Lets all partitions flow again once the budget of the process is half free. */
   private relax(): void {
-    if (!this.overBudget || isAbove(this.held, 0.5)) return;
+    if (!this.overBudget || isAbove(RESUME_AT, this.held)) return;
     this.overBudget = false;
     for (const partition of this.partitions.values()) this.regulate(partition);
   }
@@ -206,8 +205,4 @@ export class Intake {
       if (!isLost) this.options.onCommitFailed(error);
     }
   }
-}
-
-function isAbove(held: Held, share: number): boolean {
-  return held.bytes > BUDGET.bytes * share || held.routes > BUDGET.routes * share;
 }

@@ -67,7 +67,7 @@ export class Job implements LaneJob, OrderingJob {
   }
 
   get isInTheWay(): boolean {
-    return this.record.isPartitionShared;
+    return this.record.isInTheWay;
   }
 
   /** From here on something is being done about it: an attempt, or putting it off. */

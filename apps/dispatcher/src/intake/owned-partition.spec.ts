@@ -30,16 +30,27 @@ describe('a partition in work', () => {
     expect(total).toEqual({ bytes: 0, routes: 0 });
   });
 
-  it('is shared for a minute after work for two endpoints came along', () => {
+  it('is crowded half full, for a minute after work for two endpoints came along', () => {
     const { partition } = own();
-    partition.sees('ep_a', 0);
-    partition.sees('ep_a', 1);
-    expect(partition.isShared).toBe(false);
-    partition.sees('ep_b', 2);
-    partition.sees('ep_b', 60_001);
-    expect(partition.isShared).toBe(true);
-    partition.sees('ep_b', 60_002);
-    expect(partition.isShared).toBe(false);
+    const seesAt = (endpoint: string, now: number): boolean => {
+      partition.sees(endpoint, now);
+      return partition.isCrowded;
+    };
+    for (let offset = 0; offset < 1_001; offset++) partition.take(offset, 10, 1);
+    expect([seesAt('ep_a', 0), seesAt('ep_a', 1), seesAt('ep_b', 2)]).toEqual([false, false, true]);
+    partition.recordDone(0, 10);
+    expect(partition.isCrowded).toBe(false);
+    partition.take(1_001, 10, 1);
+    expect([seesAt('ep_b', 60_001), seesAt('ep_b', 60_002)]).toEqual([true, false]);
+  });
+
+  it('is crowded by what the whole process holds, too', () => {
+    const { partition } = own();
+    for (const endpoint of ['ep_a', 'ep_b']) partition.sees(endpoint, 0);
+    partition.take(0, 10, 25_000);
+    expect(partition.isCrowded).toBe(false);
+    partition.take(1, 10, 1);
+    expect(partition.isCrowded).toBe(true);
   });
 
   it('does a record without routes at once', () => {

@@ -19,8 +19,8 @@ export interface WindowLimits {
 
 /** So many open records fit the metadata of a commit. */
 const windowLimits: WindowLimits = { records: 2_000, bytes: 16_000_000 };
-const PAUSE_AT = 0.8;
-const RESUME_AT = 0.5;
+export const PAUSE_AT = 0.8;
+export const RESUME_AT = 0.5;
 /** Whoever published a minute ago may do so again. */
 const SHARED_MS = 60_000;
 
@@ -30,6 +30,12 @@ export interface Held {
   routes: number;
 }
 
+const budget: Held = { bytes: 256_000_000, routes: 50_000 };
+
+export function isAbove(share: number, { bytes, routes }: Held): boolean {
+  return bytes > budget.bytes * share || routes > budget.routes * share;
+}
+
 export class OwnedPartition implements PartitionRef {
   readonly topic: string;
   readonly partition: number;
@@ -37,8 +43,6 @@ export class OwnedPartition implements PartitionRef {
   isLeaving = false;
   /** Where reading goes on. */
   readAt: number;
-  /** Work of the last minute was for more than one endpoint. */
-  isShared = false;
   /** Records done since the last commit. */
   uncommitted = 0;
   /** When the low watermark last moved, or nothing was held; by the caller's clock. */
@@ -50,6 +54,8 @@ export class OwnedPartition implements PartitionRef {
   private underWay = 0;
   private onQuiet: (() => void) | undefined;
   private lastEndpoint: string | undefined;
+  /** Work of the last minute was for more than one endpoint. */
+  private isShared = false;
   private sharedUntil = 0;
 
   constructor(
@@ -129,6 +135,11 @@ export class OwnedPartition implements PartitionRef {
     return this.window.records <= records * RESUME_AT && this.window.bytes <= bytes * RESUME_AT;
   }
 
+  /** What waits here may soon hold up work for another endpoint: reading stops when a little more is held. */
+  get isCrowded(): boolean {
+    return this.isShared && (!this.isHalfEmpty || isAbove(RESUME_AT, this.total));
+  }
+
   commit(): Commit {
     const { topic, partition, window } = this;
     return { topic, partition, next: window.lowWatermark, metadata: window.metadata() };
@@ -163,8 +174,8 @@ export class TakenRecord {
     return this.partition.partition;
   }
 
-  get isPartitionShared(): boolean {
-    return this.partition.isShared;
+  get isInTheWay(): boolean {
+    return this.partition.isCrowded;
   }
 
   routeStarted(): void {

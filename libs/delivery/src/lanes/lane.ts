@@ -16,7 +16,7 @@ export interface LaneJob {
   origin: string;
   /** The partition it came from is no longer ours: drop it unsent. */
   readonly isLost: boolean;
-  /** Work for other endpoints comes the same way, and would have to wait behind it. */
+  /** Work for other endpoints comes the same way, and will soon have to wait behind what is held here. */
   readonly isInTheWay: boolean;
 }
 
@@ -46,9 +46,9 @@ export interface LaneRules {
   stalled: { records: number; bytes: number };
   /** What may wait for one that does. */
   moving: { records: number; bytes: number };
-  /** A lane that completed nothing for this long is stalled. */
+  /** A lane with requests under way that completed nothing for this long is stalled. */
   stalledAfterMs: number;
-  /** Nothing waits longer. */
+  /** Nothing waits longer in a stalled lane, or in somebody's way. */
   maxWaitMs: number;
   /** How long what found no room is put off; twice as long each time, up to the most, while nothing is completed. */
   comeAgainMs: { least: number; most: number };
@@ -57,7 +57,8 @@ export interface LaneRules {
 
 /**
  * Putting off protects the others, and costs more than a delivery. A job that is in nobody's way may wait in a moving
- * lane as long as it takes: the window of its partition bounds what waits here, and the log holds the rest.
+ * lane as long as it takes: the window of its partition bounds what waits here, and the log holds the rest. A lane that
+ * only waits for its turn is moving: putting it off would give a busy process more to do, and its receiver no rest.
  *
  * For the others: 100 records are enough to bridge an answer or two, and few enough that the endpoints that hang in a partition cannot
  * fill its window of 2,000. An endpoint that is answering may have half the window, else every burst of a busy
@@ -75,15 +76,17 @@ export const laneRules: LaneRules = {
 
 /**
  * One endpoint's work: what is being sent, what waits, in order, and how the endpoint has been doing. A job begins when
- * the breaker lets it, the limit has room and the rate has room. What could not begin within two seconds does not wait
- * here: it overflows, and the scheduler brings it back.
+ * the breaker lets it, the limit has room and the rate has room. What could not begin within two seconds, because its
+ * receiver is slow or in the way of others, does not wait here: it overflows, and the scheduler brings it back.
  */
 export class Lane<J extends LaneJob> {
   inFlight = 0;
+  /** Its turn came, and its server had no place: it is others' requests that hang there. */
+  isServerFull = false;
   private queue: J[] = [];
   private head = 0;
   private queuedBytes = 0;
-  /** When it last completed something, or began. */
+  /** When it last completed something, or began with nothing under way. */
   private progressAt: number;
   /** How often something waited too long since then. A lane that gets no place at its server is slow without failing. */
   private stalls = 0;
@@ -158,6 +161,7 @@ export class Lane<J extends LaneJob> {
     if (job === undefined || job.isLost) return job;
     job.startedAt = now;
     job.origin = this.settings.origin;
+    if (this.inFlight === 0) this.progressAt = now;
     this.inFlight++;
     this.breaker.begin(now);
     this.rate?.begin(now);
@@ -246,7 +250,8 @@ export class Lane<J extends LaneJob> {
   }
 
   private isMoving(now: number): boolean {
-    return now - this.progressAt < this.rules.stalledAfterMs;
+    const waitsForItsTurn = this.inFlight === 0 && !this.isServerFull;
+    return waitsForItsTurn || now - this.progressAt < this.rules.stalledAfterMs;
   }
 
   private mayWait(job: J, now: number): boolean {

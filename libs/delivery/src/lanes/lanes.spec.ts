@@ -109,6 +109,25 @@ describe('lanes', () => {
     expect(new Set(overflowed.map((line) => line.split(' ')[1]))).toEqual(new Set(['lane_slow']));
   });
 
+  it('let what only waits for its turn wait, and not what waits for its receiver or its server', () => {
+    open({ maxInFlight: 8, maxPerAccount: 4, maxPerOrigin: 5 });
+    const [hangs, elsewhere] = [settings, { origin: 'https://b.example', rateLimit: null }];
+    const enterOne = (endpoint: string, account: string, where: LaneSettings): void => {
+      const job = new TestJob(endpoint, `${endpoint} waits`, 1, account);
+      job.isInTheWay = false;
+      lanes.enter(job, where, now);
+    };
+    for (let i = 0; i < 5; i++) enterOne('hangs', 'acc', hangs);
+    enterOne('turn', 'acc', elsewhere);
+    enterOne('last place', 'other', hangs);
+    enterOne('server', 'other', hangs);
+    now = 60_000;
+    lanes.sweep(now);
+    expect(overflowed).toEqual(['hangs waits lane_slow', 'server waits lane_slow']);
+    complete('hangs');
+    expect(started.at(-1)).toBe('turn waits');
+  });
+
   it('put off by bytes too, but never a single large one', () => {
     enter('a', 16);
     now = 250;

@@ -12,7 +12,7 @@ import { Turns } from './turns.js';
  * All lanes of the process: who may send now, who waits, and who has waited too long.
  *
  * A job's way: entered -> started -> answered (its lane's and its server's place is free) -> recorded (the process's
- * place is free); or entered -> overflowed, for lack of room at once or of progress within 2 s. The process's places
+ * place is free); or entered -> overflowed, for lack of room at once, or of progress within 2 s. The process's places
  * are held until the attempt is in the log, so that a log that is away stops sending instead of piling up results.
  * Accounts take turns at free places. A lane exists while it has work, or something worth remembering about its
  * endpoint: that it is down, slow, or close to its rate limit.

@@ -45,6 +45,7 @@ export class Turns<J extends LaneJob> {
     account?.ready.delete(lane);
     if (account) this.forgetIfIdle(account);
     this.origins.get(lane.origin)?.blocked.delete(lane);
+    lane.isServerFull = false;
   }
 
   /** The lane whose turn it is; it is out of the line then. */
@@ -56,6 +57,7 @@ export class Turns<J extends LaneJob> {
         const origin = this.origin(lane.origin);
         if (origin.inFlight >= this.rules.perOrigin) {
           origin.blocked.add(lane);
+          lane.isServerFull = true;
           continue;
         }
         if (account.ready.size > 0) this.line.add(account);
@@ -81,6 +83,7 @@ export class Turns<J extends LaneJob> {
     const [lane] = place.blocked;
     if (lane) {
       place.blocked.delete(lane);
+      lane.isServerFull = false;
       this.offer(lane);
     }
     if (place.inFlight === 0 && place.blocked.size === 0) this.origins.delete(origin);
