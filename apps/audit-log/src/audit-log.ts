@@ -16,6 +16,7 @@ import { AppModule } from './app.module.js';
 import { auditKeys, AuditTree1795000000000, startAuditTree } from './audit-tree/index.js';
 import type { AuditLogConfig } from './config.js';
 import { HISTORY_GATHER_MS, HISTORY_GROUP, historyProjection, historyTopics } from './history/index.js';
+import { logMetrics } from './log-metrics.js';
 import { historyMetrics } from './metrics.js';
 import { Rebuild1796000000000, rebuildRoute, startRebuildLoop } from './rebuild/index.js';
 import { historyHorizon, startReplayLoop } from './replays/index.js';
@@ -70,6 +71,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     logger,
   });
   const metrics = historyMetrics(parts.meter, log);
+  const topicMetrics = logMetrics(parts.meter, log);
   const store = historyProjection(writes, (found) => {
     metrics.quarantined(found.topic);
     const { topic, partition, record, reason } = found;
@@ -147,6 +149,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
       await projection.stop();
       await caughtUp;
       metrics.stop();
+      topicMetrics.stop();
       await Promise.all([writes.end(), reads.end(), replaying.end(), filling.end()]);
     },
   };

@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } 
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { topics } from '@posthaste/contracts';
 import { freePorts, type Stack } from '@posthaste/local-stack';
 import { Receiver, seedTenant, type SeenDelivery, type TenantClient, waitFor } from '@posthaste/test-kit';
 import { distDir, itOn, startTestStack } from './test-stack.js';
@@ -133,6 +134,17 @@ describe('the posthaste command', () => {
     expect(new Set(data.map(({ service }) => service))).toEqual(
       new Set(['dispatcher', 'retry-scheduler', 'audit-log']),
     );
+    const held = await answer<{ data: { topic: string }[] }>('topics');
+    expect(held.data.map(({ topic }) => topic)).toEqual(Object.keys(topics));
+    const day = 86_400_000;
+    expect(held.data).toContainEqual({
+      topic: 'messages',
+      partitions: 6,
+      appended: 2,
+      kept: 2,
+      kept_for_ms: 7 * day,
+    });
+    expect(held.data).toContainEqual(expect.objectContaining({ topic: 'config', kept_for_ms: null }));
   });
 
   it('lists and shows what the API has, a filter at a time', async () => {

@@ -62,10 +62,14 @@ export interface Lag {
   says: string;
 }
 
-export async function lagOf(service: string, opsUrl: string): Promise<Lag[]> {
+export async function samplesAt(opsUrl: string): Promise<Sample[]> {
   const answer = await reach(`${opsUrl}/metrics`);
   if (!answer.ok) throw new Failure('failed', `${opsUrl}/metrics answered ${answer.status}`);
-  const samples = samplesOf(await answer.text());
+  return samplesOf(await answer.text());
+}
+
+export async function lagOf(service: string, opsUrl: string): Promise<Lag[]> {
+  const samples = await samplesAt(opsUrl);
   return Object.entries(lagMetrics).flatMap(([metric, { says }]) =>
     samples
       .filter(({ name }) => name === metric)

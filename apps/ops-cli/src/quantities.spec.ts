@@ -35,7 +35,8 @@ describe('quantities as people type them', () => {
   });
 
   it('says durations in the units that matter', () => {
-    expect([12_345, 526_000, 7_500_000].map(durationText)).toEqual(['12.3 s', '8 min 46 s', '2 h 5 min']);
+    const times = [12_345, 526_000, 7_500_000, 176_400_000];
+    expect(times.map(durationText)).toEqual(['12.3 s', '8 min 46 s', '2 h 5 min', '2 d 1 h']);
   });
 });
 

@@ -37,10 +37,12 @@ export function wholeNumber(option: string, text: string, least: number, most: n
   throw new Failure('usage', `--${option} ${text} is not a whole number from ${least} to ${most}`);
 }
 
-/** `2 h 5 min`, `12.3 s`: the two largest units that matter to a reader. */
+/** `7 d 0 h`, `2 h 5 min`, `12.3 s`: the two largest units that matter to a reader. */
 export function durationText(ms: number): string {
   if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
   const minutes = Math.round(ms / 60_000);
   if (minutes < 60) return `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1_000)} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ${minutes % 60} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }

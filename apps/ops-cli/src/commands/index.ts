@@ -12,8 +12,9 @@ import { recover } from './recover.js';
 import { replays } from './replays.js';
 import { serviceConfig } from './service-config.js';
 import { simulate } from './simulate.js';
-import { lag, status } from './status.js';
+import { status } from './status.js';
 import { tail } from './tail.js';
+import { lag, topics } from './topics.js';
 import { versions } from './versions.js';
 
 const others = [
@@ -29,6 +30,7 @@ const others = [
   ...replays,
   ...audit,
   lag,
+  topics,
   doctor,
   ...rebuild,
   simulate,

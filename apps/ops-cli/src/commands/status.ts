@@ -1,8 +1,7 @@
 import type { Account, Delivery } from '@posthaste/contracts';
 import type { Api } from '../api.js';
-import type { Command, Context } from '../command.js';
-import { Failure } from '../failure.js';
-import { type Lag, lagOf, readinessOf } from '../ops.js';
+import type { Command } from '../command.js';
+import { readinessOf } from '../ops.js';
 import type { Cell } from '../output.js';
 import { endpointsOf } from './accounts.js';
 
@@ -56,30 +55,4 @@ async function countOf(api: Api, account: string | undefined) {
   }
   const accounts = { looked_at: found.data.length, has_more: found.has_more };
   return { accounts, endpoints, latest_deliveries: latest };
-}
-
-export const lag: Command = {
-  name: 'lag',
-  says: 'how far behind the services are, from their metrics',
-  options: [],
-  run: async (_, context) => {
-    const found = await Promise.all(
-      Object.entries(opsOf(context)).map(async ([service, url]) => lagOf(service, url)),
-    );
-    const rows: Lag[] = found.flat();
-    const cells = ({ service, topic, value, says }: Lag): Cell[] => [service, value, says, topic];
-    return {
-      kind: 'data',
-      json: { data: rows },
-      blocks: [{ titles: ['service', 'value', 'what', 'topic'], rows: rows.map(cells) }],
-    };
-  },
-};
-
-function opsOf(context: Context): Record<string, string> {
-  const { ops, from } = context.target();
-  if (Object.keys(ops).length > 0) return ops;
-  throw new Failure('usage', `${from} does not say where the services' ops ports are`, {
-    hint: 'a profile names them: "ops": {"dispatcher": "http://host:port", ...}',
-  });
 }
