@@ -18,20 +18,15 @@ import { startTestBed, type TestBed } from '../proving/test-bed.js';
 // What audit-log is asked, and what becomes of its answers. The real one is proven with audit-log and end to end.
 
 let bed: TestBed;
-let history: ScriptedHistory;
+const history = new ScriptedHistory();
 let tenant: TenantClient;
 
 beforeAll(async () => {
-  history = new ScriptedHistory();
-  await history.start();
-  bed = await startTestBed({ env: { HISTORY_GRPC: history.address } });
+  bed = await startTestBed({ history });
   tenant = await bed.api.newTenant();
   await tenant.putAccount('acme');
 }, 60_000);
-afterAll(async () => {
-  await bed.stop();
-  history.stop();
-});
+afterAll(() => bed.stop());
 
 const key = new SigningKey(Buffer.alloc(32, 7));
 const canonical = Buffer.from(

@@ -7,21 +7,16 @@ import { ScriptedHistory } from '../proving/scripted-history.js';
 import { startTestBed, type TestBed } from '../proving/test-bed.js';
 
 let bed: TestBed;
-let history: ScriptedHistory;
+const history = new ScriptedHistory({ GetLastAttempt: () => ({ started_at: lastAttemptAt }) });
 let tenant: TenantClient;
 let lastAttemptAt: number | undefined;
 
 beforeAll(async () => {
-  history = new ScriptedHistory({ GetLastAttempt: () => ({ started_at: lastAttemptAt }) });
-  await history.start();
-  bed = await startTestBed({ env: { HISTORY_GRPC: history.address } });
+  bed = await startTestBed({ history });
   tenant = await bed.api.newTenant('Acme');
   await tenant.rest.put('/v1/accounts/a', {});
 }, 60_000);
-afterAll(async () => {
-  await bed.stop();
-  history.stop();
-});
+afterAll(() => bed.stop());
 beforeEach(() => (lastAttemptAt = undefined));
 
 const ownV1 = `whsec_${Buffer.alloc(24, 1).toString('base64')}`;

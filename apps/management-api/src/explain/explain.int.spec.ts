@@ -15,19 +15,14 @@ import { startTestBed, type TestBed } from '../proving/test-bed.js';
 // Why a message went where it went: real changes and real publishing, with what audit-log would say of them.
 
 let bed: TestBed;
-let history: ScriptedHistory;
+const history = new ScriptedHistory();
 let tenant: TenantClient;
 
 beforeAll(async () => {
-  history = new ScriptedHistory();
-  await history.start();
-  bed = await startTestBed({ env: { HISTORY_GRPC: history.address } });
+  bed = await startTestBed({ history });
   tenant = await bed.api.newTenant();
 }, 60_000);
-afterAll(async () => {
-  await bed.stop();
-  history.stop();
-});
+afterAll(() => bed.stop());
 beforeEach(() => {
   history.replies['GetRoutes'] = () => ({ routes: [], deliveries: [] });
 });

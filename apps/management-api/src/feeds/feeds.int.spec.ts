@@ -18,8 +18,7 @@ const open: StreamClient[] = [];
 
 beforeAll(async () => {
   feed = new ScriptedFeed();
-  await feed.history.start();
-  bed = await startTestBed({ env: { HISTORY_GRPC: feed.history.address } });
+  bed = await startTestBed({ history: feed.history });
   tenant = await bed.api.newTenant();
   await tenant.putAccount('acme');
   await tenant.putAccount('other');
@@ -27,10 +26,7 @@ beforeAll(async () => {
   path = `/v1/endpoints/${endpoint}/feed`;
   own = await bed.api.accountClient(tenant, 'acme');
 }, 60_000);
-afterAll(async () => {
-  await bed.stop();
-  feed.history.stop();
-});
+afterAll(() => bed.stop());
 beforeEach(() => feed.clear());
 afterEach(() => open.splice(0).forEach((client) => client.close()));
 

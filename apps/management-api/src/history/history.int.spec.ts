@@ -15,16 +15,14 @@ import { startTestBed, type TestBed } from '../proving/test-bed.js';
 // What is asked of audit-log in a caller's name, and what becomes of its answers. The real one is proven end to end.
 
 let bed: TestBed;
-let history: ScriptedHistory;
+const history = new ScriptedHistory();
 let tenant: TenantClient;
 let accountClient: RestClient;
 let account: string;
 let endpoint: string;
 
 beforeAll(async () => {
-  history = new ScriptedHistory();
-  await history.start();
-  bed = await startTestBed({ env: { HISTORY_GRPC: history.address } });
+  bed = await startTestBed({ history });
   tenant = await bed.api.newTenant();
   account = (await tenant.putAccount('acme')).id;
   await tenant.putAccount('other');
@@ -33,10 +31,7 @@ beforeAll(async () => {
   endpoint = made.json.id;
   accountClient = await bed.api.accountClient(tenant, 'other');
 }, 60_000);
-afterAll(async () => {
-  await bed.stop();
-  history.stop();
-});
+afterAll(() => bed.stop());
 beforeEach(() => {
   history.asked.length = 0;
   for (const method of Object.keys(history.replies)) delete history.replies[method];

@@ -8,16 +8,14 @@ import { startTestBed, type TestBed } from '../proving/test-bed.js';
 // How filters are asked for, and what of them reaches audit-log, which is where they are proven.
 
 let bed: TestBed;
-let history: ScriptedHistory;
+const history = new ScriptedHistory();
 let tenant: TenantClient;
 let stranger: RestClient;
 let account: string;
 let endpoint: string;
 
 beforeAll(async () => {
-  history = new ScriptedHistory();
-  await history.start();
-  bed = await startTestBed({ env: { HISTORY_GRPC: history.address } });
+  bed = await startTestBed({ history });
   tenant = await bed.api.newTenant();
   account = (await tenant.putAccount('acme')).id;
   await tenant.putAccount('other');
@@ -26,10 +24,7 @@ beforeAll(async () => {
   endpoint = made.json.id;
   stranger = await bed.api.accountClient(tenant, 'other');
 }, 60_000);
-afterAll(async () => {
-  await bed.stop();
-  history.stop();
-});
+afterAll(() => bed.stop());
 beforeEach(() => {
   history.asked.length = 0;
   for (const method of ['ListMessages', 'ListDeliveries', 'ListAccountAttempts']) {

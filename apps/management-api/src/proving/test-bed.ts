@@ -5,6 +5,7 @@ import { type EventLog, openEventLog } from '@posthaste/event-log';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
 import pg from 'pg';
 import { type ApiUnderTest, startApi } from './api-under-test.js';
+import type { ScriptedHistory } from './scripted-history.js';
 
 /** What a suite stands on: a PostgreSQL of its own, one or more replicas of the service on it, and eyes into both. */
 export interface TestBed {
@@ -18,7 +19,17 @@ export interface TestBed {
   stop(): Promise<void>;
 }
 
-export async function startTestBed({ replicas = 1, env = {} } = {}): Promise<TestBed> {
+export interface TestBedOptions {
+  replicas?: number;
+  env?: Record<string, string>;
+  /** Stands in for audit-log, and lives as long as the bed. */
+  history?: ScriptedHistory;
+}
+
+export async function startTestBed(options: TestBedOptions = {}): Promise<TestBed> {
+  const { replicas = 1, history } = options;
+  await history?.start();
+  const env = { ...(history && { HISTORY_GRPC: history.address }), ...options.env };
   const server = await startPostgres();
   const { postgres } = server;
   // At once, as a deployment starts them: they share one database that is not there yet.
@@ -39,6 +50,7 @@ export async function startTestBed({ replicas = 1, env = {} } = {}): Promise<Tes
       await log.close();
       await database.end();
       await server.remove();
+      history?.stop();
     },
   };
 }

@@ -14,7 +14,7 @@ import { startTestBed, type TestBed } from '../proving/test-bed.js';
 // What is asked of audit-log in a caller's name. What it answers is proven there, and both together end to end.
 
 let bed: TestBed;
-let history: ScriptedHistory;
+const history = new ScriptedHistory();
 let tenant: TenantClient;
 let account: string;
 let own: RestClient;
@@ -23,9 +23,7 @@ let endpoint: string;
 let path: string;
 
 beforeAll(async () => {
-  history = new ScriptedHistory();
-  await history.start();
-  bed = await startTestBed({ env: { HISTORY_GRPC: history.address } });
+  bed = await startTestBed({ history });
   tenant = await bed.api.newTenant();
   account = (await tenant.putAccount('acme')).id;
   await tenant.putAccount('other');
@@ -34,10 +32,7 @@ beforeAll(async () => {
   own = await bed.api.accountClient(tenant, 'acme');
   foreign = await bed.api.accountClient(tenant, 'other');
 }, 60_000);
-afterAll(async () => {
-  await bed.stop();
-  history.stop();
-});
+afterAll(() => bed.stop());
 beforeEach(() => {
   history.asked.length = 0;
   history.replies['ListMeant'] = () => ({ data: [] });

@@ -8,26 +8,21 @@ import { startTestBed, type TestBed } from '../proving/test-bed.js';
 // What is asked of audit-log for a replay, and what becomes of its answers. The real one is proven end to end.
 
 let bed: TestBed;
-let history: ScriptedHistory;
+const history = new ScriptedHistory();
 let tenant: TenantClient;
 let other: RestClient;
 let account: string;
 let endpoint: string;
 
 beforeAll(async () => {
-  history = new ScriptedHistory();
-  await history.start();
-  bed = await startTestBed({ env: { HISTORY_GRPC: history.address } });
+  bed = await startTestBed({ history });
   tenant = await bed.api.newTenant();
   account = (await tenant.putAccount('acme')).id;
   await tenant.putAccount('other');
   endpoint = (await tenant.createEndpoint('acme', { url: 'https://receiver.example/' })).id;
   other = await bed.api.accountClient(tenant, 'other');
 }, 60_000);
-afterAll(async () => {
-  await bed.stop();
-  history.stop();
-});
+afterAll(() => bed.stop());
 beforeEach(() => {
   history.asked.length = 0;
   for (const method of Object.keys(history.replies)) delete history.replies[method];

@@ -5,23 +5,18 @@ import { ScriptedHistory } from '../proving/scripted-history.js';
 import { startTestBed, type TestBed } from '../proving/test-bed.js';
 
 let bed: TestBed;
-let history: ScriptedHistory;
+const history = new ScriptedHistory();
 let tenant: TenantClient;
 let endpoint: string;
 
 beforeAll(async () => {
-  history = new ScriptedHistory();
-  await history.start();
-  bed = await startTestBed({ env: { HISTORY_GRPC: history.address } });
+  bed = await startTestBed({ history });
   tenant = await bed.api.newTenant();
   await tenant.putAccount('acme');
   await tenant.putAccount('other');
   endpoint = (await tenant.createEndpoint('acme', { url: 'https://receiver.example/' })).id;
 }, 60_000);
-afterAll(async () => {
-  await bed.stop();
-  history.stop();
-});
+afterAll(() => bed.stop());
 beforeEach(() => {
   history.asked.length = 0;
   history.replies['GetEndpointStats'] = () => ({ data: [] });

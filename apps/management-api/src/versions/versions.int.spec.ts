@@ -15,24 +15,19 @@ import { startTestBed, type TestBed } from '../proving/test-bed.js';
 // What an endpoint was, and who made it so; over HTTP, from the version rows real changes leave.
 
 let bed: TestBed;
-let history: ScriptedHistory;
+const history = new ScriptedHistory();
 let tenant: TenantClient;
 let own: RestClient;
 let foreign: RestClient;
 
 beforeAll(async () => {
-  history = new ScriptedHistory();
-  await history.start();
-  bed = await startTestBed({ env: { HISTORY_GRPC: history.address } });
+  bed = await startTestBed({ history });
   tenant = await bed.api.newTenant();
   for (const uid of ['acme', 'other']) await tenant.putAccount(uid);
   own = await bed.api.accountClient(tenant, 'acme');
   foreign = await bed.api.accountClient(tenant, 'other');
 }, 60_000);
-afterAll(async () => {
-  await bed.stop();
-  history.stop();
-});
+afterAll(() => bed.stop());
 
 const url = 'https://receiver.example/hooks';
 const create = (fields: object = {}): Promise<{ id: string }> =>
