@@ -2,12 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { afterAll, describe, expect } from '@jest/globals';
 import type { AuditEntryList } from '@posthaste/contracts';
 import type { Stack } from '@posthaste/local-stack';
-import { Receiver, RestClient, seedTenant, type TenantClient, waitFor } from '@posthaste/test-kit';
-import pg from 'pg';
-import { distDir, itOn, logsToTest } from './test-stack.js';
+import { type Receiver, RestClient, type TenantClient, waitFor } from '@posthaste/test-kit';
+import type pg from 'pg';
+import { distDir, itOn, logsToTest, withParties } from './test-stack.js';
 
 interface Verdict {
   sound: boolean;
@@ -27,20 +27,8 @@ describe.each(logsToTest())('the audit log, log: $log', ({ start }) => {
   let tenant: TenantClient;
   const it = itOn(() => stack);
 
-  beforeAll(async () => {
-    stack = await start();
-    receiver = await Receiver.start();
-    tenant = await seedTenant(stack.url, stack.operatorKey);
-    database = new pg.Client(stack.databaseUrl);
-    database.on('error', () => undefined);
-    await database.connect();
-  }, 180_000);
-  afterAll(async () => {
-    await database.end();
-    await stack.stop();
-    await receiver.stop();
-    rmSync(folder, { recursive: true, force: true });
-  }, 60_000);
+  withParties(start, (parties) => ({ stack, receiver, database, tenant } = parties));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   function posthaste(line: string): { code: number | null; out: string; err: string } {
     const program = path.join(distDir, 'apps/ops-cli/main.js');

@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { describe, expect } from '@jest/globals';
 import type { Stack } from '@posthaste/local-stack';
-import { Receiver, seedTenant, type TenantClient, waitFor } from '@posthaste/test-kit';
-import pg from 'pg';
+import { type Receiver, type TenantClient, waitFor } from '@posthaste/test-kit';
+import type pg from 'pg';
 import { Webhook } from 'standardwebhooks';
-import { itOn, logsToTest } from './test-stack.js';
+import { itOn, logsToTest, withParties } from './test-stack.js';
 
 const PENDING = 10_000;
 const BATCH = 100;
@@ -15,19 +15,7 @@ describe.each(logsToTest())('an endpoint that goes away, log: $log', ({ start })
   let tenant: TenantClient;
   const it = itOn(() => stack);
 
-  beforeAll(async () => {
-    stack = await start();
-    receiver = await Receiver.start();
-    tenant = await seedTenant(stack.url, stack.operatorKey);
-    database = new pg.Client(stack.databaseUrl);
-    database.on('error', () => undefined);
-    await database.connect();
-  }, 180_000);
-  afterAll(async () => {
-    await database.end();
-    await stack.stop();
-    await receiver.stop();
-  }, 60_000);
+  withParties(start, (parties) => ({ stack, receiver, database, tenant } = parties));
 
   it('by answering 410 is disabled, what it was owed is cancelled, and operators are told by webhook', async () => {
     await tenant.rest.ask('PUT', '/v1/accounts/ops', { body: { receives_operator_events: true } });

@@ -1,11 +1,11 @@
-import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { describe, expect } from '@jest/globals';
 import { topics } from '@posthaste/contracts';
 import type { EventLog } from '@posthaste/event-log';
 import type { Stack } from '@posthaste/local-stack';
-import { Receiver, seedTenant, type TenantClient, waitFor } from '@posthaste/test-kit';
-import pg from 'pg';
+import { type Receiver, type TenantClient, waitFor } from '@posthaste/test-kit';
+import type pg from 'pg';
 import { tableRows } from './table-rows.js';
-import { itOn, logsToTest } from './test-stack.js';
+import { itOn, logsToTest, withParties } from './test-stack.js';
 
 /** Fewer than ten failures in a row, from which on an endpoint is probed and no longer called. */
 const EACH = 4;
@@ -18,19 +18,7 @@ describe.each(logsToTest())('history and due index read again, log: $log', ({ st
   let tenant: TenantClient;
   const it = itOn(() => stack);
 
-  beforeAll(async () => {
-    stack = await start();
-    receiver = await Receiver.start();
-    tenant = await seedTenant(stack.url, stack.operatorKey);
-    database = new pg.Client(stack.databaseUrl);
-    database.on('error', () => undefined);
-    await database.connect();
-  }, 180_000);
-  afterAll(async () => {
-    await database.end();
-    await stack.stop();
-    await receiver.stop();
-  }, 60_000);
+  withParties(start, (parties) => ({ stack, receiver, database, tenant } = parties));
 
   /** One account for each fate of a delivery. */
   async function publishMix(): Promise<void> {

@@ -10,6 +10,7 @@ import {
   seedTenant,
   type TenantClient,
 } from '@posthaste/test-kit';
+import pg from 'pg';
 
 /** What the tests run is what was built: the services' bundles. */
 export const distDir = path.resolve(import.meta.dirname, '../../../dist');
@@ -84,18 +85,26 @@ export interface Parties {
   stack: Stack;
   receiver: Receiver;
   tenant: TenantClient;
+  /** Eyes into the stack's PostgreSQL. */
+  database: pg.Client;
 }
 
 /** Has the tests of a `describe` run on a stack with a tenant and somebody who receives; they are told of these first. */
 export function withParties(start: () => Promise<Stack>, tell: (parties: Parties) => void): void {
   let stack: Stack;
   let receiver: Receiver;
+  let database: pg.Client;
   beforeAll(async () => {
     stack = await start();
     receiver = await Receiver.start();
-    tell({ stack, receiver, tenant: await seedTenant(stack.url, stack.operatorKey) });
+    database = new pg.Client(stack.databaseUrl);
+    // A test may end PostgreSQL under it.
+    database.on('error', () => undefined);
+    await database.connect();
+    tell({ stack, receiver, database, tenant: await seedTenant(stack.url, stack.operatorKey) });
   }, 180_000);
   afterAll(async () => {
+    await database.end();
     await stack.stop();
     await receiver.stop();
   }, 60_000);
