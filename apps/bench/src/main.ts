@@ -9,6 +9,7 @@ import { type BenchDocument, documentOf, type Measurement } from './results/meas
 import { HELP, type Options, readOptions } from './options.js';
 import { profileTable, summaryOf, tableOf } from './results/report.js';
 import { runScenario } from './scenarios/run-scenario.js';
+import { DISPATCHERS_TO_SCALE } from './scenarios/scenarios.js';
 import { calibrate } from './scenarios/run-speed.js';
 import { withWorkers } from './traffic/worker-process.js';
 
@@ -54,7 +55,8 @@ async function takeAll({ scenarios, logs, sizes, oneStack, profile }: Options): 
   await withWorkers((workers) => calibrate(workers, sizes, show));
   for (const log of logs) {
     for (const some of oneStack ? [scenarios] : scenarios.map((name) => [name])) {
-      await onStack(some.join('-'), log, profile, async (bench) => {
+      const dispatchers = some.includes('scaling') ? DISPATCHERS_TO_SCALE : 1;
+      await onStack({ name: some.join('-'), log, dispatchers, profile }, async (bench) => {
         for (const name of some) await runScenario(name, bench, sizes, show);
       });
     }
@@ -64,15 +66,14 @@ async function takeAll({ scenarios, logs, sizes, oneStack, profile }: Options): 
 
 /** Each scenario on a stack of its own: nothing of an earlier one is in its tables, its caches or its log. */
 async function onStack(
-  name: string,
-  log: LogKind,
-  profile: boolean,
+  { name, log, dispatchers, profile }: { name: string; log: LogKind; dispatchers: number; profile: boolean },
   measure: (bench: Bench) => Promise<void>,
 ): Promise<void> {
   const profileDir = profile ? mkdtempSync(path.join(os.tmpdir(), `posthaste-profile-${name}-`)) : undefined;
   await withWorkers(async (workers) => {
     running = startBenchStack({
       log,
+      dispatchers,
       distDir: path.resolve(import.meta.dirname, '../..'),
       ...(profileDir === undefined ? {} : { profileDir }),
     });

@@ -15,6 +15,7 @@ export const HELP = `npm run bench -- [options]
     * misbehaviour            as isolation: headers that drip, 500 after ten seconds, connections refused
     * dead-host               1,000 endpoints on one dead host at 200/s, beside nine healthy accounts at 100/s
     * recovery                an endpoint at 200/s is down for two minutes, beside the same nine
+    * scaling                 throughput of 24 accounts on four dispatchers, two and one; alone on its stack
     * soak                    half of the throughput for 30 minutes: by how much memory grows
     * history-lists           first pages of a filled history (--count attempts, --out file); alone, as it needs no stack
   --log postgres|kafka|both   (postgres)
@@ -53,6 +54,8 @@ export function readOptions(args: string[]): Options | 'help' | { wrong: string 
   const wished = values.scenario === 'all' ? [...scenarioNames] : values.scenario.split(',');
   const strange = wished.find((name) => !known.includes(name as ScenarioName));
   if (strange !== undefined) return { wrong: `there is no scenario ${strange}` };
+  if (values['one-stack'] && wished.includes('scaling') && wished.length > 1)
+    return { wrong: 'scaling has other processes than the rest, so it needs a stack of its own' };
   const logs = (['postgres', 'kafka'] as const).filter((log) => values.log === log || values.log === 'both');
   if (logs.length === 0) return { wrong: `there is no log ${values.log}` };
   const numbers = { scale: values.scale, count: values.count, 'warm-up': values['warm-up'] };

@@ -41,6 +41,8 @@ const QUIET_LIMIT_MS = 60_000;
 export async function startBenchStack(options: {
   log: LogKind;
   distDir: string;
+  /** One when not given. */
+  dispatchers?: number;
   /** Each service writes its CPU profile here when it ends. */
   profileDir?: string;
 }): Promise<BenchStack> {
@@ -52,6 +54,7 @@ export async function startBenchStack(options: {
     distDir: options.distDir,
     play: false,
     nodeArgs: nodeArgs(options.profileDir),
+    replicas: { dispatcher: options.dispatchers ?? 1 },
   });
   const tenant = await seedTenant(stack.url, stack.operatorKey, 'bench');
   const pids = (): Record<string, number> => pidsOf(stack, node?.pid);

@@ -10,8 +10,11 @@ export const scenarioNames = [
   'history-reads',
 ] as const;
 /** These take long, so they are run by name only. */
-export const longScenarioNames = ['misbehaviour', 'dead-host', 'recovery', 'soak'] as const;
+export const longScenarioNames = ['misbehaviour', 'dead-host', 'recovery', 'scaling', 'soak'] as const;
 export type ScenarioName = (typeof scenarioNames)[number] | (typeof longScenarioNames)[number];
+
+/** The scenario `scaling` begins with so many and stops half of them, twice; every other has one. */
+export const DISPATCHERS_TO_SCALE = 4;
 
 /** As much at a time as the throughput scenario. */
 export const WARM_UP_PACE = { inFlight: 64 };
