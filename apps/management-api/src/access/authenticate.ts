@@ -78,7 +78,7 @@ export function guardRoutes(fastify: FastifyInstance, authenticator: Authenticat
   fastify.addHook('onRequest', async (request: FastifyRequest) => {
     const { access, needs } = request.routeOptions.config;
     if (!access || request.is404) return;
-    const facade = facadeOf(request.url);
+    const facade = facadeOf(request);
     const authorization = facade ? facade.authorization(request) : request.headers.authorization;
     const principal = await authenticator.authenticate(authorization);
     if (!principal) throw unauthenticated(authorization);

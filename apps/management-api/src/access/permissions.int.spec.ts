@@ -6,7 +6,7 @@ import { type ApiKey, type NewApiKey, Permission } from '@posthaste/contracts';
 import type { TenantClient } from '@posthaste/test-kit';
 import type { FastifyContextConfig } from 'fastify';
 import { controllers } from '../app.module.js';
-import { facadeOf } from '../facades/facade-of.js';
+import { facadeOfPath } from '../facades/facade-of.js';
 import { documentOf, operationsOf, pathOf } from '../proving/openapi-document.js';
 import { refusalOf } from '../proving/refusal-of.js';
 import { startTestBed, type TestBed } from '../proving/test-bed.js';
@@ -60,7 +60,7 @@ function facadeRoutes(): Asked[] {
         .flatMap((path) =>
           prefixes.map((prefix) => `/${prefix}/${path}`.replace(/\/+/g, '/').replace(/\/$/, '')),
         )
-        .filter((path) => facadeOf(path) !== undefined)
+        .filter((path) => facadeOfPath(path) !== undefined)
         .map((path) => ({
           ...{ name: `${verb} ${path}`, method: verb, path: path.replace(/:\w+/g, 'nobody') },
           ...{ access: config.access ?? [], needs: config.needs },

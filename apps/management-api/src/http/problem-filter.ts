@@ -32,7 +32,7 @@ export function sendProblem(
   if (problem.status >= 500) {
     logger?.error({ err: plainError(error), requestId: request.id, url: pathOf(request) }, 'request.failed');
   }
-  const facade = facadeOf(request.url);
+  const facade = facadeOf(request);
   if (problem.code === 'unauthenticated' && !facade) reply.header('www-authenticate', 'Bearer');
   if (problem.retryAfterSeconds !== undefined) reply.header('retry-after', problem.retryAfterSeconds);
   if (reply.sent) return;

@@ -36,8 +36,9 @@ interface Standing {
 export function limitAdaRequests(fastify: FastifyInstance, limits: string): void {
   const windows = windowsOf(limits);
   if (windows.length === 0) return;
-  fastify.addHook('onRequest', async ({ url, principal }, reply) => {
-    if (principal?.kind !== 'account' || facadeOf(url) !== ada) return;
+  fastify.addHook('onRequest', async (request, reply) => {
+    const { principal } = request;
+    if (principal?.kind !== 'account' || facadeOf(request) !== ada) return;
     const standing = await standingOf(windows, principal.key);
     tell(reply, standing);
     if (!standing.refused) return;
