@@ -75,7 +75,7 @@ describe('the golden vectors', () => {
     '{"object":"event","id":"f215a707-655e-400f-84e6-fbb949f5612a","type":"business.created","data":{"object":{"object":"business","id":"0f86dab5-8195-4b95-b3c0-19deaeba2a8e","external_id":"ext-1","name":"A Company","status":"open"}},"created_at":"2026-01-01T00:00:00.000Z"}';
 
   it.each([
-    ['published whole', message(ada)],
+    ['published whole', message(ada, { type: 'v1.end_user.created' })],
     [
       'made of its parts',
       message('{"end_user_id":"5f7e0e2c1e7c7e000f0f9c3a"}', {
@@ -134,7 +134,7 @@ const wrapped = {
     `{"object":"event","id":"33333333","type":"a.b","data":{"object":${inner}},"created_at":"2026-03-12T10:00:00.000Z"}`,
 };
 const whole = {
-  ada: '{ "data": 1.10, "type": "x" }',
+  ada: '{ "data": {"n": 1.10}, "timestamp": "", "type": "a.b" }',
   linkup: '{ "timestamp": 1, "event": 1.10, "account_id": null }',
   middesk: '{ "data": { "object": { "n": 1.10 } }, "object": "event" }',
 };
@@ -217,6 +217,16 @@ describe('profile ada', () => {
       expect(() => new StandardWebhook(secret).verify(text, named('webhook-'))).not.toThrow();
     }
     expect(() => rendered('ada', message('{}'))).toThrow('no live signing secret');
+  });
+
+  it.each([
+    ['of another type', '{"type":"a.c","timestamp":"2026-03-12T10:00:00.000+00:00","data":{}}'],
+    ['without a time', '{"type":"a.b","data":{}}'],
+    ['with a time in numbers', '{"type":"a.b","timestamp":1773309600,"data":{}}'],
+    ['with data that is no object', '{"type":"a.b","timestamp":"2026-03-12T10:00:00.000+00:00","data":[]}'],
+    ['that only has its names', '{"type":"message","data":"text"}'],
+  ])('wraps what looks like an event but is not this one: %s', (_, payload) => {
+    expect(rendered('ada', message(payload), { secrets: [key24] }).text).toBe(wrapped.ada(payload));
   });
 
   it('says the tags in the event, and the time to the millisecond', () => {

@@ -29,12 +29,20 @@ export const ada: Profile = (message, endpoint, _attempt, now) => {
   };
 };
 
-/** The payload itself when it is a whole event already (an object with `type` and `data`), else an event around it. */
+/**
+ * The payload itself when it is this event as a whole already, else an event around it. Only what says the type it was
+ * published as, and its time, is taken for one: what belongs under `data` may have members of these names, too.
+ */
 function adaEvent({ payload, type, at, tags }: WireMessage): Buffer {
   const { bytes, value } = embeddable(payload);
-  if (isObject(value) && 'type' in value && 'data' in value) return payload;
+  if (isWhole(value, type)) return payload;
   const timestamp = new Date(at).toISOString().replace('Z', '+00:00');
   const head = `{"type":${JSON.stringify(type)},"timestamp":"${timestamp}","data":`;
   const tail = tags === undefined || tags.length === 0 ? '}' : `,"tags":${JSON.stringify(tags)}}`;
   return Buffer.concat([Buffer.from(head), bytes, Buffer.from(tail)]);
+}
+
+function isWhole(value: unknown, type: string): boolean {
+  if (!isObject(value) || value['type'] !== type) return false;
+  return isObject(value['data']) && typeof value['timestamp'] === 'string';
 }
