@@ -5,10 +5,11 @@ import type {
   SecretKind,
   SecretQuery,
   WireProfile,
+  WrappedKey,
 } from '@posthaste/contracts';
 import { Problem } from '@posthaste/runtime';
 import { endpointSecretContext, type Vault } from '@posthaste/vault';
-import { publicKeyOf, secretKindsOf } from '@posthaste/wire';
+import { publicKeyOf, secretKindsOf, signingKey } from '@posthaste/wire';
 import type { Author, Reach } from '../access/principal.js';
 import type { Changes, Draft } from '../changes/changes.js';
 import type { HistoryReader } from '../history/history-reader.js';
@@ -39,11 +40,12 @@ export class EndpointSecrets {
     private readonly history: HistoryReader,
   ) {}
 
+  /** @param query `orOther`: where there is none of the version, the newest of another will do. */
   async reveal(
     author: Author,
     reach: Reach,
     ref: EndpointRef,
-    { version }: SecretQuery,
+    { version, orOther = false }: SecretQuery & { orOther?: boolean },
   ): Promise<EndpointSecret> {
     const { row, secrets } = await this.changes.make(author, async (draft) => {
       const row = await findEndpoint(draft.manager, reach, ref);
@@ -56,7 +58,8 @@ export class EndpointSecrets {
       });
       return { row, secrets };
     });
-    const newest = secrets.find((secret) => version === undefined || secret.version === version);
+    const asked = secrets.find((secret) => version === undefined || secret.version === version);
+    const newest = asked ?? (orOther ? secrets[0] : undefined);
     if (!newest && version === undefined) throw absent('signing secret', ':endpoint');
     if (!newest) throw absent(`secret of version ${version}`, '?version');
     const lastAttemptAt = await this.lastAttemptAt(row);
@@ -86,7 +89,8 @@ export class EndpointSecrets {
         key === undefined
           ? newSecret(this.vault, dataKeys, place, nowMs, kind)
           : ownSecret(this.vault, dataKeys, place, nowMs, { profile, text: key, pointer: '/key', version });
-      row.secrets = rotate(row.secrets, fresh, overlap_seconds, nowMs);
+      const others = key === undefined ? row.secrets : this.withoutKey(row, key, dataKeys);
+      row.secrets = rotate(others, fresh, overlap_seconds, nowMs);
       await draft.write(endpointKind, row, 'endpoint.secret_rotated', ['secret']);
       return row;
     });
@@ -136,6 +140,16 @@ export class EndpointSecrets {
       row.secrets = [];
       await draft.write(endpointKind, row, 'endpoint.secret_ended', ['secret']);
       return row;
+    });
+  }
+
+  /** The secrets but those that are this very key: twice, it would sign every request twice. */
+  private withoutKey({ tenant, id, secrets }: EndpointRow, text: string, keys: WrappedKey[]): SealedSecret[] {
+    return secrets.filter(({ id: secret, version, sealed }) => {
+      const kind = version === 'text' ? 'text' : undefined;
+      const own = this.vault.open(keys, endpointSecretContext(tenant, id, secret), sealed);
+      const [one, other] = [signingKey(own, kind), signingKey(text, kind)];
+      return !one || !other || !one.key.equals(other.key);
     });
   }
 
