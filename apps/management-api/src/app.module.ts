@@ -19,6 +19,7 @@ import { Feeds, feeds } from './feeds/index.js';
 import { History, history, type HistoryReader } from './history/index.js';
 import type { Cursors } from './http/cursors.js';
 import { ProblemFilter } from './http/problem-filter.js';
+import { PublicUrl } from './http/public-url.js';
 import { ValidationPipe } from './http/validate.js';
 import { replays, Replays } from './replays/index.js';
 import { Reconcile, reconcile } from './reconcile/index.js';
@@ -70,6 +71,7 @@ export interface Surroundings {
   dispatch: Dispatch;
   feeds: Feeds;
   tail: Tail;
+  publicUrl: PublicUrl;
   pepper: string;
   logger: Logger;
 }
@@ -96,6 +98,7 @@ function providersWithin(surroundings: Surroundings): Provider[] {
     { provide: Tenants, useValue: new Tenants(database, changes, cursors, vault) },
     { provide: Keys, useValue: new Keys(database, changes, cursors, pepper) },
     { provide: Accounts, useValue: accountsOf },
+    { provide: PublicUrl, useValue: surroundings.publicUrl },
     { provide: Endpoints, useValue: endpointsOf },
     { provide: EndpointSecrets, useValue: secretsOf },
     { provide: OidcKeys, useValue: oidcKeys },

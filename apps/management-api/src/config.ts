@@ -6,6 +6,14 @@ export const ManagementApiConfig = z.object({
   ...commonConfig,
   HTTP_HOST: z.string().default('127.0.0.1').describe('Address the API listens on'),
   HTTP_PORT: port().describe('Port the API listens on'),
+  HTTP_PUBLIC_URL: z
+    .url({ protocol: /^https?$/ })
+    .refine((url) => !/[?#]/.test(url), 'must have no query and no fragment')
+    .transform((url) => url.replace(/\/+$/, ''))
+    .optional()
+    .describe(
+      'Where callers reach the API, for answers that name it; when absent, what a request names, which is not it behind a proxy that ends TLS',
+    ),
   HISTORY_GRPC: z.string().describe('Where audit-log serves its gRPC interface, host:port'),
   DISPATCH_GRPC: z
     .string()

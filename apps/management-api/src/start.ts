@@ -18,6 +18,7 @@ import { Cursors } from './http/cursors.js';
 import { HistoryReader } from './history/index.js';
 import { serveDocs } from './http/docs.js';
 import { openApiDocument } from './http/openapi.js';
+import { PublicUrl } from './http/public-url.js';
 import { undocumentedRoutes } from './http/routes.js';
 import { createAdapter, prepareServer } from './http/server.js';
 import { Configuration1790000000000 } from './migrations/1790000000000-configuration.js';
@@ -110,6 +111,7 @@ export async function startManagementApi({
       dispatch,
       feeds,
       tail,
+      publicUrl: new PublicUrl(config.HTTP_PUBLIC_URL),
       pepper: config.POSTHASTE_KEY_PEPPER,
       logger,
     }),

@@ -11,6 +11,10 @@ export interface Facade {
   prefix: string;
   /** A slash at the end of any of its paths makes no difference. */
   trailingSlash?: true;
+  /** The longest body it takes; when absent, ours. */
+  bodyLimitBytes?: number;
+  /** What a request that has no body says of its type makes no difference. */
+  ignoresTypeOfNothing?: true;
   /** The request's key as an `Authorization` header would hold it (`Bearer <key>`); undefined: there is none. */
   authorization(request: FastifyRequest): string | undefined;
   refusal(problem: Problem, request: FastifyRequest): Refusal;

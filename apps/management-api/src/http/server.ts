@@ -2,9 +2,10 @@ import { newId } from '@posthaste/contracts';
 import { type Logger, Problem, problemBody, type ProblemCode } from '@posthaste/runtime';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { routedUrl } from '../facades/facade-of.js';
+import { readAsFacadesDo, refusalOnSocket } from '../facades/facade-requests.js';
 import { endStreamsAtClose } from '../feeds/sse.js';
 import { parseJsonBody } from './json-body.js';
 import { sendProblem } from './problem-filter.js';
@@ -46,6 +47,7 @@ export function createAdapter(): FastifyAdapter {
 /** Must run before Nest registers its routes. */
 export function prepareServer(fastify: FastifyInstance, logger: Logger): void {
   rememberRoutes(fastify);
+  readAsFacadesDo(fastify);
   endUnusedAtClose(fastify);
   endStreamsAtClose(fastify);
   fastify.addHook('onRequest', (request, reply, done) => {
@@ -87,19 +89,25 @@ function requestId(given: string | string[] | undefined): string {
   return typeof given === 'string' && CALLERS_REQUEST_ID.test(given) ? given : newId('request');
 }
 
-const unreadable: Record<string, { code: ProblemCode; line: string }> = {
-  HPE_HEADER_OVERFLOW: { code: 'headers_too_large', line: '431 Request Header Fields Too Large' },
-  ERR_HTTP_REQUEST_TIMEOUT: { code: 'request_timeout', line: '408 Request Timeout' },
+const unreadable: Record<string, ProblemCode> = {
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
+  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
 };
 
-/** What is not HTTP never reaches Fastify's routes; it is answered on the socket. */
+/**
+ * What is not HTTP, or comes too late, never reaches a route's handler; it is answered on the socket. Whose API was asked
+ * is known once the request's headers have been read.
+ */
 function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
-  const { code, line } = unreadable[error.code ?? ''] ?? { code: 'invalid_request', line: '400 Bad Request' };
-  const body = JSON.stringify(problemBody(new Problem(code), newId('request'), '/'));
+  const problem = new Problem(unreadable[error.code ?? ''] ?? 'invalid_request');
+  const refusal = refusalOnSocket(problem, socket);
+  const type = refusal ? 'application/json' : 'application/problem+json';
+  const { status } = refusal ?? problem;
+  const body = JSON.stringify(refusal?.body ?? problemBody(problem, newId('request'), '/'));
   if (socket.writable) {
     socket.write(
-      `HTTP/1.1 ${line}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: ${type}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
     );
   }
   socket.destroy(error);

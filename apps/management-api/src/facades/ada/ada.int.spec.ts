@@ -205,9 +205,14 @@ describe('refusals, in the form of Ada', () => {
     ['another method', () => acme.send('PUT', WEBHOOKS, { body: {} }), [405, 'method_not_allowed']],
     ['a path below that is none', () => acme.get(`${WEBHOOKS}a/b/c/d`), absent],
     [
-      'a body of more than a megabyte',
-      () => acme.post(WEBHOOKS, ' '.repeat(1_100_000)),
+      'a body of more than ten megabytes',
+      () => acme.post(WEBHOOKS, ' '.repeat(10 * 1_048_576 + 1)),
       [413, 'content_too_large'],
+    ],
+    [
+      'a body of as much, whose URL is too long',
+      () => acme.post(WEBHOOKS, { url: `${URL_OK}${'x'.repeat(10_000_000)}` }),
+      [400, 'validation_error', '$.url'],
     ],
     ['a key of the whole tenant', () => tenant.rest.get(WEBHOOKS), [403, 'authorization_error']],
     ["the operator's key", () => bed.api.operator.get(WEBHOOKS), [403, 'authorization_error']],
@@ -216,7 +221,7 @@ describe('refusals, in the form of Ada', () => {
       () => acme.get(`${WEBHOOKS}?cursor=AAAA`),
       [400, 'validation_error', 'query $.cursor'],
     ],
-    ...['0', '-1', '201', '1.5', 'all', ''].map((limit): Refused => [
+    ...['0', '-1', '1.5', 'all', ''].map((limit): Refused => [
       `limit=${limit}`,
       () => acme.get(`${WEBHOOKS}?limit=${limit}`),
       [400, 'validation_error', 'query $.limit'],
@@ -304,6 +309,70 @@ describe('a webhook', () => {
     expect(lives).toEqual([null, 86_400_000, 86_400_000, 86_400_000]);
   });
 
+  it('is rotated by a request of no body, whatever that says its type is', async () => {
+    const made = await create();
+    const path = `${WEBHOOKS}${made.id}/secret/`;
+    const keyNow = async (): Promise<string> => (await acme.ask<{ key: string }>('GET', path)).key;
+    const seen = new Set([await keyNow()]);
+    const types = ['text/plain', 'application/x-www-form-urlencoded', 'application/json', 'nonsense', ''];
+    for (const type of types) {
+      const answer = await acme.post(`${path}rotate/`, '', { 'content-type': type });
+      expect([type, answer.status, answer.json]).toEqual([type, 200, {}]);
+      seen.add(await keyNow());
+    }
+    expect(seen.size).toBe(1 + types.length);
+    // One that has a body is asked for its type as ever.
+    const refused = await acme.post(`${path}rotate/`, '{}', { 'content-type': 'text/plain' });
+    expect(adaErrorOf(refused)).toEqual([400, 'bad_request']);
+  });
+
+  it('has one secret after a rotation to the one it has, also without its prefix', async () => {
+    const made = await create();
+    const path = `${WEBHOOKS}${made.id}/secret/`;
+    const live = async (): Promise<(string | null)[]> => {
+      const route = `/v1/endpoints/${made.id}/secret`;
+      const { key, secrets } = await tenant.rest.ask<EndpointSecret>('GET', route);
+      return [key, ...secrets.map(({ expires_at }) => expires_at)];
+    };
+    const { key } = await acme.ask<{ key: string }>('GET', path);
+    for (const same of [key, key.slice('whsec_'.length), key]) {
+      await acme.ask('POST', `${path}rotate/`, { body: { key: same } });
+      expect(await live()).toEqual([key, null]);
+    }
+    await acme.ask('POST', `${path}rotate/`, { body: { key: KEY } });
+    await acme.ask('POST', `${path}rotate/`, { body: { key } });
+    expect(await live()).toEqual([key, null, expect.any(String)]);
+  });
+
+  it('shows the public key where it was left with asymmetric signatures only, until it is rotated', async () => {
+    const made = await create();
+    const secret = `/v1/endpoints/${made.id}/secret`;
+    const { secrets } = await tenant.rest.ask<EndpointSecret>('GET', secret);
+    const path = `${WEBHOOKS}${made.id}/secret/`;
+    const { key: first } = await acme.ask<{ key: string }>('GET', path);
+    await tenant.rest.ask('POST', `${secret}/rotate`, { body: { version: 'v1a' } });
+    // While it has both, the one that Ada's receivers know.
+    expect((await acme.get(path)).json).toEqual({ key: first });
+    await tenant.rest.ask('DELETE', `${secret}/${secrets[0]?.id}`);
+    const { public_key } = await tenant.rest.ask<EndpointSecret>('GET', secret);
+    expect(public_key).toMatch(/^whpk_/);
+    expect((await acme.get(path)).json).toEqual({ key: public_key });
+    await acme.ask('POST', `${path}rotate/`);
+    expect((await acme.get(path)).json).toEqual({ key: expect.stringMatching(/^whsec_/) });
+  });
+
+  it('has for null what it has when nothing is said', async () => {
+    const made = await create({ description: null, event_filters: null });
+    expect(made).toEqual(WEBHOOK);
+    const told = await create({ description: 'd', event_filters: ['a'] });
+    const patched = await acme.patch(WEBHOOKS + told.id, { description: null, event_filters: null });
+    expect(patched.json).toEqual({
+      ...told,
+      ...{ description: '', event_filters: [] },
+      updated_at: WEBHOOK.updated_at,
+    });
+  });
+
   it('lists the event types that may be published, by name', async () => {
     const another = await bed.api.newTenant('Types');
     const client = await newClient('a', another);
@@ -380,6 +449,13 @@ describe('the list', () => {
     expect((await empty.get<Page>(WEBHOOKS)).json).toEqual({ data: [], meta: { next_page_url: null } });
   });
 
+  it('has pages of 200 at most, whatever is asked for', async () => {
+    const asked = await acme.ask<Page>('GET', `${WEBHOOKS}?limit=200`);
+    for (const limit of [201, 1_000_000]) {
+      expect(await acme.ask<Page>('GET', `${WEBHOOKS}?limit=${limit}`)).toEqual(asked);
+    }
+  });
+
   it('takes the cursor of no other list', async () => {
     await create();
     await create({}, other);
@@ -414,6 +490,29 @@ describe('the list', () => {
     const { meta } = JSON.parse(body) as Page;
     expect(meta.next_page_url).toMatch(/^http:\/\/hooks\.example:8443\/api\/v2\/webhooks\/\?limit=1&cursor=/);
   });
+});
+
+describe('the list of an API that is told where it is', () => {
+  it.each(['https://hooks.example.com', 'https://example.com/posthaste/'])('names %s', async (url) => {
+    const api = await startApi(bed.postgres.url, { HTTP_PUBLIC_URL: url });
+    try {
+      await create();
+      await create();
+      const { meta } = await api.as(acme.key).ask<Page>('GET', `${WEBHOOKS}?limit=1`);
+      const [before, cursor] = (meta.next_page_url ?? '').split('cursor=');
+      expect(before).toBe(`${url.replace(/\/$/, '')}${WEBHOOKS}?limit=1&`);
+      expect((await acme.get(`${WEBHOOKS}?limit=1&cursor=${cursor}`)).status).toBe(200);
+    } finally {
+      await api.stop();
+    }
+  });
+
+  it.each(['hooks.example.com', 'ftp://hooks.example.com', 'https://x.example/?a=b', 'https://x.example/#a'])(
+    'is not told so by %s',
+    (url) => {
+      expect(ManagementApiConfig.shape.HTTP_PUBLIC_URL.safeParse(url).success).toBe(false);
+    },
+  );
 });
 
 describe('the rate limits', () => {

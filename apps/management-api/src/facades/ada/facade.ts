@@ -11,6 +11,10 @@ export const ada: Facade = {
   prefix: '/api/v2/webhooks',
   // Its own paths end in one or not, without a rule.
   trailingSlash: true,
+  // Its "10 MB" may be either kind of megabyte.
+  bodyLimitBytes: 10 * 1_048_576,
+  // Clients say one with `rotate`, of which Ada shows no body.
+  ignoresTypeOfNothing: true,
   authorization: (request) => request.headers.authorization,
   refusal,
 };

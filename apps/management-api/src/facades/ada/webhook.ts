@@ -20,10 +20,17 @@ export const webhookDefaults = {
 
 const { url, description, event_types, enabled } = EndpointInput.shape;
 
+/** Null is what a field is when nothing is said of it: clients send the fields they left empty as such. */
 const fields = {
   url: url.unwrap(),
-  description: description.unwrap(),
-  event_filters: event_types.unwrap(),
+  description: description
+    .unwrap()
+    .nullable()
+    .transform((text) => text ?? ''),
+  event_filters: event_types
+    .unwrap()
+    .nullable()
+    .transform((names) => names ?? []),
   enabled: enabled.unwrap(),
 };
 
@@ -57,7 +64,18 @@ export const RotateKey = z.object({
 });
 export type RotateKey = z.infer<typeof RotateKey>;
 
-export const WebhookPage = z.object(PageQuery.shape);
+const LONGEST_PAGE = 200;
+
+/** Ada does not say how long a page may be: one is never longer than ours. */
+export const WebhookPage = z.object({
+  ...PageQuery.shape,
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .transform((limit) => Math.min(limit, LONGEST_PAGE))
+    .default(50),
+});
 
 /** Ada does not say how long the old key goes on signing; Svix, on which it runs, says 24 h. */
 export const ROTATION_OVERLAP_SECONDS = 86_400;

@@ -14,6 +14,7 @@ import { endpointView } from '../../endpoints/endpoint-fields.js';
 import { Endpoints } from '../../endpoints/endpoints.js';
 import { EndpointSecrets } from '../../endpoints/endpoint-secrets.js';
 import { EventTypes } from '../../event-types/event-types.js';
+import { PublicUrl } from '../../http/public-url.js';
 import { absent } from '../../http/refusals.js';
 import { FacadeRoute } from '../facade-route.js';
 import {
@@ -40,6 +41,7 @@ export class AdaWebhooksController {
     @Inject(Endpoints) private readonly endpoints: Endpoints,
     @Inject(EndpointSecrets) private readonly secrets: EndpointSecrets,
     @Inject(EventTypes) private readonly eventTypes: EventTypes,
+    @Inject(PublicUrl) private readonly publicUrl: PublicUrl,
   ) {}
 
   @Get()
@@ -51,7 +53,7 @@ export class AdaWebhooksController {
   ) {
     const { mode, profile } = webhookDefaults;
     const found = await this.endpoints.list(reach, reach.account, page, { mode, profile });
-    const next = found.next_cursor === null ? null : nextPageUrl(request, found.next_cursor);
+    const next = found.next_cursor === null ? null : this.nextPageUrl(request, found.next_cursor);
     return { data: found.data.map(webhookOf), meta: { next_page_url: next } };
   }
 
@@ -99,6 +101,10 @@ export class AdaWebhooksController {
     await this.endpoints.remove(author, reach, { endpoint });
   }
 
+  /**
+   * What its receiver verifies with: of a webhook that was left with asymmetric signatures only, which Ada does not
+   * have, that is the public key.
+   */
   @Get(':webhook/secret')
   @FacadeRoute(access, 200, 'secrets:read')
   async secret(
@@ -108,9 +114,10 @@ export class AdaWebhooksController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
     const { id: endpoint } = await this.webhook(reach, id);
-    const { key } = await this.secrets.reveal(author, reach, { endpoint }, { version: 'v1' });
+    const query = { version: 'v1', orOther: true } as const;
+    const { key, public_key } = await this.secrets.reveal(author, reach, { endpoint }, query);
     reply.header('cache-control', 'no-store');
-    return { key };
+    return { key: public_key ?? key };
   }
 
   /** The new secret is read with the route above. */
@@ -142,12 +149,11 @@ export class AdaWebhooksController {
     }
     return row;
   }
-}
 
-/** Where the request came to, with what it asked, further on. */
-function nextPageUrl({ protocol, host, url, query }: FastifyRequest, cursor: string): string {
-  const [path] = url.split('?', 1);
-  const { limit } = query as { limit?: string };
-  const more = new URLSearchParams({ ...(limit === undefined ? {} : { limit }), cursor });
-  return `${protocol}://${host}${path}/?${more.toString()}`;
+  /** Where the request came to, with what it asked, further on. */
+  private nextPageUrl(request: FastifyRequest, cursor: string): string {
+    const { limit } = request.query as { limit?: string };
+    const more = new URLSearchParams({ ...(limit === undefined ? {} : { limit }), cursor });
+    return `${this.publicUrl.for(request)}${request.routeOptions.url}/?${more.toString()}`;
+  }
 }

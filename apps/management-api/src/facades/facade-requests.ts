@@ -1,0 +1,39 @@
+import type { Socket } from 'node:net';
+import type { Problem } from '@posthaste/runtime';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { facadeOf, facadeOfPath } from './facade-of.js';
+import type { Refusal } from './facade.js';
+
+/** The facades' requests whose answer is due, for what goes wrong with their sockets. */
+const beingServed = new WeakMap<Socket, FastifyRequest>();
+
+/** Has facades' requests be read as their products read them. Must run before their routes are registered. */
+export function readAsFacadesDo(fastify: FastifyInstance): void {
+  fastify.addHook('onRoute', (route) => {
+    const facade = facadeOfPath(route.url);
+    if (!facade) return;
+    if (facade.bodyLimitBytes !== undefined) route.bodyLimit = facade.bodyLimitBytes;
+    route.onRequest = [route.onRequest ?? []].flat();
+    route.onRequest.push((request, _, done) => {
+      beingServed.set(request.raw.socket, request);
+      if (facade.ignoresTypeOfNothing && isEmpty(request)) delete request.headers['content-type'];
+      done();
+    });
+    route.onResponse = [route.onResponse ?? []].flat();
+    route.onResponse.push((request, _, done) => {
+      beingServed.delete(request.raw.socket);
+      done();
+    });
+  });
+}
+
+function isEmpty({ headers }: FastifyRequest): boolean {
+  const { 'content-length': length = '0', 'transfer-encoding': encoding } = headers;
+  return length === '0' && encoding === undefined;
+}
+
+/** How a product says that the rest of a request did not come, or is no HTTP; undefined when it is not a facade's. */
+export function refusalOnSocket(problem: Problem, socket: Socket): Refusal | undefined {
+  const request = beingServed.get(socket);
+  return request && facadeOf(request)?.refusal(problem, request);
+}

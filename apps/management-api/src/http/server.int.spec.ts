@@ -1,0 +1,77 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
+import type { Server } from 'node:http';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { createLogger } from '@posthaste/runtime';
+import type { FastifyInstance } from 'fastify';
+import { createAdapter, prepareServer } from './server.js';
+
+// What is answered on the socket, because no handler of a route ever hears of it: each API's callers get their own words.
+
+let fastify: FastifyInstance;
+
+beforeEach(async () => {
+  fastify = createAdapter().getInstance() as unknown as FastifyInstance;
+  prepareServer(fastify, createLogger('management-api', 'silent').logger);
+  for (const url of ['/v1/accounts', '/v1/webhooks', '/v2/webhooks', '/api/v2/webhooks']) {
+    fastify.post(url, () => ({}));
+  }
+  // As soon as it can be: half a minute says no more.
+  Object.assign(fastify.server, {
+    requestTimeout: 100,
+    headersTimeout: 100,
+    connectionsCheckingInterval: 20,
+  });
+  await fastify.listen({ port: 0, host: '127.0.0.1' });
+});
+afterEach(() => fastify.close());
+
+async function answerTo(...pieces: string[]): Promise<[status: number, type: string, body: unknown]> {
+  const socket = connect((fastify.server as Server).address() as AddressInfo & { family: never });
+  let text = '';
+  socket.on('data', (chunk) => (text += chunk.toString()));
+  for (const piece of pieces) {
+    const before = text.length;
+    socket.write(piece);
+    if (piece !== pieces.at(-1)) while (text.length === before) await once(socket, 'data');
+  }
+  await once(socket, 'close');
+  const last = text.slice(text.lastIndexOf('HTTP/1.1'));
+  const [head = '', body = ''] = last.split('\r\n\r\n');
+  const type = /^content-type: (\S+)/im.exec(head)?.[1] ?? '';
+  return [Number(head.split(' ')[1]), type, JSON.parse(body)];
+}
+
+const post = (path: string, rest: string): string =>
+  `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${rest}`;
+const late = 'content-length: 9\r\n\r\n{';
+const garbled = 'transfer-encoding: chunked\r\n\r\nzz\r\n';
+
+const problem = (code: string) => expect.objectContaining({ code, request_id: expect.any(String) });
+const adaError = (type: string) => ({ errors: [{ type, message: expect.any(String), details: null }] });
+const linkupError = {
+  success: false,
+  error: { code: 'INVALID_PARAMS', message: expect.any(String) },
+  metadata: expect.objectContaining({ action: 'create_webhook' }),
+};
+const middeskError = { errors: [{ message: expect.any(String) }] };
+
+describe('a request of which', () => {
+  it.each<[string, number, number, unknown, unknown]>([
+    ['/v1/accounts', 408, 400, problem('request_timeout'), problem('invalid_request')],
+    ['/api/v2/webhooks/', 408, 400, adaError('request_timeout'), adaError('bad_request')],
+    ['/v2/webhooks', 400, 400, linkupError, linkupError],
+    ['/v1/webhooks', 408, 400, middeskError, middeskError],
+  ])('the body never comes, or is garbled: %s', async (path, status, garbledStatus, tooLate, bad) => {
+    const type = path === '/v1/accounts' ? 'application/problem+json' : 'application/json';
+    expect(await answerTo(post(path, late))).toEqual([status, type, tooLate]);
+    expect(await answerTo(post(path, garbled))).toEqual([garbledStatus, type, bad]);
+  });
+
+  it('the head never comes whole is ours, also after a request of another API', async () => {
+    const ours = [408, 'application/problem+json', problem('request_timeout')];
+    expect(await answerTo('POST /api/v2/webhooks HT')).toEqual(ours);
+    const whole = post('/api/v2/webhooks', 'content-length: 2\r\n\r\n{}');
+    expect(await answerTo(whole, 'POST /api/v2')).toEqual(ours);
+  });
+});
