@@ -1,28 +1,30 @@
-import { createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect } from '@jest/globals';
-import type { Permission } from '@posthaste/contracts';
 import type { Stack } from '@posthaste/local-stack';
 import {
-  type Published,
   type ReceivedRequest,
   type Receiver,
   type RestAnswer,
   RestClient,
-  type SeenAttempt,
   seedTenant,
   type TenantClient,
   waitFor,
 } from '@posthaste/test-kit';
 import pg from 'pg';
-import { Webhook as StandardWebhook } from 'standardwebhooks';
-import { Webhook as SvixWebhook } from 'svix';
+import {
+  accountKey,
+  AdaHandle,
+  CREATED,
+  type Page,
+  signatureOf,
+  verifiedBy,
+  type Webhook,
+  WEBHOOKS,
+} from './ada-handle.js';
 import { itOn, startTestStack, withParties } from './test-stack.js';
 
 // A program written for Ada against the whole system: what it asks, and what its receiver is sent by the four services.
 // Each call, field by field, is in apps/management-api/src/facades/ada; the bytes of each profile are in libs/wire.
 
-const WEBHOOKS = '/api/v2/webhooks/';
-const CREATED = 'v1.end_user.created';
 const ENDED = 'v1.conversation.ended';
 const EIGHT_DAYS = "interval '8 days'";
 const GOLDEN = {
@@ -33,26 +35,12 @@ const GOLDEN = {
   signature: 'v1,to/J0sjYJD7HsGXteBYbUxX1rVsuDVU1NJC2qOR/PSU=',
 };
 
-interface Webhook {
-  id: string;
-  url: string;
-  description: string;
-  event_filters: string[];
-  enabled: boolean;
-  created_at: string;
-  updated_at: string;
-}
-interface Page {
-  data: Webhook[];
-  meta: { next_page_url: string | null };
-}
-
 let stack: Stack;
 let receiver: Receiver;
 let tenant: TenantClient;
 let database: pg.Client;
 /** What takes its time from the beginning on, while the other rows are gone through. */
-let slow: { late: Handle; retried: Handle; failing: Handle };
+let slow: { late: AdaHandle; retried: AdaHandle; failing: AdaHandle };
 const it = itOn(() => stack);
 
 withParties(startTestStack, (parties) => ({ stack, receiver, tenant } = parties));
@@ -63,8 +51,8 @@ beforeAll(async () => {
   receiver.plan({ path: '/late', answers: [{ status: 200, delayMs: 16_000 }, 200] });
   receiver.plan({ path: '/retried', answers: [500, 200] });
   receiver.plan({ path: '/failing', answers: [500] });
-  const begin = async (name: string): Promise<Handle> => {
-    const handle = await Handle.of(name);
+  const begin = async (name: string): Promise<AdaHandle> => {
+    const handle = await handleOf(name);
     await handle.create();
     expect((await handle.publish()).deliveries).toBe(1);
     return handle;
@@ -73,69 +61,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => database.end());
 
-async function keyFor(
-  account: string,
-  permissions?: Permission[],
-  of = tenant,
-): Promise<{ id: string; key: string }> {
-  const operator = new RestClient(stack.url, stack.operatorKey);
-  const body = { scope: 'account', account, permissions };
-  return operator.ask('POST', `/v1/tenants/${of.id}/keys`, { body });
-}
-
-/** One of Ada's tenants, such as `<handle>.ada.support`: an account, the program that has its key, and its backend. */
-class Handle {
-  private constructor(
-    readonly account: string,
-    readonly client: RestClient,
-    private readonly backend: TenantClient,
-  ) {}
-
-  static async of(account: string, backend = tenant): Promise<Handle> {
-    await backend.putAccount(account);
-    const { key } = await keyFor(account, undefined, backend);
-    return new Handle(account, new RestClient(stack.url, key), backend);
-  }
-
-  /** To a path of the receiver that is the account's, or this one. */
-  create(fields: object = {}, path = `/${this.account}`): Promise<Webhook> {
-    return this.client.ask('POST', WEBHOOKS, { body: { url: receiver.url(path), ...fields } });
-  }
-
-  patch({ id }: Webhook, body: object): Promise<Webhook> {
-    return this.client.ask('PATCH', WEBHOOKS + id, { body });
-  }
-
-  rotate({ id }: Webhook, body: object = {}): Promise<unknown> {
-    return this.client.ask('POST', `${WEBHOOKS}${id}/secret/rotate/`, { body });
-  }
-
-  async secretOf({ id }: Webhook): Promise<string> {
-    return (await this.client.ask<{ key: string }>('GET', `${WEBHOOKS}${id}/secret/`)).key;
-  }
-
-  /** What its backend says has happened. A payload that is text is JSON already. */
-  publish(type = CREATED, payload: unknown = { n: 1 }, labels: object = {}): Promise<Published> {
-    const json = typeof payload === 'string' ? payload : JSON.stringify(payload);
-    const body = `{"event_type":"${type}","payload":${json},${JSON.stringify(labels).slice(1)}`.replace(
-      /,}$/,
-      '}',
-    );
-    return this.backend.rest.ask('POST', `/v1/accounts/${this.account}/messages`, { body });
-  }
-
-  /** The attempts of its only delivery, once there are so many. */
-  async attempts(count: number): Promise<SeenAttempt[]> {
-    return waitFor(
-      async () => {
-        const [delivery] = await this.backend.deliveries(this.account);
-        const attempts = delivery && (await this.backend.attempts(delivery.id));
-        return attempts !== undefined && attempts.length >= count && attempts;
-      },
-      { what: `${count} attempts at ${this.account}`, everyMs: 200, deadlineMs: 60_000 },
-    );
-  }
-}
+const handleOf = (account: string): Promise<AdaHandle> => AdaHandle.of(account, { stack, receiver, tenant });
 
 /** The latest of so many. */
 async function received(path: string, count: number): Promise<ReceivedRequest> {
@@ -144,41 +70,11 @@ async function received(path: string, count: number): Promise<ReceivedRequest> {
   return all[count - 1] as ReceivedRequest;
 }
 
-const headersOf = ({ headers }: ReceivedRequest, prefix: string): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(headers).flatMap(([name, value]) =>
-      name.startsWith(prefix) ? [[name, String(value)]] : [],
-    ),
-  );
-
-/** Whether its libraries take a request for what was signed by the secret, by whichever names they know. */
-function verifiedBy(request: ReceivedRequest, secret: string): string[] {
-  const ways = [
-    () => new SvixWebhook(secret).verify(request.body, headersOf(request, 'svix-')),
-    () => new SvixWebhook(secret).verify(request.body, headersOf(request, 'webhook-')),
-    () => new StandardWebhook(secret).verify(request.body, headersOf(request, 'webhook-')),
-  ];
-  return ways.map((verify) => {
-    try {
-      verify();
-      return 'verified';
-    } catch (error) {
-      return (error as Error).message;
-    }
-  });
-}
-
 const thrice = (value: unknown): unknown[] => [value, value, value];
-
-/** As the golden vector was made: over `id.timestamp.body`, by the bytes behind `whsec_`. */
-function signatureOf(secret: string, id: string, timestamp: string, body: string | Buffer): string {
-  const key = Buffer.from(secret.slice('whsec_'.length), 'base64');
-  return `v1,${createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest('base64')}`;
-}
 
 describe('a delivery', () => {
   it('of the first webhook of a handle is verified by svix and by standardwebhooks, by either names', async () => {
-    const handle = await Handle.of('first');
+    const handle = await handleOf('first');
     const webhook = await handle.create();
     expect(webhook).toMatchObject({ description: '', event_filters: [], enabled: true });
     const { id } = await handle.publish(CREATED, { end_user_id: '5f' }, { tags: ['5f'] });
@@ -203,7 +99,7 @@ describe('a delivery', () => {
 
   it('carries the golden body byte for byte, signed as the golden vector is', async () => {
     expect(signatureOf(GOLDEN.secret, GOLDEN.id, GOLDEN.timestamp, GOLDEN.body)).toBe(GOLDEN.signature);
-    const handle = await Handle.of('golden');
+    const handle = await handleOf('golden');
     const webhook = await handle.create();
     expect(await handle.rotate(webhook, { key: GOLDEN.secret })).toEqual({});
     expect(await handle.secretOf(webhook)).toBe(GOLDEN.secret);
@@ -216,7 +112,7 @@ describe('a delivery', () => {
   });
 
   it('after a rotation is verified with the old secret and with the new', async () => {
-    const handle = await Handle.of('rotated');
+    const handle = await handleOf('rotated');
     const webhook = await handle.create();
     const old = await handle.secretOf(webhook);
     expect(await handle.rotate(webhook)).toEqual({});
@@ -234,7 +130,7 @@ describe('a delivery', () => {
   });
 
   it('goes where event_filters say, and anywhere when there are none', async () => {
-    const handle = await Handle.of('filters');
+    const handle = await handleOf('filters');
     await handle.create({}, '/filters/all');
     const webhook = await handle.create({ event_filters: [ENDED] }, '/filters/some');
     expect((await handle.publish(CREATED, { n: 1 })).deliveries).toBe(1);
@@ -252,7 +148,7 @@ describe('a delivery', () => {
   });
 
   it('goes by channels: to a filtered webhook what has one of its own, to another everything', async () => {
-    const handle = await Handle.of('channels');
+    const handle = await handleOf('channels');
     await handle.create({}, '/channels/all');
     const { id } = await handle.create({}, '/channels/a');
     await tenant.rest.ask('PATCH', `/v1/endpoints/${id}`, { body: { channels: ['A'] } });
@@ -274,7 +170,7 @@ describe('a delivery', () => {
 
 describe('a change', () => {
   it('of enabled stops and restarts, of url moves, of nothing leaves all as it is', async () => {
-    const handle = await Handle.of('changed');
+    const handle = await handleOf('changed');
     const webhook = await handle.create({ description: 'd' });
     expect(await handle.patch(webhook, {})).toEqual(webhook);
     await handle.patch(webhook, { enabled: false });
@@ -294,7 +190,7 @@ describe('a change', () => {
   });
 
   it('by DELETE ends it: what is published afterwards stays away', async () => {
-    const handle = await Handle.of('deleted');
+    const handle = await handleOf('deleted');
     const webhook = await handle.create();
     await handle.create({}, '/deleted/other');
     await handle.publish();
@@ -310,7 +206,7 @@ describe('a change', () => {
 
 describe('the lists', () => {
   it('go on at next_page_url, asked unchanged, until it is null', async () => {
-    const handle = await Handle.of('pages');
+    const handle = await handleOf('pages');
     const made = [await handle.create(), await handle.create()];
     const seen: Webhook[] = [];
     let next: string | null = `${stack.url}${WEBHOOKS}?limit=1`;
@@ -324,7 +220,7 @@ describe('the lists', () => {
 
   it('of event types have the catalogue', async () => {
     const backend = await seedTenant(stack.url, stack.operatorKey);
-    const handle = await Handle.of('types', backend);
+    const handle = await AdaHandle.of('types', { stack, receiver, tenant: backend });
     const type = { name: CREATED, description: 'An end user was created.' };
     await backend.rest.ask('POST', '/v1/event-types', { body: type });
     expect(await handle.client.ask('GET', `${WEBHOOKS}event-types/`)).toEqual({ data: [type] });
@@ -343,12 +239,13 @@ interface Refused {
 describe("what is refused, in Ada's words", () => {
   let s: Refused;
   beforeAll(async () => {
-    const handle = await Handle.of('refusals');
-    const other = await Handle.of('refusals-other');
-    const stranger = await Handle.of('refusals', await seedTenant(stack.url, stack.operatorKey));
-    const revoked = await keyFor('refusals');
+    const handle = await handleOf('refusals');
+    const other = await handleOf('refusals-other');
+    const another = await seedTenant(stack.url, stack.operatorKey);
+    const stranger = await AdaHandle.of('refusals', { stack, receiver, tenant: another });
+    const revoked = await accountKey(stack, tenant, 'refusals');
     await new RestClient(stack.url, stack.operatorKey).delete(`/v1/tenants/${tenant.id}/keys/${revoked.id}`);
-    const reader = await keyFor('refusals', ['endpoints:read']);
+    const reader = await accountKey(stack, tenant, 'refusals', ['endpoints:read']);
     s = {
       client: handle.client,
       own: await handle.create(),
@@ -440,7 +337,7 @@ describe('a receiver', () => {
       path: '/redirecting',
       answers: [{ status: 301, headers: { location: receiver.url('/redirected') } }],
     });
-    const handle = await Handle.of('redirecting');
+    const handle = await handleOf('redirecting');
     await handle.create();
     await handle.publish();
     const [attempt] = await handle.attempts(1);

@@ -21,7 +21,9 @@ export function readAsFacadesDo(fastify: FastifyInstance): void {
     });
     route.onResponse = [route.onResponse ?? []].flat();
     route.onResponse.push((request, _, done) => {
-      beingServed.delete(request.raw.socket);
+      const { socket } = request.raw;
+      // A caller that does not wait for answers may have asked again by now.
+      if (beingServed.get(socket) === request) beingServed.delete(socket);
       done();
     });
   });

@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
-import type { Server } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createLogger } from '@posthaste/runtime';
 import type { FastifyInstance } from 'fastify';
@@ -11,7 +10,7 @@ import { createAdapter, prepareServer } from './server.js';
 let fastify: FastifyInstance;
 
 beforeEach(async () => {
-  fastify = createAdapter().getInstance() as unknown as FastifyInstance;
+  fastify = createAdapter().getInstance<FastifyInstance>();
   prepareServer(fastify, createLogger('management-api', 'silent').logger);
   for (const url of ['/v1/accounts', '/v1/webhooks', '/v2/webhooks', '/api/v2/webhooks']) {
     fastify.post(url, () => ({}));
@@ -27,7 +26,8 @@ beforeEach(async () => {
 afterEach(() => fastify.close());
 
 async function answerTo(...pieces: string[]): Promise<[status: number, type: string, body: unknown]> {
-  const socket = connect((fastify.server as Server).address() as AddressInfo & { family: never });
+  const { port } = fastify.server.address() as AddressInfo;
+  const socket = connect(port, '127.0.0.1');
   let text = '';
   socket.on('data', (chunk) => (text += chunk.toString()));
   for (const piece of pieces) {

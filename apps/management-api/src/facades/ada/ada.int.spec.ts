@@ -550,6 +550,29 @@ describe('the rate limits', () => {
     expect((await mine.get('/v1/event-types')).headers.get('ratelimit-limit')).toBeNull();
   });
 
+  it.each([
+    ['1/s', '1', 1],
+    ['3/day', '3', 86_400],
+  ])('of %s refuse what is more', async (window, limit, seconds) => {
+    const limited = await startApi(bed.postgres.url, { ADA_RATE_LIMITS: `${window},1000/min` });
+    try {
+      const mine = limited.as(acme.key);
+      const answers = await Promise.all(Array.from({ length: 20 }, () => mine.get(WEBHOOKS)));
+      const refused = answers.filter(({ status }) => status === 429);
+      expect(answers.filter(({ status }) => status === 200)).toHaveLength(20 - refused.length);
+      expect(refused).not.toEqual([]);
+      for (const answer of refused) {
+        expect(adaErrorOf(answer)).toEqual([429, 'too_many_requests']);
+        expect(answer.headers.get('ratelimit-limit')).toBe(limit);
+        const wait = Number(answer.headers.get('retry-after'));
+        expect(wait).toBeGreaterThan(seconds / 2);
+        expect(wait).toBeLessThanOrEqual(seconds);
+      }
+    } finally {
+      await limited.stop();
+    }
+  });
+
   it('are not there when they are off', async () => {
     expect((await acme.get(WEBHOOKS)).headers.get('ratelimit-limit')).toBeNull();
   });
