@@ -53,7 +53,10 @@ export class AdaHandle {
     private readonly receiver: Receiver,
   ) {}
 
-  static async of(account: string, { stack, receiver, tenant }: Parties): Promise<AdaHandle> {
+  static async of(
+    account: string,
+    { stack, receiver, tenant }: Omit<Parties, 'database'>,
+  ): Promise<AdaHandle> {
     await tenant.putAccount(account);
     const { key } = await accountKey(stack, tenant, account);
     return new AdaHandle(account, new RestClient(stack.url, key), tenant, receiver);

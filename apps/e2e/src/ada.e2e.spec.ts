@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { beforeAll, describe, expect } from '@jest/globals';
 import type { Stack } from '@posthaste/local-stack';
 import {
   type ReceivedRequest,
@@ -9,7 +9,7 @@ import {
   type TenantClient,
   waitFor,
 } from '@posthaste/test-kit';
-import pg from 'pg';
+import type pg from 'pg';
 import {
   accountKey,
   AdaHandle,
@@ -43,11 +43,8 @@ let database: pg.Client;
 let slow: { late: AdaHandle; retried: AdaHandle; failing: AdaHandle };
 const it = itOn(() => stack);
 
-withParties(startTestStack, (parties) => ({ stack, receiver, tenant } = parties));
+withParties(startTestStack, (parties) => ({ stack, receiver, database, tenant } = parties));
 beforeAll(async () => {
-  database = new pg.Client(stack.databaseUrl);
-  database.on('error', () => undefined);
-  await database.connect();
   receiver.plan({ path: '/late', answers: [{ status: 200, delayMs: 16_000 }, 200] });
   receiver.plan({ path: '/retried', answers: [500, 200] });
   receiver.plan({ path: '/failing', answers: [500] });
@@ -59,7 +56,6 @@ beforeAll(async () => {
   };
   slow = { late: await begin('late'), retried: await begin('retried'), failing: await begin('failing') };
 }, 60_000);
-afterAll(() => database.end());
 
 const handleOf = (account: string): Promise<AdaHandle> => AdaHandle.of(account, { stack, receiver, tenant });
 

@@ -64,29 +64,27 @@ export function faultsConformance(underTest: () => LogUnderTest, patienceMs: num
     const topic = newTopic(3);
     await log.admin.ensureTopics([topic], 'single');
     const acknowledged: string[] = [];
-    const append = async (from: number, to: number): Promise<void> => {
-      await Promise.all(
-        Array.from({ length: to - from }, async (_, i) => {
-          const text = `${from + i}`;
-          const landed = await log.producer
-            .append([textRecord(topic, `k${i % 7}`, text)])
-            .catch(() => undefined);
-          if (landed) acknowledged.push(text);
-        }),
+    const append = async (n: number): Promise<boolean> => {
+      const record = textRecord(topic, `k${n % 7}`, `${n}`);
+      const isLanded = await log.producer.append([record]).then(
+        () => true,
+        () => false,
       );
+      if (isLanded) acknowledged.push(`${n}`);
+      return isLanded;
     };
-    await append(0, 100);
+    // A busy machine may take longer than the log has patience, and the connection a while to come back.
+    const appendInTheEnd = async (n: number): Promise<void> => {
+      while (!(await append(n)));
+    };
+    const hundredFrom = (from: number): number[] => Array.from({ length: 100 }, (_, i) => from + i);
+    await Promise.all(hundredFrom(0).map(appendInTheEnd));
     const heal = await underTest().loseAcknowledgements();
-    const meanwhile = append(100, 200);
-    await meanwhile;
+    await Promise.all(hundredFrom(100).map(append));
     await heal();
-    // The connection may be on its way back for a while.
-    for (let n = 300; n < 360 && !acknowledged.some((text) => Number(text) >= 300); n++)
-      await append(n, n + 1);
-    await append(200, 300);
+    await Promise.all(hundredFrom(200).map(appendInTheEnd));
     const reader = await open();
     const stored = (await readAll(reader, topic)).map((record) => record.value.toString());
-    expect(acknowledged.length).toBeGreaterThanOrEqual(200);
     expect(acknowledged.filter((text) => !stored.includes(text))).toEqual([]);
     console.info(
       `${acknowledged.length} acknowledged, ${stored.length - new Set(stored).size} twice in the log`,

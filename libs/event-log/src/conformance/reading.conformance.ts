@@ -275,7 +275,8 @@ export function readingConformance(underTest: () => LogUnderTest): void {
       await log.producer.append([{ topic, key: `key-${n}`, value: Buffer.alloc(600_000, n) }]);
     }
     const member = await join(log, newGroup(), [topic]);
-    await eventually('all twelve arrive', () => member.taken.length === 12);
-    expect(new Set(member.taken.map((record) => record.key)).size).toBe(12);
+    // Some may come twice, when the group is formed anew meanwhile.
+    const keys = (): number => new Set(member.taken.map((record) => record.key)).size;
+    await eventually('all twelve arrive', () => keys() === 12);
   });
 }
