@@ -46,9 +46,9 @@ export interface LaneRules {
   stalled: { records: number; bytes: number };
   /** What may wait for one that does. */
   moving: { records: number; bytes: number };
-  /** A lane with requests under way that completed nothing for this long is stalled. */
+  /** A lane with requests under way that completed nothing for this long is stalled: `stalled` is what may wait in it. */
   stalledAfterMs: number;
-  /** Nothing waits longer in a stalled lane, or in somebody's way. */
+  /** Nothing waits longer in somebody's way, or in a lane that completed nothing meanwhile. */
   maxWaitMs: number;
   /** How long what found no room is put off; twice as long each time, up to the most, while nothing is completed. */
   comeAgainMs: { least: number; most: number };
@@ -249,13 +249,13 @@ export class Lane<J extends LaneJob> {
     return all;
   }
 
-  private isMoving(now: number): boolean {
+  private isMoving(now: number, withinMs = this.rules.stalledAfterMs): boolean {
     const waitsForItsTurn = this.inFlight === 0 && !this.isServerFull;
-    return waitsForItsTurn || now - this.progressAt < this.rules.stalledAfterMs;
+    return waitsForItsTurn || now - this.progressAt < withinMs;
   }
 
   private mayWait(job: J, now: number): boolean {
-    return this.isMoving(now) && !job.isInTheWay;
+    return !job.isInTheWay && this.isMoving(now, this.rules.maxWaitMs);
   }
 }
 
