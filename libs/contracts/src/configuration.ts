@@ -36,6 +36,8 @@ export const SealedSecret = z.object({
   sealed: z.string(),
   createdAt: z.number().int(),
   expiresAt: z.number().int().nullable(),
+  /** Whoever gave it was promised that nobody can read it. */
+  writeOnly: z.literal(true).optional(),
 });
 export type SealedSecret = z.infer<typeof SealedSecret>;
 

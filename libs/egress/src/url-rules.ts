@@ -57,13 +57,19 @@ const DENIED_PORTS = new Set([
   2375, 2376, 2379, 2380, 3306, 5432, 6379, 9092, 9200, 9300, 10250, 11211, 27017,
 ]);
 
-/** The URL in the form to store and to call, or the first rule it breaks. */
+/** The URL in the form it is called in, or the first rule it breaks. */
 export function checkUrl(url: string, policy: EgressPolicy): UrlVerdict {
   const parsed = parse(url);
   if (typeof parsed === 'string') return refuse(parsed);
   const rule = formProblem(parsed) ?? hostProblem(parsed, policy) ?? portProblem(parsed);
   if (rule !== null) return refuse(rule);
   return parsed.href.length > MAX_URL_CHARS ? refuse('too_long') : { ok: true, href: parsed.href };
+}
+
+/** The form a URL is called in: the same for two that are only written differently. What is no URL stays as it is. */
+export function calledAs(url: string): string {
+  const parsed = parse(url);
+  return typeof parsed === 'string' ? url : parsed.href;
 }
 
 /** The host as an address to connect to: brackets of an IPv6 literal are the URL's, not the address's. */

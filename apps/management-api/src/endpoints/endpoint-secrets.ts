@@ -50,6 +50,7 @@ export class EndpointSecrets {
     const { row, secrets } = await this.changes.make(author, async (draft) => {
       const row = await findEndpoint(draft.manager, reach, ref);
       const { id, tenant } = row;
+      if (row.secrets.some(({ writeOnly }) => writeOnly)) throw writtenOnly();
       await draft.audit(tenant, 'endpoint.secret_read', { kind: 'endpoint', id, version: row.version }, []);
       const dataKeys = await dataKeysOf(draft.manager, tenant);
       const secrets = liveSecrets(row.secrets, draft.at.getTime()).map((secret): OpenSecret => {
@@ -96,12 +97,24 @@ export class EndpointSecrets {
     });
   }
 
-  /** Replaces all of them at once, within another change. */
-  async replaceAll(draft: Draft, row: EndpointRow, given: { text: string; pointer: string }): Promise<void> {
+  /** Replaces all of them at once, within another change, by one that is never shown, or by none; answers if that changed any. */
+  async replaceAll(
+    draft: Draft,
+    row: EndpointRow,
+    given: { text: string | null; pointer: string },
+  ): Promise<boolean> {
+    const { text, pointer } = given;
+    if (text === null) {
+      const hadAny = row.secrets.length > 0;
+      row.secrets = [];
+      return hadAny;
+    }
     const dataKeys = await dataKeysOf(draft.manager, row.tenant);
     const place = { tenant: row.tenant, endpoint: row.id };
-    const own = { ...given, profile: row.profile };
-    row.secrets = [ownSecret(this.vault, dataKeys, place, draft.at.getTime(), own)];
+    const own = { text, pointer, profile: row.profile };
+    const secret = ownSecret(this.vault, dataKeys, place, draft.at.getTime(), own);
+    row.secrets = [{ ...secret, writeOnly: true }];
+    return true;
   }
 
   /** Ends one secret now. Without any, requests are no longer signed, where the profile has that. */
@@ -164,6 +177,14 @@ export class EndpointSecrets {
       throw error;
     }
   }
+}
+
+function writtenOnly(): Problem {
+  const detail =
+    'The secret was given through an API that never shows it; after a rotation there is one to read.';
+  return new Problem('conflict', detail, [
+    { pointer: ':endpoint', code: 'write_only', message: 'has a secret that is never shown' },
+  ]);
 }
 
 /** What a rotation that brings no secret makes. */

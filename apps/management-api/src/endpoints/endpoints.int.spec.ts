@@ -156,7 +156,7 @@ describe('an endpoint', () => {
     expect(json).toMatchObject({ url, shadow_url });
     const path = `/v1/endpoints/${json.id}`;
     const moved = await tenant.rest.patch(path, { shadow_url: 'https://SHADOW.example' });
-    expect(moved.json).toMatchObject({ shadow_url: 'https://shadow.example/', version: 2 });
+    expect(moved.json).toMatchObject({ shadow_url: 'https://SHADOW.example', version: 2 });
     expect(refusalOf(await tenant.rest.patch(path, { shadow_url: 'https://10.0.0.1/' }))).toEqual([
       422,
       'validation_failed',

@@ -206,7 +206,7 @@ export class Endpoints {
     });
   }
 
-  /** The fields with new URLs in the form that is called, or a Problem naming the rule one breaks. */
+  /** The fields, or a Problem naming the rule a new URL breaks. */
   private storable(input: EndpointInput, before?: EndpointInput): EndpointInput {
     const { url, shadow_url } = input;
     return {

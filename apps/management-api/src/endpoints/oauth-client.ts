@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { OAuthClient, OAuthInput, OAuthView, PatchEndpoint } from '@posthaste/contracts';
-import type { EgressPolicy } from '@posthaste/egress';
+import { calledAs, type EgressPolicy } from '@posthaste/egress';
 import { mergePatch } from '../http/merge-patch.js';
 import { fieldProblem } from '../http/refusals.js';
 import { callable } from '../http/validate.js';
@@ -24,7 +24,7 @@ export async function storedOAuth(
     input.token_url === current?.tokenUrl
       ? current.tokenUrl
       : callable(input.token_url, '/oauth/token_url', egress);
-  const kept = current?.tokenUrl === tokenUrl ? current : null;
+  const kept = current && calledAs(current.tokenUrl) === calledAs(tokenUrl) ? current : null;
   return {
     tokenUrl,
     clientId: input.client_id,

@@ -18,10 +18,13 @@ export class EndpointSecretsController {
     id: 'getEndpointSecret',
     tag,
     summary: 'Reveal the signing secret',
-    description: 'The newest secret, and a list of all live ones. Each reading leaves an audit entry.',
+    description:
+      'The newest secret, and a list of all live ones. Each reading leaves an audit entry. One that was given through ' +
+      "Middesk's API is never shown (409).",
     access,
     needs: 'secrets:read',
     status: 200,
+    problems: [409],
     answers: EndpointSecret,
   })
   async reveal(

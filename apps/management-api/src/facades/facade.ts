@@ -15,6 +15,8 @@ export interface Facade {
   bodyLimitBytes?: number;
   /** What a request that has no body says of its type makes no difference. */
   ignoresTypeOfNothing?: true;
+  /** What a 401 says of the ways to send a key (RFC 9110 section 11.6.1). */
+  challenges?: readonly string[];
   /** The request's key as an `Authorization` header would hold it (`Bearer <key>`); undefined: there is none. */
   authorization(request: FastifyRequest): string | undefined;
   refusal(problem: Problem, request: FastifyRequest): Refusal;

@@ -33,7 +33,8 @@ export function sendProblem(
     logger?.error({ err: plainError(error), requestId: request.id, url: pathOf(request) }, 'request.failed');
   }
   const facade = facadeOf(request);
-  if (problem.code === 'unauthenticated' && !facade) reply.header('www-authenticate', 'Bearer');
+  const challenges = facade ? facade.challenges : ['Bearer'];
+  if (problem.code === 'unauthenticated' && challenges) reply.header('www-authenticate', challenges);
   if (problem.retryAfterSeconds !== undefined) reply.header('retry-after', problem.retryAfterSeconds);
   if (reply.sent) return;
   if (facade) {

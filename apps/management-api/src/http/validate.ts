@@ -29,10 +29,13 @@ export function checked<S extends z.ZodType>(
   throw fieldProblem(errors, place === '/' ? 'validation_failed' : 'invalid_request');
 }
 
-/** The URL in the form that is stored and called, or a Problem naming the rule it breaks. */
+/**
+ * The URL as it was written, or a Problem naming the rule it breaks. It is kept so, since who compares what they sent with
+ * what they read, as Terraform does, would see a change that nobody made; whoever calls it parses it anyway.
+ */
 export function callable(url: string, pointer: string, egress: EgressPolicy): string {
   const verdict = checkUrl(url, egress);
-  if (verdict.ok) return verdict.href;
+  if (verdict.ok) return url;
   throw fieldProblem([{ pointer, code: verdict.rule, message: verdict.message }]);
 }
 

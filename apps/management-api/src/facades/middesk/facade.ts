@@ -4,6 +4,9 @@ import { type Facade, nameOf, type Refusal } from '../facade.js';
 /** Middesk's webhook API (https://docs.middesk.com/api-reference/webhooks/create-webhook). */
 export const middesk: Facade = {
   prefix: '/v1/webhooks',
+  // Its documents are silent; the kind of server it runs on takes both.
+  trailingSlash: true,
+  challenges: ['Basic realm="webhooks", charset="UTF-8"', 'Bearer realm="webhooks"'],
   authorization: (request) => bearerOfBasic(request.headers.authorization),
   refusal,
 };
@@ -27,13 +30,15 @@ const names: Record<string, string> = {
   'oauth.max_token_ttl_seconds': 'oidc_access_token_ttl_seconds',
 };
 
+const NO_KEY = 'Send a valid API key, as Authorization: Bearer <key> or as the user name of HTTP Basic.';
+
 /** A message for each field that is wrong; of anything else one. */
 function refusal({ code, status, detail, errors }: Problem): Refusal {
   const isOfFields = code === 'validation_failed' || code === 'invalid_request';
   const messages =
     isOfFields && errors.length > 0
       ? errors.map(({ pointer, message }) => `${theirNameOf(pointer)} ${message}`)
-      : [detail];
+      : [code === 'unauthenticated' ? NO_KEY : detail];
   return { status, body: { errors: messages.map((message) => ({ message })) } };
 }
 

@@ -109,6 +109,22 @@ describe('creating a webhook', () => {
     ['a client secret', bySecret, { oidc_client_secret: undefined }],
     ['disabled', { disabled_at: '2026-01-02T03:04:05.000Z' }, {}],
     [
+      'disabled, by another clock',
+      { disabled_at: '2026-01-02T05:04:05+02:00' },
+      { disabled_at: '2026-01-02T03:04:05.000Z' },
+    ],
+    ['a url without a path', { url: 'https://Receiver.example' }, {}],
+    ['a url of another script', { url: 'https://bücher.example/ü?q=ä b'.replace(' ', '%20') }, {}],
+    ['a token endpoint as it was written', { ...byKey, oidc_token_endpoint: 'https://IDP.example:443' }, {}],
+    ['associations of other objects', { include: 'subproducts,officers' }, {}],
+    ['no secret, by an empty text', { secret: '' }, { secret: undefined }],
+    ['no secret, by null', { secret: null }, { secret: undefined }],
+    [
+      'nothing, by empty texts',
+      { include: '', disabled_at: '', oidc_auth_method: '', oidc_scope: '', oidc_client_secret: '' },
+      { include: null, disabled_at: null, ...noOidc, oidc_client_secret: undefined },
+    ],
+    [
       'fields of another webhook',
       { id: NOBODY, object: 'webhook', oauth_client_id: null },
       { id: expect.stringMatching(UUID) },
@@ -116,7 +132,7 @@ describe('creating a webhook', () => {
   ])('gives %s back as said', async (_, fields, otherwise) => {
     const made = await created(fields);
     const shown = Object.entries({ ...fields, ...otherwise }).filter(
-      ([name]) => name !== 'oidc_client_secret',
+      ([name]) => name !== 'oidc_client_secret' && name !== 'secret',
     );
     expect(made).toMatchObject(Object.fromEntries(shown));
     expect((await client.get(at(made))).json).toEqual(made);
@@ -145,6 +161,9 @@ describe('creating a webhook', () => {
       ['oidc_client_id', 'oidc_token_endpoint', 'oidc_access_token_ttl_seconds'],
     ],
     ['no client secret', { ...bySecret, oidc_client_secret: undefined }, ['oidc_client_secret']],
+    ['an empty client secret', { ...bySecret, oidc_client_secret: '' }, ['oidc_client_secret']],
+    ['an empty client id', { ...byKey, oidc_client_id: '' }, ['oidc_client_id']],
+    ['an empty url', { url: '' }, ['url']],
     ['a client secret too many', { ...byKey, oidc_client_secret: CLIENT_SECRET }, ['oidc_client_secret']],
     ['no method', oidc, ['oidc_auth_method']],
     ['a scope alone', { oidc_scope: 'x' }, ['oidc_auth_method']],
@@ -257,6 +276,8 @@ describe.each(['PUT', 'PATCH'])('changing a webhook by %s', (method) => {
       { oidc_token_endpoint: 'https://b.example/' },
       'oidc_client_secret',
     ],
+    ['a client secret taken away', { oidc_client_secret: null }, 'oidc_client_secret'],
+    ['a client secret emptied', { oidc_client_secret: '' }, 'oidc_client_secret'],
     ['a url inside', { url: 'http://10.0.0.1/' }, 'url'],
     ['no events', { enabled_events: [] }, 'enabled_events'],
     ['a short secret', { secret: 'x' }, 'secret'],
@@ -281,14 +302,109 @@ describe.each(['PUT', 'PATCH'])('changing a webhook by %s', (method) => {
     expect((await client.get(at(made))).json).toMatchObject({ ...changes[0], ...changes[1], ...changes[2] });
   });
 
-  it('replaces the secret at once', async () => {
-    const made = await created({ secret: SECRET });
-    expect((await change(made, { secret: NEXT_SECRET })).status).toBe(200);
-    const secret = await tenant.rest.ask<{ key: string; secrets: object[] }>(
-      'GET',
-      `/v1/endpoints/${made.id}/secret`,
+  const secretsOf = async ({ id }: Webhook): Promise<string[]> => {
+    const { rows } = await bed.database.query<{ secrets: { id: string }[] }>(
+      'select secrets from config.endpoint where uid = $1',
+      [id],
     );
-    expect([secret.key, secret.secrets.length]).toEqual([NEXT_SECRET, 1]);
+    return rows.flatMap(({ secrets }) => secrets.map((secret) => secret.id));
+  };
+
+  it('replaces the secret at once, which is shown nowhere', async () => {
+    const made = await created({ secret: SECRET });
+    const [first] = await secretsOf(made);
+    expect((await change(made, { secret: NEXT_SECRET })).status).toBe(200);
+    const now = await secretsOf(made);
+    expect([now.length, now.includes(first ?? '')]).toEqual([1, false]);
+    const path = `/v1/endpoints/${made.id}/secret`;
+    const revealed = await tenant.rest.get<{ code: string; errors: object[] }>(path);
+    expect([revealed.status, revealed.json]).toMatchObject([409, { errors: [{ code: 'write_only' }] }]);
+    for (const secret of SECRETS) expect(revealed.bytes.toString()).not.toContain(secret);
+    expect((await tenant.rest.post(`${path}/rotate`, {})).status).toBe(204);
+    expect((await tenant.rest.get<{ key: string }>(path)).json.key).toMatch(/^[\x21-\x7e]{8,}$/);
+  });
+
+  it.each([null, ''])(
+    'takes the secret away with %j, and that of a webhook without changes nothing',
+    async (secret) => {
+      const made = await created({ secret: SECRET });
+      const ended = await change(made, { secret });
+      expect([ended.status, await secretsOf(made)]).toEqual([200, []]);
+      expect((await change(made, { secret })).json).toEqual(ended.json);
+    },
+  );
+
+  it.each<[string, object]>([
+    ['url', { url: 'https://RECEIVER.example' }],
+    ['token endpoint', { ...bySecret, oidc_token_endpoint: 'https://IDP.example:443/a/../token' }],
+  ])('takes the same %s for no change', async (_, fields) => {
+    const made = await created(fields);
+    const { oidc_client_secret: __, ...said } = { oidc_client_secret: '', ...fields };
+    expect((await change(made, said)).json).toEqual(made);
+  });
+
+  it('keeps the client secret of a token endpoint that is only written in another way', async () => {
+    const made = await created(bySecret);
+    const oidc_token_endpoint = 'https://IDP.example/token';
+    const { status, json } = await change(made, { oidc_token_endpoint });
+    expect([status, json.oidc_token_endpoint]).toEqual([200, oidc_token_endpoint]);
+  });
+
+  it('takes a client secret alone', async () => {
+    const made = await created(bySecret);
+    const { status, json } = await change(made, { oidc_client_secret: NEXT_SECRET });
+    expect([status, json]).toEqual([200, { ...made, updated_at: json.updated_at }]);
+    expect(json.updated_at).not.toBe(made.updated_at);
+  });
+
+  it('has nothing to take away from a client by key', async () => {
+    const made = await created(byKey);
+    for (const oidc_client_secret of [null, '']) {
+      expect((await change(made, { oidc_client_secret })).json).toEqual(made);
+    }
+  });
+
+  it('goes on when our own API has left the oidc fields incomplete, as long as they are not touched', async () => {
+    const made = await created(bySecret);
+    await tenant.rest.ask('PATCH', `/v1/endpoints/${made.id}`, {
+      body: { oauth: { max_token_ttl_seconds: null } },
+    });
+    const moved = await change(made, { url: `${url}/2` });
+    expect([moved.status, moved.json.oidc_access_token_ttl_seconds]).toEqual([200, null]);
+    expect((await change(made, moved.json)).json).toEqual(moved.json);
+    const refused = await change(made, { oidc_scope: 'a' });
+    expect([refused.status, saidBy(refused).map((message) => message.split(' ')[0])]).toEqual([
+      422,
+      ['oidc_access_token_ttl_seconds'],
+    ]);
+  });
+
+  it('leaves what our own API has set and such a client cannot see', async () => {
+    const made = await created({ ...byKey, oidc_resource_uri: 'urn:a' });
+    const native = `/v1/endpoints/${made.id}`;
+    type Native = { oauth: { kid: string; alg: string; method: string; assertion_audience: string } };
+    const natively = await tenant.rest.ask<Native>('PATCH', native, {
+      body: {
+        oauth: {
+          private_key: null,
+          alg: 'ES256',
+          resource: ['urn:a', 'urn:b'],
+          assertion_audience: 'urn:us',
+        },
+      },
+    });
+    expect((await change(made, { oidc_scope: 'a' })).status).toBe(200);
+    expect((await tenant.rest.ask<Native>('GET', native)).oauth).toEqual({ ...natively.oauth, scope: 'a' });
+    // A key belongs to its token endpoint.
+    expect((await change(made, { oidc_token_endpoint: 'https://other.example/token' })).status).toBe(200);
+    expect((await tenant.rest.ask<Native>('GET', native)).oauth).toMatchObject({
+      ...{ alg: 'RS256', assertion_audience: 'token_endpoint', resource: ['urn:a', 'urn:b'] },
+    });
+    const basic = await created(bySecret);
+    const body = { oauth: { method: 'client_secret_basic' } };
+    await tenant.rest.ask('PATCH', `/v1/endpoints/${basic.id}`, { body });
+    expect((await change(basic, { oidc_scope: 'a' })).status).toBe(200);
+    expect(await tenant.rest.ask('GET', `/v1/endpoints/${basic.id}`)).toMatchObject(body);
   });
 
   it('routes no message to it from disabled_at on, and again from null on', async () => {
@@ -380,7 +496,14 @@ describe('a key', () => {
         .as()
         .send(method, path, { headers, body: method === 'GET' ? undefined : {} });
       expect([method, path, answer.status]).toEqual([method, path, status]);
-      saidBy(answer);
+      const [said] = saidBy(answer);
+      if (status !== 401) continue;
+      expect(said).toBe(
+        'Send a valid API key, as Authorization: Bearer <key> or as the user name of HTTP Basic.',
+      );
+      expect(answer.headers.get('www-authenticate')).toMatch(
+        /^Basic realm="[^"]+", .*, Bearer realm="[^"]+"$/,
+      );
     }
   });
 
@@ -412,6 +535,7 @@ describe('a key', () => {
     for (const oidc_token_endpoint of [
       made['oidc_token_endpoint'],
       `${String(made['oidc_token_endpoint'])}?x=1`,
+      'https://IDP.example.:443/./token',
     ]) {
       const answer = await stranger.post(PATH, { ...minimal, ...named, oidc_token_endpoint });
       expect([answer.status, saidBy(answer)]).toEqual([
@@ -472,7 +596,7 @@ describe('what no honest client sends', () => {
         const body = `{${members.join()}}`;
         const answer = await client.send(method, path, { body, headers: json });
         const shown = answer.bytes.toString();
-        const isTaken = value === null || (typeof value === 'string' && value !== '') ? [200, 201] : [];
+        const isTaken = value === null || typeof value === 'string' ? [200, 201] : [];
         expect([400, 422, ...isTaken]).toContain(answer.status);
         if (answer.status >= 400) saidBy(answer);
         for (const secret of SECRETS) expect(shown).not.toContain(secret);

@@ -1,9 +1,15 @@
-import { CreateEndpoint, EventTypeName, type OAuthInput, type PatchEndpoint } from '@posthaste/contracts';
+import {
+  CreateEndpoint,
+  EventTypeName,
+  type OAuthInput,
+  type PatchEndpoint,
+  TextSecret,
+} from '@posthaste/contracts';
 import { z } from 'zod';
 import type { EndpointRow } from '../../endpoints/endpoint.entity.js';
 import { fieldProblem } from '../../http/refusals.js';
 import { checked } from '../../http/validate.js';
-import { oidcFields, oidcOf, toOAuth } from './oidc-fields.js';
+import { emptyIsNone, oidcFields, oidcOf, toOAuth } from './oidc-fields.js';
 
 /**
  * A webhook of Middesk as an endpoint of ours, and back. Where its documents are silent, the guess is here:
@@ -11,19 +17,25 @@ import { oidcFields, oidcOf, toOAuth } from './oidc-fields.js';
  * - What a webhook says of itself (`id`, `object`, `created_at`, `updated_at`, `oauth_client_id`) may be sent back and
  *   changes nothing; any other name that is no field is refused.
  * - `oauth_client_id` names the OAuth application a webhook was made through. Ours are made with keys: it is null.
- * - Any time in `disabled_at` disables now, and is given back as it was. A webhook that was disabled for another reason
- *   shows when that was.
- * - `include` is given back as it was said. Known are the associations of a business, all that is no scalar in one.
- * - The `secret` may be left out: then requests are not signed.
+ * - Any time in `disabled_at` disables now, and is shown as that moment in UTC. A webhook that was disabled for another
+ *   reason shows when that was.
+ * - An empty text says as much as null: there is none. Clients in Go send one for whatever was not set.
+ * - `include` is given back as it was said. Known are the associations of a business, and of the other objects that events
+ *   are about whatever is no scalar in one: else no `include` could keep an order's subproducts.
+ * - Without a `secret` requests are not signed: it may be left out, and taken away by null.
  *
- * Nothing here keeps a secret: the answers have no field for one.
+ * Nothing here keeps a secret: the answers have no field for one, and our own API does not show it either.
  */
 const associations = new Set(
+  // Of a business.
   (
     'addresses adverse_media_screening bankruptcies certifications documents email_addresses fmcsa_registrations ' +
     'formation industry_classification liens litigations loans monitor names orders people phone_numbers ' +
     'policy_results politically_exposed_person_screening profiles registrations requester review signal submitted ' +
-    'subscription subscription_availability supported_document_types tags tax_exempt_organization tin watchlist website'
+    'subscription subscription_availability supported_document_types tags tax_exempt_organization tin watchlist website ' +
+    // Of orders, registrations, people, liens, addresses, bankruptcies, monitors and watchlists.
+    'subproducts officers registered_agent titles people_bankruptcies criminal_records sources debtors secured_parties ' +
+    'lien_termination labels case_updates event_types agencies lists'
   ).split(' '),
 );
 
@@ -42,9 +54,9 @@ export const CreateWebhook = z.strictObject({
     .array(z.union([z.literal(ALL), EventTypeName]))
     .min(1)
     .max(500),
-  secret: CreateEndpoint.shape.secret,
-  include: z.string().max(1_024).nullable().optional(),
-  disabled_at: z.iso.datetime({ offset: true }).nullable().optional(),
+  secret: emptyIsNone(TextSecret),
+  include: emptyIsNone(z.string().max(1_024)),
+  disabled_at: emptyIsNone(z.iso.datetime({ offset: true })),
   ...oidcFields,
 });
 export type CreateWebhook = z.infer<typeof CreateWebhook>;
@@ -67,13 +79,17 @@ export function webhookView(row: EndpointRow) {
   };
 }
 
-/** @param signingKey what assertions are signed with, as a JWK with its certificate */
+/**
+ * All but the secret and the time it says it was disabled.
+ *
+ * @param signingKey what assertions are signed with, as a JWK with its certificate
+ */
 export function toCreate(
   input: CreateWebhook,
   id: string,
   signingKey: OAuthInput['private_key'],
 ): CreateEndpoint {
-  const { url, enabled_events, secret, include, disabled_at } = input;
+  const { url, enabled_events, include, disabled_at } = input;
   return checked(CreateEndpoint, {
     url,
     uid: id,
@@ -83,7 +99,6 @@ export function toCreate(
     retry_policy: { preset: 'middesk' },
     include: namesIn(include ?? null),
     metadata: include == null ? {} : { include },
-    ...(secret === undefined ? {} : { secret }),
     oauth: toOAuth(input, null, signingKey) ?? null,
   });
 }

@@ -65,24 +65,24 @@ export class MiddeskWebhooks {
   async create(author: Author, reach: AccountReach, input: CreateWebhook): Promise<EndpointRow> {
     const signingKey = await this.signingKeyFor(input, null);
     const endpoint = toCreate(input, randomUUID(), signingKey);
-    return this.endpoints.create(author, reach, reach.account, endpoint, also(input));
+    return this.endpoints.create(author, reach, reach.account, endpoint, this.also(input));
   }
 
   async update(author: Author, reach: AccountReach, id: string, input: UpdateWebhook): Promise<EndpointRow> {
-    const { secret } = input;
-    const more: Also = async (changing, draft) => {
-      const changed = await also(input)(changing, draft);
-      if (secret === undefined) return changed;
-      await this.secrets.replaceAll(draft, changing, { text: secret, pointer: '/secret' });
-      return [...changed, 'secret'];
-    };
     for (let tries = 1; ; tries++) {
       const row = await this.get(reach, id);
       const patch = toPatch(input, row, await this.signingKeyFor(input, row));
       try {
         // What the patch was made from must still hold when it is written.
         const ifMatch = etagOf(row.version);
-        return await this.endpoints.patch(author, reach, { endpoint: row.id }, patch, ifMatch, more);
+        return await this.endpoints.patch(
+          author,
+          reach,
+          { endpoint: row.id },
+          patch,
+          ifMatch,
+          this.also(input),
+        );
       } catch (error) {
         const isOvertaken = error instanceof Problem && error.code === 'precondition_failed';
         if (!isOvertaken || tries === TRIES) throw error;
@@ -97,6 +97,22 @@ export class MiddeskWebhooks {
     return row;
   }
 
+  /** What has to be in the same change as the endpoint's fields. */
+  private also({ disabled_at, secret }: UpdateWebhook): Also {
+    return async (row, draft) => {
+      const changed: string[] = [];
+      if (disabled_at != null && row.disabledAt?.getTime() !== Date.parse(disabled_at)) {
+        row.disabledAt = new Date(disabled_at);
+        changed.push('disabled_at');
+      }
+      if (secret !== undefined) {
+        const given = { text: secret, pointer: '/secret' };
+        if (await this.secrets.replaceAll(draft, row, given)) changed.push('secret');
+      }
+      return changed;
+    };
+  }
+
   private async signingKeyFor(
     { oidc_auth_method: asked }: UpdateWebhook,
     row: EndpointRow | null,
@@ -105,13 +121,4 @@ export class MiddeskWebhooks {
       asked === undefined ? row?.oauth?.method === 'private_key_jwt' : asked === 'private_key_jwt';
     return isSigned ? this.keys.signingKey() : undefined;
   }
-}
-
-/** What has to be in the same change as the endpoint's fields. */
-function also({ disabled_at }: UpdateWebhook): Also {
-  return async (row) => {
-    if (disabled_at == null || row.disabledAt?.getTime() === Date.parse(disabled_at)) return [];
-    row.disabledAt = new Date(disabled_at);
-    return ['disabled_at'];
-  };
 }
