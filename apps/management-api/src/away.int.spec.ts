@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { type TenantClient, waitFor } from '@posthaste/test-kit';
+import { type RestClient, type TenantClient, waitFor } from '@posthaste/test-kit';
 import { message, type Post, posting } from './proving/publishing.js';
 import { refusalOf } from './proving/refusal-of.js';
 import { startTestBed, type TestBed } from './proving/test-bed.js';
@@ -8,12 +8,14 @@ import { startTestBed, type TestBed } from './proving/test-bed.js';
 
 let bed: TestBed;
 let tenant: TenantClient;
+let client: RestClient;
 let post: Post;
 
 beforeAll(async () => {
   bed = await startTestBed();
   tenant = await bed.api.newTenant();
   await tenant.putAccount('acme');
+  client = await bed.api.accountClient(tenant, 'acme');
   post = posting(bed.api, tenant);
 }, 60_000);
 afterAll(() => bed.stop());
@@ -51,6 +53,15 @@ it.each<[string, () => Promise<void>, () => Promise<void>]>([
         post(`{"messages":[${message()}]}`, {}, { path: '/v1/accounts/acme/messages/batch' }),
       ]);
       for (const answer of answers) expect(refusalOf(answer)).toEqual(unavailable);
+      for (const answer of await Promise.all([
+        client.get('/v1/webhooks'),
+        client.post('/v1/webhooks', { url: 'https://receiver.example/', enabled_events: ['*'] }),
+      ])) {
+        expect([answer.status, answer.json]).toEqual([
+          503,
+          { errors: [{ message: expect.stringMatching(/\S/) }] },
+        ]);
+      }
       // What needs no database is still told apart.
       expect((await tenant.rest.get('/v1/nothing')).status).toBe(404);
       expect((await bed.api.as('garbage').get('/v1/accounts')).status).toBe(401);

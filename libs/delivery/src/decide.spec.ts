@@ -29,6 +29,28 @@ describe('after an attempt', () => {
     expect(policySpanMs(ada)).toBe(99_305_000);
   });
 
+  it('a failure follows the schedule of Middesk: ten retries, the first within 30 s, ever longer, over three days', () => {
+    const middesk = { preset: 'middesk' } as const;
+    const unreachable: AttemptOutcome = { kind: 'failed', class: 'auth_token_unreachable' };
+    for (const random of [0, 0.999_999]) {
+      for (const outcome of [failed, unreachable]) {
+        const delays: number[] = [];
+        for (let attempt = 1; attempt <= 10; attempt++) {
+          const decision = at(attempt, { policy: middesk, outcome, random });
+          if (decision.kind === 'retry') delays.push((decision.at - 1_000) / 1_000);
+        }
+        expect(delays).toHaveLength(10);
+        expect(at(11, { policy: middesk, outcome, random })).toEqual({ kind: 'exhausted' });
+        expect(delays[0]).toBeGreaterThanOrEqual(1);
+        expect(delays[0]).toBeLessThanOrEqual(30);
+      }
+    }
+    const steps = retryDelaysMs(middesk);
+    for (const [n, step] of steps.slice(1).entries())
+      expect(step).toBeGreaterThanOrEqual(1.5 * (steps[n] ?? 0));
+    expect(Math.abs(policySpanMs(middesk) / 3_600_000 - 72)).toBeLessThan(2);
+  });
+
   it('an own schedule is followed, and an empty one never retries', () => {
     expect(at(1, { policy: { scheduleSeconds: [1.5] } })).toEqual({ kind: 'retry', at: 2_500 });
     expect(at(2, { policy: { scheduleSeconds: [1.5] } })).toEqual({ kind: 'exhausted' });

@@ -7,4 +7,4 @@ export { parseEgressProxy, type EgressProxy } from './egress-proxy.js';
 export type { ClientCertificate } from './tls-upgrade.js';
 export { tokenClient, type TokenClient } from './oauth/token-client.js';
 export { requestToken, type TokenFailure } from './oauth/token-request.js';
-export { calledAs, checkUrl, type UrlRule, type UrlVerdict } from './url-rules.js';
+export { calledAs, checkUrl, shownAs, type UrlRule, type UrlVerdict } from './url-rules.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { checkUrl, parseEgressPolicy } from './index.js';
+import { calledAs, checkUrl, parseEgressPolicy, shownAs } from './index.js';
 
 const none = parseEgressPolicy('');
 const ruleOf = (url: string, policy = none): string => {
@@ -108,6 +108,31 @@ describe('an endpoint URL is accepted', () => {
     ['without the root dot', 'https://Example.COM./x', 'https://example.com/x'],
   ])('%s', (_, url, href) => {
     expect(checkUrl(url, none)).toEqual({ ok: true, href });
+  });
+});
+
+describe('a URL that is kept', () => {
+  it.each([
+    ['a host without a path', 'https://example.com', null],
+    ['capitals', 'HTTPS://Example.COM/X?Y', null],
+    ['a port that needs none', 'https://example.com:443?x', null],
+    ['dots and letters in the path', 'https://example.com/a/../ü', null],
+    ['an IPv6 address', 'https://[2606:4700:4700::1111]:8443', null],
+    ['lookalike letters', 'https://аpple.com/x', 'https://xn--pple-43d.com/x'],
+    ['an escaped host', 'https://exa%6dple.com/', 'https://example.com/'],
+    ['a number for an address', 'https://0x5db8d70e/', 'https://93.184.215.14/'],
+    ['a root dot', 'https://example.com./x', 'https://example.com/x'],
+    ['a slash too few', 'https:/example.com/x', 'https://example.com/x'],
+  ])('is as it was written, or as it is called, with %s', (_, url, called) => {
+    expect(shownAs(url, calledAs(url))).toBe(called ?? url);
+    expect(checkUrl(called ?? url, none)).toEqual(checkUrl(url, none));
+    expect(checkUrl(url, none)).toEqual({ ok: true, href: calledAs(url) });
+  });
+
+  it('is called the same however it is written, and what is no URL not at all', () => {
+    const written = ['https://IDP.example./token', 'https://idp.example:443/a/../token'];
+    expect(written.map(calledAs)).toEqual(written.map(() => 'https://idp.example/token'));
+    expect(calledAs('no url')).toBe('no url');
   });
 });
 

@@ -66,6 +66,18 @@ export function checkUrl(url: string, policy: EgressPolicy): UrlVerdict {
   return parsed.href.length > MAX_URL_CHARS ? refuse('too_long') : { ok: true, href: parsed.href };
 }
 
+/**
+ * What to keep and show of a URL that is called as `href`: as it was written, since who compares what they sent with what
+ * they read, as Terraform does, would see a change that nobody made. But a host that does not read as what is called, of
+ * lookalike letters or a number, must show itself.
+ */
+export function shownAs(url: string, href: string): string {
+  const { protocol, hostname } = new URL(href);
+  const origin = `${protocol}//${hostname}`;
+  const isPlain = url.toLowerCase().startsWith(origin) && /^([:/?]|$)/.test(url.slice(origin.length));
+  return isPlain ? url : href;
+}
+
 /** The form a URL is called in: the same for two that are only written differently. What is no URL stays as it is. */
 export function calledAs(url: string): string {
   const parsed = parse(url);

@@ -206,7 +206,7 @@ export class Endpoints {
     });
   }
 
-  /** The fields, or a Problem naming the rule a new URL breaks. */
+  /** The fields with new URLs in the form to keep, or a Problem naming the rule one breaks. */
   private storable(input: EndpointInput, before?: EndpointInput): EndpointInput {
     const { url, shadow_url } = input;
     return {

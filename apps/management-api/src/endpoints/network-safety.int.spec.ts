@@ -54,6 +54,7 @@ describe('network safety, the API', () => {
 
   it.each([
     [35, 'https://münchen.de/', 'https://xn--mnchen-3ya.de/'],
+    [35, 'https://аpple.com/', 'https://xn--pple-43d.com/'],
     [36, 'https://a.example/%0d%0ax', 'https://a.example/%0d%0ax'],
   ])('%i: %s is stored as it will be called', async (_, url, stored) => {
     const { json } = await tenant.rest.post<Endpoint>('/v1/accounts/e/endpoints', { url });

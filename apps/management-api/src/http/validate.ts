@@ -1,5 +1,5 @@
 import type { ArgumentMetadata, PipeTransform } from '@nestjs/common';
-import { checkUrl, type EgressPolicy } from '@posthaste/egress';
+import { checkUrl, type EgressPolicy, shownAs } from '@posthaste/egress';
 import type { FieldError } from '@posthaste/runtime';
 import type { z } from 'zod';
 import { fieldProblem, pointerToken } from './refusals.js';
@@ -29,13 +29,10 @@ export function checked<S extends z.ZodType>(
   throw fieldProblem(errors, place === '/' ? 'validation_failed' : 'invalid_request');
 }
 
-/**
- * The URL as it was written, or a Problem naming the rule it breaks. It is kept so, since who compares what they sent with
- * what they read, as Terraform does, would see a change that nobody made; whoever calls it parses it anyway.
- */
+/** The URL in the form to keep, or a Problem naming the rule it breaks. Whoever calls it parses it anyway. */
 export function callable(url: string, pointer: string, egress: EgressPolicy): string {
   const verdict = checkUrl(url, egress);
-  if (verdict.ok) return url;
+  if (verdict.ok) return shownAs(url, verdict.href);
   throw fieldProblem([{ pointer, code: verdict.rule, message: verdict.message }]);
 }
 

@@ -114,7 +114,12 @@ describe('creating a webhook', () => {
       { disabled_at: '2026-01-02T03:04:05.000Z' },
     ],
     ['a url without a path', { url: 'https://Receiver.example' }, {}],
-    ['a url of another script', { url: 'https://bücher.example/ü?q=ä b'.replace(' ', '%20') }, {}],
+    ['a url with other letters', { url: 'https://Receiver.example:443/ü/../ö?q=ä%20b' }, {}],
+    [
+      'a host of other letters as it is called',
+      { url: 'https://аpple.com' },
+      { url: 'https://xn--pple-43d.com/' },
+    ],
     ['a token endpoint as it was written', { ...byKey, oidc_token_endpoint: 'https://IDP.example:443' }, {}],
     ['associations of other objects', { include: 'subproducts,officers' }, {}],
     ['no secret, by an empty text', { secret: '' }, { secret: undefined }],
