@@ -22,7 +22,7 @@ import { newCertifiedKey } from './certified-key.js';
  *
  * A new key is made by itself before the old one is a year old, and announced for a month before it signs. Then each
  * endpoint is given it, by a change of its own, with the old one as the key before. Every step can be repeated, and each
- * replica tries all of them once an hour.
+ * replica tries all of them when it starts and once an hour.
  */
 const DAY_MS = 86_400_000;
 const RENEW_AFTER_MS = 335 * DAY_MS;
@@ -69,6 +69,8 @@ export class OidcKeys implements OnModuleInit, OnModuleDestroy {
     const tend = () =>
       this.tend().catch((error: unknown) => this.parts.logger.warn({ err: error }, 'oidc_keys.not_tended'));
     this.timer = setInterval(() => void tend(), TEND_EVERY_MS).unref();
+    // One that is restarted more often than that must not put it off for ever.
+    void tend();
   }
 
   onModuleDestroy(): void {

@@ -1,12 +1,13 @@
-// A certified authorization server that is not ours, on a free port of loopback, until its parent hangs up. In a
+// A certified authorization server that is not ours, on loopback, until its parent hangs up. In a
 // process of its own: inside Jest's sandbox it meets objects of two worlds and takes key sets for something else.
-// Its clients and the one resource it knows are the argument; its first line is its issuer.
+// Its clients, the one resource it knows and its port, a free one if there is none, are the argument; its first line is
+// its issuer.
 import { createServer } from 'node:http';
 import { errors, Provider } from 'oidc-provider';
 
-const { clients, resource } = JSON.parse(process.argv[2]);
+const { clients, resource, port = 0 } = JSON.parse(process.argv[2]);
 const http = createServer();
-await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));
+await new Promise((resolve) => http.listen(port, '127.0.0.1', resolve));
 const issuer = `http://127.0.0.1:${http.address().port}`;
 const provider = new Provider(issuer, {
   clients: clients.map((client) => ({
