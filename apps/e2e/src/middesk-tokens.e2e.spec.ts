@@ -88,7 +88,8 @@ async function attemptsAt(path: string, count: number): Promise<SeenAttempt[]> {
 /** How often token servers gave a token. */
 async function tokensGiven(): Promise<number> {
   const metrics = await (await fetch(`${stack.opsUrl('dispatcher')}/metrics`)).text();
-  return Number(/^posthaste_token_requests(?:_total)?\{outcome="token"\} (\d+)/m.exec(metrics)?.[1] ?? 0);
+  const line = metrics.split('\n').find((one) => /^posthaste_token_requests.*outcome="token"/.test(one));
+  return Number(line?.split(' ').at(-1));
 }
 
 /** Has a path of the receiver give tokens; whoever wants none for longer than a moment asks for each request. */

@@ -98,6 +98,69 @@ describe('secrets', () => {
     return [token, clientSecret, jwk.d ?? ''];
   }
 
+  /** A webhook as Middesk's clients make and change one, with deliveries; answers its secrets, and all that was answered. */
+  async function deliverAsMiddesk(tenant: TenantClient): Promise<{ secrets: string[]; answers: string }> {
+    const fresh = () => randomBytes(32).toString('base64url');
+    const [first, next, clientFirst, clientNext, token] = [fresh(), fresh(), fresh(), fresh(), fresh()];
+    const answer = { access_token: token, token_type: 'bearer', expires_in: 1 };
+    receiver.plan({ path: '/middesk/token', answers: [{ status: 200, body: JSON.stringify(answer) }] });
+    receiver.plan({
+      path: '/middesk',
+      answers: ({ headers, body }) => ({ status: 200, body: JSON.stringify(headers) + body.toString() }),
+    });
+    await tenant.putAccount('middesk');
+    const operator = new RestClient(stack.url, stack.operatorKey);
+    const keys = `/v1/tenants/${tenant.id}/keys`;
+    const scope = { scope: 'account', account: 'middesk' };
+    const { key } = await operator.ask<{ key: string }>('POST', keys, { body: scope });
+    const basic = Buffer.from(`${key}:`).toString('base64');
+    const anonymous = new RestClient(stack.url);
+    const answers: string[] = [];
+    const send = async (method: string, path: string, body?: object) => {
+      const headers = { authorization: `Basic ${basic}` };
+      const sent = await anonymous.send<{ id: string }>(method, `/v1/webhooks${path}`, { body, headers });
+      answers.push(sent.bytes.toString());
+      return sent.json.id;
+    };
+    const delivered = async (count: number) => {
+      await tenant.publish('middesk', 'business.created', { object: 'business', id: 'b' });
+      await waitFor(
+        async () => {
+          const all = await tenant.deliveries('middesk');
+          return all.filter(({ status }) => status === 'delivered').length === count;
+        },
+        { what: `delivery ${count} as Middesk's` },
+      );
+    };
+    const id = await send('POST', '', {
+      ...{ url: receiver.url('/middesk'), enabled_events: ['*'], secret: first },
+      ...{ oidc_auth_method: 'client_secret', oidc_client_id: 'us', oidc_client_secret: clientFirst },
+      ...{ oidc_token_endpoint: receiver.url('/middesk/token'), oidc_access_token_ttl_seconds: 60 },
+    });
+    await delivered(1);
+    await send('PUT', `/${id}`, { secret: next, oidc_client_secret: clientNext });
+    await delivered(2);
+    await send('PUT', `/${id}`, { secret: first, oidc_client_secret: clientFirst, nonsense: next });
+    await send('PUT', `/${id}`, { oidc_auth_method: 'private_key_jwt', oidc_client_secret: clientNext });
+    for (const path of ['', `/${id}`]) await send('GET', path);
+    for (const path of [
+      `/v1/endpoints/${id}`,
+      `/v1/endpoints/${id}/secret`,
+      `/v1/endpoints/${id}/versions`,
+    ]) {
+      answers.push((await tenant.rest.get(path)).bytes.toString());
+    }
+    for (const { id: delivery } of await tenant.deliveries('middesk')) {
+      answers.push((await tenant.rest.get(`/v1/deliveries/${delivery}/attempts`)).bytes.toString());
+    }
+    const forms = receiver.at('/middesk/token').map(({ body }) => new URLSearchParams(body.toString()));
+    expect(forms.map((form) => form.get('client_secret'))).toEqual([clientFirst, clientNext]);
+    return {
+      secrets: [first, next, clientFirst, clientNext, token, key, basic],
+      answers: answers.join('\n'),
+    };
+  }
+
   it('show up in no log file, no record, no row and no problem', async () => {
     const tenant = await seedTenant(stack.url, stack.operatorKey);
     await tenant.putAccount('canary');
@@ -117,13 +180,15 @@ describe('secrets', () => {
       what: 'the canary delivered',
     });
     secrets.push(...(await deliverWithToken(tenant)));
+    const asMiddesk = await deliverAsMiddesk(tenant);
+    secrets.push(...asMiddesk.secrets);
     const key = tenant.rest.key ?? '';
     const { keks, pepper } = JSON.parse(readFileSync(path.join(stack.dataDir, 'secrets.json'), 'utf8')) as {
       keks: string;
       pepper: string;
     };
     const hidden = [...secrets, key, stack.operatorKey, pepper, keks.slice(keks.indexOf(':') + 1)];
-    expect(new Set(hidden).size).toBe(10);
+    expect(new Set(hidden).size).toBe(17);
 
     const refused = [
       await tenant.rest.send('POST', '/v1/tenants', { body: { name: key } }),
@@ -148,6 +213,7 @@ describe('secrets', () => {
       ...problems,
       history: history.bytes.toString(),
       attempts: attempts.bytes.toString(),
+      middesk: asMiddesk.answers,
     };
     for (const service of services) expect(places[`logs/${service}.log`]?.length).toBeGreaterThan(0);
     // The search finds what is there: the endpoint's id is in the rows of the log and of the history.

@@ -339,12 +339,13 @@ describe.each(['PUT', 'PATCH'])('changing a webhook by %s', (method) => {
     },
   );
 
-  it.each<[string, object]>([
-    ['url', { url: 'https://RECEIVER.example' }],
-    ['token endpoint', { ...bySecret, oidc_token_endpoint: 'https://IDP.example:443/a/../token' }],
-  ])('takes the same %s for no change', async (_, fields) => {
-    const made = await created(fields);
-    const { oidc_client_secret: __, ...said } = { oidc_client_secret: '', ...fields };
+  it('takes the same URLs, however they are written, for no change', async () => {
+    const said = {
+      url: 'https://RECEIVER.example',
+      oidc_token_endpoint: 'https://IDP.example:443/a/../token',
+    };
+    const made = await created({ ...bySecret, ...said });
+    expect(made).toMatchObject(said);
     expect((await change(made, said)).json).toEqual(made);
   });
 
