@@ -107,9 +107,6 @@ function planTokens(path: string, lastsSeconds = 3_600): string[] {
   return given;
 }
 
-const assertionIn = ({ body }: ReceivedRequest): string =>
-  new URLSearchParams(body.toString()).get('client_assertion') ?? '';
-
 describe.each(METHODS)('by %s', (method) => {
   it('carries a token of the server', async () => {
     const path = `/${method}`;
@@ -201,6 +198,9 @@ describe('the keys', () => {
   const shown = async (): Promise<JSONWebKeySet> => new RestClient(stack.url).ask('GET', KEYS);
   const kidsOf = ({ keys }: JSONWebKeySet) => keys.map(({ kid }) => kid);
 
+  /** As the customer wrote it, which is whom an assertion is for. */
+  const registeredAs = (path: string) => receiver.url(path).replace('http:', 'HTTP:');
+
   /** Lets a part of a key's year go by, and has what is then due be done: as a start does it. */
   async function passed(days: number): Promise<void> {
     await database.query(`update config.shared_key set created_at = created_at - $1 * interval '1 day'`, [
@@ -220,13 +220,20 @@ describe('the keys', () => {
     const [before, hooksBefore] = [receiver.at(tokenPath).length, receiver.at(path).length];
     await publishTo(path);
     await arrived(path, hooksBefore + 1);
-    const text = assertionIn(await arrived(tokenPath, before + 1));
+    const form = Object.fromEntries(
+      new URLSearchParams((await arrived(tokenPath, before + 1)).body.toString()),
+    );
+    expect(form).toMatchObject({
+      ...{ grant_type: 'client_credentials', scope: 'deliver', resource: RESOURCE },
+      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    });
+    const text = form['client_assertion'] ?? '';
     return { text, kid: await signerOf(text, await shown(), tokenPath, client_id) };
   }
 
   async function signerOf(text: string, jwks: JSONWebKeySet, tokenPath: string, clientId: string) {
     const { protectedHeader, payload } = await jwtVerify(text, createLocalJWKSet(jwks), {
-      ...{ audience: receiver.url(tokenPath), issuer: clientId, subject: clientId },
+      ...{ audience: registeredAs(tokenPath), issuer: clientId, subject: clientId },
       ...{ requiredClaims: ['jti', 'exp'], maxTokenAge: 300 },
     });
     expect((payload.exp ?? Infinity) - (payload.iat ?? 0)).toBeLessThanOrEqual(300);
@@ -238,8 +245,10 @@ describe('the keys', () => {
   it('verify every assertion made before, while and after one follows another', async () => {
     const make = async (path: string) => {
       planTokens(`${path}/token`, 1);
-      const tokenUrl = receiver.url(`${path}/token`);
-      await created(path, 'private_key_jwt', { oidc_token_endpoint: tokenUrl, oidc_client_id: 'us' });
+      await created(path, 'private_key_jwt', {
+        oidc_token_endpoint: registeredAs(`${path}/token`),
+        oidc_client_id: 'us',
+      });
     };
     await make('/rolling');
     const [old] = kidsOf(await shown());
