@@ -1,41 +1,31 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { NewApiKey } from '@posthaste/contracts';
-import type { RestAnswer, RestClient, TenantClient } from '@posthaste/test-kit';
+import type { RestClient, TenantClient } from '@posthaste/test-kit';
 import { recordsOf } from '../../proving/logged-messages.js';
-import { startTestBed, type TestBed } from '../../proving/test-bed.js';
+import {
+  at,
+  byKey,
+  bySecret,
+  CLIENT_SECRET,
+  created as createdBy,
+  MiddeskBed,
+  minimal,
+  NEXT_SECRET,
+  NOBODY,
+  oidc,
+  PATH,
+  saidBy,
+  SECRET,
+  SECRETS,
+  url,
+  type Webhook,
+} from '../../proving/middesk-bed.js';
+import type { TestBed } from '../../proving/test-bed.js';
 
-// Middesk's API as its documents have it, a row for each line of them; and what no honest client sends.
+// Middesk's API as its documents have it, a row for each line of them. Keys, and what no honest client sends, are in
+// hostile.int.spec.ts.
 
-interface Webhook {
-  id: string;
-  url: string;
-  enabled_events: string[];
-  include: string | null;
-  disabled_at: string | null;
-  created_at: string;
-  updated_at: string;
-  [field: string]: unknown;
-}
-interface Refused {
-  errors: { message: string }[];
-}
-
-/** What must never be in an answer. */
-const SECRETS = ['canary-of-the-signing-secret', 'canary-of-the-client-secret', 'canary-of-the-next-secret'];
-const [SECRET, CLIENT_SECRET, NEXT_SECRET] = SECRETS;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
-const NOBODY = '0f86dab5-8195-4b95-b3c0-19deaeba2a8e';
-const PATH = '/v1/webhooks';
-const url = 'https://receiver.example/hook';
-const minimal = { url, enabled_events: ['*'] };
-const oidc = {
-  oidc_client_id: 'us',
-  oidc_token_endpoint: 'https://idp.example/token',
-  oidc_access_token_ttl_seconds: 600,
-};
-const byKey = { ...oidc, oidc_auth_method: 'private_key_jwt' };
-const bySecret = { ...oidc, oidc_auth_method: 'client_secret', oidc_client_secret: CLIENT_SECRET };
 const noOidc = {
   oidc_auth_method: null,
   oidc_client_id: null,
@@ -45,42 +35,18 @@ const noOidc = {
   oidc_resource_uri: null,
 };
 
+let on: MiddeskBed;
 let bed: TestBed;
 let tenant: TenantClient;
 let client: RestClient;
-let accounts = 0;
-
 beforeAll(async () => {
-  bed = await startTestBed();
-  tenant = await bed.api.newTenant('Acme');
-  client = await newAccount();
+  on = await MiddeskBed.start();
+  ({ bed, tenant } = on);
+  client = await on.newAccount();
 }, 60_000);
-afterAll(() => bed.stop());
+afterAll(() => on.stop());
 
-/** A client of a new account. */
-async function newAccount(): Promise<RestClient> {
-  const uid = `account-${++accounts}`;
-  await tenant.putAccount(uid);
-  return bed.api.accountClient(tenant, uid);
-}
-
-async function created(fields: object = {}, as = client): Promise<Webhook> {
-  const { status, json, bytes } = await as.post<Webhook>(PATH, { ...minimal, ...fields });
-  expect([status, status === 201 ? '' : bytes.toString()]).toEqual([201, '']);
-  return json;
-}
-
-const at = ({ id }: { id: string }) => `${PATH}/${id}`;
-
-/** The messages of a refusal, whose shape is looked at. */
-function saidBy(answer: RestAnswer): string[] {
-  const { errors, ...rest } = answer.json as Refused & Record<string, unknown>;
-  expect(answer.headers.get('content-type')).toMatch(/^application\/json/);
-  expect(rest).toEqual({});
-  expect(errors.length).toBeGreaterThan(0);
-  expect(errors).toEqual(errors.map(() => ({ message: expect.stringMatching(/\S/) })));
-  return errors.map(({ message }) => message);
-}
+const created = (fields: object = {}, as = client) => createdBy(as, fields);
 
 describe('creating a webhook', () => {
   it('answers 201 with every field of a webhook and no other', async () => {
@@ -217,7 +183,7 @@ describe('creating a webhook', () => {
 
 describe('listing webhooks', () => {
   it('goes by page and per_page, the newest first, and counts them', async () => {
-    const own = await newAccount();
+    const own = await on.newAccount();
     const path = (query: string) => `${PATH}${query}`;
     expect((await own.get(PATH)).json).toEqual({ object: 'list', data: [], has_more: false, total_count: 0 });
     const made = [await created({}, own), await created({}, own), await created({}, own)].reverse();
@@ -226,12 +192,12 @@ describe('listing webhooks', () => {
     expect((await own.get(path('?per_page=2'))).json).toEqual(page(made.slice(0, 2), true));
     expect((await own.get(path('?page=2&per_page=2'))).json).toEqual(page(made.slice(2), false));
     expect((await own.get(path('?page=9'))).json).toEqual(page([], false));
-    expect((await own.get(path(`?account=account-${accounts}`))).json).toEqual(page(made, false));
+    expect((await own.get(path(`?account=${on.newest}`))).json).toEqual(page(made, false));
   });
 
   it('shows no endpoint that a client could not call by its id', async () => {
-    const own = await newAccount();
-    const path = `/v1/accounts/account-${accounts}/endpoints`;
+    const own = await on.newAccount();
+    const path = `/v1/accounts/${on.newest}/endpoints`;
     for (const fields of [{}, { profile: 'middesk' }, { uid: NOBODY }, { profile: 'middesk', uid: 'x' }]) {
       expect((await tenant.rest.post(path, { url, ...fields })).status).toBe(201);
     }
@@ -414,8 +380,8 @@ describe.each(['PUT', 'PATCH'])('changing a webhook by %s', (method) => {
   });
 
   it('routes no message to it from disabled_at on, and again from null on', async () => {
-    const own = await newAccount();
-    const account = `account-${accounts}`;
+    const own = await on.newAccount();
+    const account = on.newest;
     const made = await created({}, own);
     const routesOfNext = async () => {
       const { id } = await tenant.publish(account, 'business.created', {});
@@ -447,216 +413,4 @@ it('is gone once it is deleted, which answers 200', async () => {
     const again = await client.send(method, at(made), method === 'PUT' ? { body: {} } : {});
     expect([method, again.status, saidBy(again)]).toEqual([method, 404, ['There is no such webhook.']]);
   }
-});
-
-describe('a key', () => {
-  const basic = (user: string, password = '') => ({
-    authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
-  });
-
-  it('is taken as a bearer token, and as the user name of HTTP Basic', async () => {
-    const made = await created();
-    const anonymous = bed.api.as();
-    const key = client.key ?? '';
-    for (const headers of [{ authorization: `Bearer ${key}` }, basic(key), basic(key, 'anything')]) {
-      expect((await anonymous.get(at(made), headers)).json).toEqual(made);
-    }
-  });
-
-  it.each<[string, () => Promise<Record<string, string>>, number]>([
-    ['none', async () => ({}), 401],
-    ['nonsense', async () => ({ authorization: 'Bearer mk_live_x' }), 401],
-    ['nonsense by Basic', async () => basic('mk_live_x'), 401],
-    ['Basic that is no base64', async () => ({ authorization: 'Basic %%%' }), 401],
-    ['another scheme', async () => ({ authorization: 'Digest x' }), 401],
-    ["a tenant's", async () => basic(tenant.key), 403],
-    ["the operator's", async () => ({ authorization: `Bearer ${bed.api.operator.key}` }), 403],
-    [
-      'a revoked one',
-      async () => {
-        const keys = `/v1/tenants/${tenant.id}/keys`;
-        const body = { scope: 'account', account: 'account-1' };
-        const { id, key } = await bed.api.operator.ask<NewApiKey>('POST', keys, { body });
-        await bed.api.operator.delete(`${keys}/${id}`);
-        return basic(key);
-      },
-      401,
-    ],
-    [
-      'one for other things',
-      async () => basic((await bed.api.accountClient(tenant, 'account-1', ['messages:write'])).key ?? ''),
-      403,
-    ],
-  ])('is refused when it is %s', async (_, headersOf, status) => {
-    const made = await created();
-    const headers = await headersOf();
-    for (const [method, path] of [
-      ['GET', PATH],
-      ['POST', PATH],
-      ['GET', at(made)],
-      ['PUT', at(made)],
-      ['PATCH', at(made)],
-      ['DELETE', at(made)],
-    ] as const) {
-      const answer = await bed.api
-        .as()
-        .send(method, path, { headers, body: method === 'GET' ? undefined : {} });
-      expect([method, path, answer.status]).toEqual([method, path, status]);
-      const [said] = saidBy(answer);
-      if (status !== 401) continue;
-      expect(said).toBe(
-        'Send a valid API key, as Authorization: Bearer <key> or as the user name of HTTP Basic.',
-      );
-      expect(answer.headers.get('www-authenticate')).toMatch(
-        /^Basic realm="[^"]+", .*, Bearer realm="[^"]+"$/,
-      );
-    }
-  });
-
-  it("sees and changes no other account's webhook", async () => {
-    const made = await created({ secret: SECRET });
-    const strangers = [await newAccount()];
-    const elsewhere = await bed.api.newTenant('stranger');
-    await elsewhere.putAccount('x');
-    strangers.push(await bed.api.accountClient(elsewhere, 'x'));
-    for (const stranger of strangers) {
-      for (const method of ['GET', 'PUT', 'PATCH', 'DELETE']) {
-        const body = method === 'GET' ? undefined : { url: 'https://stranger.example/' };
-        const answer = await stranger.send(method, at(made), { body });
-        expect([method, answer.status]).toEqual([method, 404]);
-        saidBy(answer);
-      }
-      const foreign = await stranger.get(`${PATH}?account=account-1`);
-      expect([foreign.status, saidBy(foreign)]).toEqual([404, ['There is no such account.']]);
-    }
-    expect((await client.get(at(made))).json).toEqual(made);
-  });
-
-  it("cannot name another account's client at a token endpoint, whose tokens it would be given", async () => {
-    const named = { ...byKey, oidc_client_id: 'theirs' };
-    const made = await created(named);
-    await created({ ...named, oidc_scope: 'another' });
-    const stranger = await newAccount();
-    const own = await created({ ...byKey, oidc_client_id: 'their-own' }, stranger);
-    for (const oidc_token_endpoint of [
-      made['oidc_token_endpoint'],
-      `${String(made['oidc_token_endpoint'])}?x=1`,
-      'https://IDP.example.:443/./token',
-    ]) {
-      const answer = await stranger.post(PATH, { ...minimal, ...named, oidc_token_endpoint });
-      expect([answer.status, saidBy(answer)]).toEqual([
-        422,
-        ['oidc_client_id is the client of another account at this token endpoint'],
-      ]);
-    }
-    const changed = await stranger.put(at(own), { oidc_client_id: 'theirs' });
-    expect([changed.status, saidBy(changed).length]).toEqual([422, 1]);
-    // A key of its own does not help: the one before signs on for a while.
-    for (const oauth of [{ client_id: 'theirs' }, { client_id: 'theirs', private_key: null }]) {
-      const natively = await stranger.patch<{ errors: object[] }>(`/v1/endpoints/${own.id}`, { oauth });
-      expect([natively.status, natively.json.errors]).toMatchObject([422, [{ pointer: '/oauth/client_id' }]]);
-    }
-    // By a secret nobody can name it who does not know it.
-    expect((await stranger.post(PATH, { ...minimal, ...bySecret, oidc_client_id: 'theirs' })).status).toBe(
-      201,
-    );
-  });
-});
-
-describe('what no honest client sends', () => {
-  const json = { 'content-type': 'application/json' };
-  const wrong: unknown[] = [
-    null,
-    0,
-    -1,
-    1.5,
-    true,
-    '',
-    ' ',
-    [],
-    [null],
-    {},
-    { a: 1 },
-    '\u202e',
-    'x'.repeat(70_000),
-    [['*']],
-    ['*', 7],
-  ];
-  const names = [
-    ...['url', 'enabled_events', 'secret', 'include', 'disabled_at', 'oidc_auth_method', 'oidc_client_id'],
-    ...['oidc_client_secret', 'oidc_token_endpoint', 'oidc_access_token_ttl_seconds', 'oidc_scope'],
-    ...['oidc_resource_uri', '__proto__', 'constructor'],
-  ];
-
-  it.each(names)('is refused in its form, or taken, as %s', async (name) => {
-    const own = await created({ secret: SECRET, ...bySecret });
-    for (const value of wrong) {
-      for (const [method, path, base] of [
-        ['POST', PATH, { ...minimal, ...bySecret }],
-        ['PUT', at(own), {}],
-      ] as const) {
-        const rest = Object.entries(base).filter(([other]) => other !== name);
-        const members = [...rest, [name, value]].map((pair) =>
-          pair.map((part) => JSON.stringify(part)).join(':'),
-        );
-        const body = `{${members.join()}}`;
-        const answer = await client.send(method, path, { body, headers: json });
-        const shown = answer.bytes.toString();
-        const isTaken = value === null || typeof value === 'string' ? [200, 201] : [];
-        expect([400, 422, ...isTaken]).toContain(answer.status);
-        if (answer.status >= 400) saidBy(answer);
-        for (const secret of SECRETS) expect(shown).not.toContain(secret);
-      }
-    }
-  });
-
-  it.each<[string, string, string, { body?: unknown; headers?: Record<string, string> }, number]>([
-    ['a method nobody serves', 'DELETE', PATH, {}, 405],
-    ['another one', 'POST', `${PATH}/${NOBODY}`, { body: {} }, 405],
-    ['a path nobody serves', 'GET', `${PATH}/${NOBODY}/x`, {}, 404],
-    ['no UUID', 'GET', `${PATH}/x`, {}, 404],
-    ['an id of ours', 'GET', `${PATH}/ep_2KWPBgLlAfxdpx2AI54pPJ85f4W`, {}, 404],
-    ['NUL for an id', 'GET', `${PATH}/%00`, {}, 404],
-    ['no UTF-8', 'GET', `${PATH}/%ff`, {}, 400],
-    ['a long id', 'GET', `${PATH}/${'a'.repeat(8_000)}`, {}, 404],
-    ['page 0', 'GET', `${PATH}?page=0`, {}, 400],
-    ['a page that is none', 'GET', `${PATH}?page=x`, {}, 400],
-    ['a page beyond', 'GET', `${PATH}?page=1e300`, {}, 400],
-    ['too much per page', 'GET', `${PATH}?per_page=1000`, {}, 400],
-    ['page twice', 'GET', `${PATH}?page=1&page=2`, {}, 400],
-    ['a parameter that is none', 'GET', `${PATH}?limit=5`, {}, 400],
-    ['no body', 'POST', PATH, {}, 422],
-    ['no JSON', 'POST', PATH, { body: '{', headers: json }, 400],
-    ['a list', 'POST', PATH, { body: '[]', headers: json }, 422],
-    ['nothing at all', 'POST', PATH, { body: 'null', headers: json }, 422],
-    [
-      'a form',
-      'POST',
-      PATH,
-      { body: 'url=x', headers: { 'content-type': 'application/x-www-form-urlencoded' } },
-      415,
-    ],
-    ['text', 'PUT', `${PATH}/${NOBODY}`, { body: 'x', headers: { 'content-type': 'text/plain' } }, 415],
-    ['a name twice', 'POST', PATH, { body: '{"url":"a","url":"b"}', headers: json }, 400],
-    ['two megabytes', 'POST', PATH, { body: `"${'x'.repeat(2_000_000)}"`, headers: json }, 413],
-  ])('is refused in its form: %s', async (_, method, path, request, status) => {
-    const answer = await client.send(method, path, request);
-    expect(answer.status).toBe(status);
-    saidBy(answer);
-  });
-});
-
-it('keeps no secret where it can be read', async () => {
-  const made = await created({ ...bySecret, secret: SECRET });
-  await client.put(at(made), { secret: NEXT_SECRET });
-  const shown = (await Promise.all([client.get(PATH), client.get(at(made))])).map(({ bytes }) =>
-    bytes.toString(),
-  );
-  const { rows } = await bed.database.query<{ row: string }>(
-    `select row::text from config.endpoint row union all select row::text from config.entity_version row
-     union all select row::text from config.audit_entry row union all select row::text from config.shared_key row`,
-  );
-  const stored = [...shown, ...rows.map(({ row }) => row)].join('\n');
-  expect(stored).toContain(made.id);
-  for (const secret of SECRETS) expect(stored).not.toContain(secret);
 });
