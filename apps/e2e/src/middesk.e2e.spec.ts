@@ -303,6 +303,25 @@ describe("a webhook's receiver", () => {
     expect(receiver.at(path)).toHaveLength(2);
   });
 
+  it('that answers 410 is sent nothing more until disabled_at is null again', async () => {
+    const path = '/gone';
+    receiver.plan({ path, answers: [410, 200] });
+    const made = await created({ url: receiver.url(path), enabled_events: ['gone'] });
+    await published('gone');
+    const disabled = await waitFor(
+      async () => {
+        const { json: seen } = await client.get<Webhook>(at(made));
+        return seen['disabled_at'] !== null && seen;
+      },
+      { what: 'the webhook disabled' },
+    );
+    expect(disabled).toEqual({ ...made, disabled_at: expect.any(String), updated_at: disabled.updated_at });
+    expect(await published('gone')).toBe(0);
+    await client.put(at(made), { disabled_at: null });
+    expect(await published('gone')).toBe(1);
+    await arrived(path, 2);
+  });
+
   it('that fails is tried again, with the same body and signature', async () => {
     const path = '/failing';
     receiver.plan({ path, answers: [500, 200] });
