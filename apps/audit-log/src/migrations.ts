@@ -1,3 +1,4 @@
+import { FeedTimes1797000000000 } from './feeds/feed-times-migration.js';
 import { Feeds1791000000003 } from './feeds/feeds-migration.js';
 import { AttemptTls1791000000000 } from './history/attempt-tls-migration.js';
 import { History1790000000000 } from './history/history-migration.js';
@@ -19,6 +20,7 @@ export const historyMigrations = [
   Positions1791000000505,
   HistoryLists1793000000000,
   Shredding1796000000001,
+  FeedTimes1797000000000,
 ];
 
 /** Of the schema `replays`. */

@@ -3,15 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect } from '@jest/globals';
 import type { Stack } from '@posthaste/local-stack';
-import {
-  type ReceivedRequest,
-  Receiver,
-  RestClient,
-  seedTenant,
-  type TenantClient,
-  waitFor,
-} from '@posthaste/test-kit';
+import { type ReceivedRequest, Receiver, seedTenant, type TenantClient, waitFor } from '@posthaste/test-kit';
 import { EventSource } from 'eventsource';
+import { LinkupProgram, type Made, numbers, type PolledEvent, type Wrapper } from './linkup-program.js';
 import { itOn, startTestStack } from './test-stack.js';
 
 // A program written for LinkUp against the whole system: what it is sent, streamed and asked for. Its calls, line by
@@ -19,6 +13,7 @@ import { itOn, startTestStack } from './test-stack.js';
 
 let stack: Stack;
 let tenant: TenantClient;
+let linkup: LinkupProgram;
 /** The same tenant's backend, through a replica of its own that nobody restarts. */
 let backend: TenantClient;
 let receiver: Receiver;
@@ -28,6 +23,7 @@ const opened: Streaming[] = [];
 beforeAll(async () => {
   stack = await startTestStack({ env: { LOG_LEVEL: 'debug' }, replicas: { managementApi: 2 } });
   tenant = await seedTenant(stack.url, stack.operatorKey);
+  linkup = new LinkupProgram(stack.url, tenant.key);
   backend = tenant.through(stack.urls[1] ?? '');
   receiver = await Receiver.start();
 }, 180_000);
@@ -39,36 +35,10 @@ afterAll(async () => {
   await stack.stop();
 }, 60_000);
 
-interface Wrapper {
-  account_id: string;
-  account_name: string;
-  event: { type: string; n: number };
-  timestamp: string;
-}
-
-interface PolledEvent {
-  event_id: string;
-  event: Wrapper;
-  created_at: string;
-}
-
-async function call<T>(method: string, below: string, body?: object): Promise<T> {
-  const headers = { 'x-api-key': tenant.key };
-  const request = body === undefined ? { headers } : { headers, body };
-  const client = new RestClient(stack.url);
-  return (await client.ask<{ data: T }>(method, `/v2/webhooks${below}`, request)).data;
-}
-
-interface Made {
-  webhook_id: string;
-  stream_url: string;
-  secret?: string;
-}
-
-const make = (fields: object): Promise<Made> => call('POST', '', fields);
-const polled = async (id: string, query = ''): Promise<PolledEvent[]> =>
-  (await call<{ items: PolledEvent[] }>('GET', `/${id}/events${query}`)).items;
-const numbers = (events: { event: Wrapper }[]): number[] => events.map(({ event }) => event.event.n);
+const call = <T = unknown>(method: string, below: string, body?: object): Promise<T> =>
+  linkup.call(method, below, body);
+const make = (fields: object): Promise<Made> => linkup.make(fields);
+const polled = (id: string, query = ''): Promise<PolledEvent[]> => linkup.polled(id, query);
 
 /** As LinkUp's backend says it: the filter's name is the message's type, the event carries its own. */
 const happens = (account: string, n: number, type = 'message_received'): Promise<unknown> =>
@@ -138,8 +108,27 @@ describe('a hosted webhook', () => {
     });
     const [, second] = events as [PolledEvent, PolledEvent];
     expect(numbers(await polled(made.webhook_id, `?after=${second.event_id}&limit=2`))).toEqual([3, 4]);
-    const since = events.filter(({ created_at }) => created_at > second.created_at);
-    expect(await polled(made.webhook_id, `?since=${second.created_at}`)).toEqual(since);
+    expect(numbers(await polled(made.webhook_id, `?since=${second.created_at}`))).toEqual([3, 4, 5]);
+  });
+
+  it('is read on by the time of the last event, without losing any of those that came at once', async () => {
+    await tenant.putAccount('at-once');
+    const made = await make({ account_id: 'at-once' });
+    const publish = (from: number): Promise<unknown> => {
+      const messages = Array.from({ length: 60 }, (_, i) => ({
+        event_type: 'message_received',
+        payload: { type: 'message', n: from + i },
+      }));
+      return backend.rest.ask('POST', '/v1/accounts/at-once/messages/batch', { body: { messages } });
+    };
+    // Through one connection each: whichever is first, neither hides the other.
+    await Promise.all([publish(1), publish(61)]);
+    await waitFor(async () => (await polled(made.webhook_id, '?limit=200')).length === 120, {
+      what: 'all of both batches',
+    });
+    const events = await linkup.polledBySince(made.webhook_id, 50);
+    expect(events).toEqual(await polled(made.webhook_id, '?limit=200'));
+    expect(numbers(events).sort((a, b) => a - b)).toEqual(Array.from({ length: 120 }, (_, i) => i + 1));
   });
 
   it('tells every client of its stream everything', async () => {

@@ -199,13 +199,18 @@ export interface ReadFeedRequest {
   endpoint: string;
   limit: number;
   after?: number | undefined;
+  /** Listed after, and before. */
   since?: number | undefined;
   until?: number | undefined;
+  /** Accepted after. */
+  accepted_since?: number | undefined;
 }
 export interface HistoryFeedItem {
   sequence: number;
   message: string;
   accepted_at: number;
+  /** Not before `accepted_at`, and greater than that of every item before. */
+  listed_at: number;
   meta_json: string;
   /** Absent when it is empty. */
   payload?: Buffer | undefined;

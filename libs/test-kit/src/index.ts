@@ -13,5 +13,6 @@ export {
 } from './seed-tenant.js';
 export { seededRandom, type SeededRandom } from './seeded-random.js';
 export { StreamClient } from './stream-client.js';
+export { Upstream } from './upstream.js';
 export { waitFor, type WaitOptions } from './wait-for.js';
 export { kafkaForTests, type KafkaForTests } from './kafka-for-tests.js';

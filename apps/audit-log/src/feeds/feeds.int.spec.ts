@@ -187,6 +187,7 @@ describe('a page of a feed', () => {
         sequence: i + 1,
         message: meta.id,
         accepted_at: meta.at,
+        listed_at: meta.at,
         meta_json: JSON.stringify(meta),
         payload,
       })),
@@ -213,9 +214,45 @@ describe('a page of a feed', () => {
   it('begins with the first item that has not aged out, and has no hole behind it', async () => {
     expect(await read({}, at + 2)).toMatchObject({ items: [3, 4, 5, 6], oldest: 3, newest: 6 });
     // Accepted by a replica whose clock is behind.
-    await pool.query('update history.feed_item set accepted_at = $1 where sequence = 5', [at]);
-    expect(await read({}, at + 2)).toMatchObject({ items: [3, 4, 5, 6], oldest: 3 });
-    expect(await read({}, at + 60_000)).toMatchObject({ items: [], oldest: 7, newest: 6, has_more: false });
+    const [late] = traffic([feed], 1, () => 1);
+    await projection.apply([batchOf(0, 6, late ? [late] : [])]);
+    expect(await read({}, at + 2)).toMatchObject({ items: [3, 4, 5, 6, 7], oldest: 3 });
+    expect(await read({}, at + 60_000)).toMatchObject({ items: [], oldest: 8, newest: 7, has_more: false });
+  });
+
+  it('is gone on from by time alone without losing any: of one millisecond, or accepted before the last one seen', async () => {
+    await reset();
+    const random = seededRandom();
+    const batch = traffic([feed], 60, () => 1);
+    for (const { meta } of batch) meta.at = at;
+    const later = traffic([feed], 30, () => 1);
+    // Into the log after others that were accepted later, by several replicas at once.
+    for (const { meta } of later) meta.at = at - 20 + random.below(40);
+    await projection.apply([batchOf(0, 0, batch)]);
+    let since = at - 1;
+    const seen: number[] = [];
+    const readOn = async (): Promise<number> => {
+      const page = await readFeed(pool, { tenant, endpoint: feed, limit: 50, since }, 0);
+      seen.push(...page.items.map(({ sequence }) => sequence));
+      since = page.items.at(-1)?.listed_at ?? since;
+      return page.items.length;
+    };
+    expect(await readOn()).toBe(50);
+    await projection.apply([batchOf(0, 60, later.slice(0, 20))]);
+    expect(await readOn()).toBe(30);
+    await projection.apply([batchOf(0, 80, later.slice(20))]);
+    while ((await readOn()) > 0);
+    expect({ seed: random.seed, seen }).toEqual({
+      seed: random.seed,
+      seen: Array.from({ length: 90 }, (_, i) => i + 1),
+    });
+    const { items } = await readFeed(pool, { tenant, endpoint: feed, limit: 90 }, 0);
+    for (const { accepted_at, listed_at } of items) expect(listed_at).toBeGreaterThanOrEqual(accepted_at);
+    // Whoever follows from now on asks by when things were accepted.
+    const accepted = await readFeed(pool, { tenant, endpoint: feed, limit: 200, accepted_since: at }, 0);
+    expect(accepted.items.map(({ sequence }) => sequence)).toEqual(
+      later.flatMap(({ meta }, i) => (meta.at > at ? [61 + i] : [])),
+    );
   });
 
   it("shows nothing of another tenant's feed, nor of one that is not there", async () => {

@@ -5,6 +5,8 @@ import type { HistoryReader } from '../history/index.js';
 export interface FeedItem {
   sequence: number;
   acceptedAt: Date;
+  /** Not before it was accepted, and later than every item before it. */
+  listedAt: Date;
   meta: MessageMeta;
   payload: Buffer;
 }
@@ -29,10 +31,11 @@ export async function readFeedPage(reader: HistoryReader, request: ReadFeedReque
   return { kind: 'items', items: items.map(toItem), oldest, newest, hasMore: has_more };
 }
 
-function toItem({ sequence, accepted_at, meta_json, payload }: HistoryFeedItem): FeedItem {
+function toItem({ sequence, accepted_at, listed_at, meta_json, payload }: HistoryFeedItem): FeedItem {
   return {
     sequence,
     acceptedAt: new Date(accepted_at),
+    listedAt: new Date(listed_at),
     meta: MessageMeta.parse(JSON.parse(meta_json)),
     payload: payload ?? Buffer.alloc(0),
   };

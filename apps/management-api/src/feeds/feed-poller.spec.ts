@@ -13,6 +13,7 @@ function itemOf(sequence: number, payloadBytes = 10): FeedItem {
   return {
     sequence,
     acceptedAt: new Date(),
+    listedAt: new Date(),
     payload: Buffer.alloc(payloadBytes),
     meta: {
       v: 1,

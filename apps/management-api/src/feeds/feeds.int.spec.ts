@@ -53,7 +53,9 @@ const whenHas = (client: StreamClient, count: number): Promise<unknown> =>
   waitFor(() => client.events.length >= count, { what: `${count} events` });
 /** Its place is known: from here on it misses nothing. */
 const whenJoined = (joins = 1): Promise<unknown> =>
-  waitFor(() => feed.asked('ReadFeed').filter(({ since }) => since !== undefined).length >= joins);
+  waitFor(
+    () => feed.asked('ReadFeed').filter(({ accepted_since: since }) => since !== undefined).length >= joins,
+  );
 
 describe('a page of a feed', () => {
   it('shows JSON byte for byte, and other payloads in base64', async () => {

@@ -40,8 +40,8 @@ export class Feeds {
           readFeedPage(reader, {
             tenant,
             endpoint,
-            ...wanted,
-            since: 'since' in wanted ? wanted.since.getTime() : undefined,
+            limit: wanted.limit,
+            ...('since' in wanted ? { accepted_since: wanted.since.getTime() } : { after: wanted.after }),
           }),
       },
       logger,
@@ -50,7 +50,7 @@ export class Feeds {
   }
 
   /**
-   * Items after a sequence, or accepted after and before a time, oldest first; without any of them from the oldest that
+   * Items after a sequence, or listed after and before a time, oldest first; without any of them from the oldest that
    * is kept. Throws `conflict` for an endpoint that is no feed, and `unavailable` while audit-log is away.
    */
   async page(

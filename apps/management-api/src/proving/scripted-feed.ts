@@ -26,6 +26,7 @@ export class ScriptedFeed {
       sequence,
       message: newId('message', at),
       accepted_at: at,
+      listed_at: at,
       meta_json: '',
       payload: Buffer.from(payload),
     };
@@ -60,8 +61,8 @@ export class ScriptedFeed {
   }
 
   private read(request: Record<string, unknown>): object {
-    const { after = 0, since = 0, limit } = request as { after?: number; since?: number; limit: number };
-    const found = this.items.filter((item) => item.sequence > after && item.accepted_at > since);
+    const { after = 0, accepted_since = 0, limit } = request as Record<string, number> & { limit: number };
+    const found = this.items.filter((item) => item.sequence > after && item.accepted_at > accepted_since);
     let bytes = 0;
     const room = found.findIndex(({ payload }) => (bytes += payload?.length ?? 0) >= PAGE_BYTES) + 1;
     const items = found.slice(0, Math.min(limit, room || limit));

@@ -3,12 +3,11 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Source } from '@posthaste/contracts';
 import { openEventLog } from '@posthaste/event-log';
-import { forkSource, type TenantClient, waitFor } from '@posthaste/test-kit';
+import { forkSource, type TenantClient, Upstream, waitFor } from '@posthaste/test-kit';
 import pg from 'pg';
 import { type ApiUnderTest, KEKS, startApi } from '../proving/api-under-test.js';
 import { type LoggedMessage, loggedMessages } from '../proving/logged-messages.js';
 import { startPostgres } from '../proving/test-bed.js';
-import { Upstream } from '../proving/upstream.js';
 
 const EVENTS = 300;
 const numberIn = (payload: Buffer): number => (JSON.parse(payload.toString()) as { n: number }).n;

@@ -1,9 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { type TenantClient, waitFor } from '@posthaste/test-kit';
+import { type TenantClient, Upstream, waitFor } from '@posthaste/test-kit';
 import { SourceAccount } from '../proving/source-account.js';
 import { startTestBed, type TestBed } from '../proving/test-bed.js';
-import { Upstream } from '../proving/upstream.js';
 
 let bed: TestBed;
 let tenant: TenantClient;

@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Tenant } from '@posthaste/contracts';
-import { type TenantClient, waitFor } from '@posthaste/test-kit';
+import { type TenantClient, Upstream, waitFor } from '@posthaste/test-kit';
 import { refusalOf } from '../proving/refusal-of.js';
 import { SourceAccount } from '../proving/source-account.js';
 import { startTestBed, type TestBed } from '../proving/test-bed.js';
-import { Upstream } from '../proving/upstream.js';
 
 let bed: TestBed;
 let tenant: TenantClient;

@@ -12,6 +12,9 @@ interface NewItem {
  * Gives the feeds among the messages' routes their next items. Must run in the transaction that moves the messages'
  * positions: all messages of an account lie in one partition, so nobody else counts its endpoints up meanwhile, and a
  * batch that is read again finds its own items. A message that was appended twice under one id is one item.
+ *
+ * Each item is listed when its message was accepted, but at least a millisecond after the one before it: of all items up
+ * to the nth, `n + max(accepted - nth)`. So it is the same in whatever batches they come.
  */
 export async function appendFeedItems(client: pg.PoolClient, messages: AcceptedMessage[]): Promise<void> {
   const items = feedItemsOf(messages);
@@ -25,15 +28,20 @@ export async function appendFeedItems(client: pg.PoolClient, messages: AcceptedM
                with ordinality as n (endpoint, tenant, message, accepted_at, place)
              where not exists (
                select from history.feed_item i where i.message = n.message and i.endpoint = n.endpoint)
+           ), listed as (
+             select f.*, f.nth + greatest(
+                 h.newest_at, max(f.accepted_at - f.nth) over (partition by f.endpoint order by f.nth)) as listed_at
+             from fresh f left join history.feed_head h on h.endpoint = f.endpoint
            ), head as (
-             insert into history.feed_head as h (endpoint, tenant, newest)
-             select endpoint, min(tenant), count(*) from fresh group by endpoint order by endpoint
-             on conflict (endpoint) do update set newest = h.newest + excluded.newest
+             insert into history.feed_head as h (endpoint, tenant, newest, newest_at)
+             select endpoint, min(tenant), count(*), max(listed_at) from listed group by endpoint order by endpoint
+             on conflict (endpoint) do update
+               set newest = h.newest + excluded.newest, newest_at = excluded.newest_at
              returning endpoint, newest
            )
-           insert into history.feed_item (endpoint, sequence, message, accepted_at)
-           select f.endpoint, head.newest - f.added + f.nth, f.message, f.accepted_at
-           from fresh f join head on head.endpoint = f.endpoint`,
+           insert into history.feed_item (endpoint, sequence, message, accepted_at, listed_at)
+           select l.endpoint, head.newest - l.added + l.nth, l.message, l.accepted_at, l.listed_at
+           from listed l join head on head.endpoint = l.endpoint`,
     values: [
       items.map(({ endpoint }) => endpoint),
       items.map(({ tenant }) => tenant),

@@ -8,8 +8,8 @@ const PAGE_BYTES = 4 * 1024 * 1024;
 /**
  * A page of a feed with what the feed holds.
  *
- * @param keptSince ms since 1970: what was accepted before it has aged out. Everything from the first item that has not
- * is there: clocks of several replicas may differ a little, and the sequence must not have holes.
+ * @param keptSince ms since 1970: what is listed before it has aged out. Items are listed in the order of their sequence,
+ * so what has not is there without a hole.
  */
 export async function readFeed(
   pool: pg.Pool,
@@ -21,7 +21,7 @@ export async function readFeed(
     name: 'read-feed-bounds',
     text: `select h.newest, coalesce((
              select min(sequence) from history.feed_item i
-             where i.endpoint = h.endpoint and i.accepted_at >= $3), h.newest + 1) as oldest
+             where i.endpoint = h.endpoint and i.listed_at >= $3), h.newest + 1) as oldest
            from history.feed_head h where h.endpoint = $1 and h.tenant = $2`,
     values: [endpoint ?? '', tenant ?? '', keptSince],
   });
@@ -42,26 +42,30 @@ export async function readFeed(
 /** At most `limit` items, and how many of those that were looked at, one more than `limit`, come after each. */
 async function selectItems(
   pool: pg.Pool,
-  { endpoint, since, until }: ReadFeedRequest,
+  { endpoint, since, until, accepted_since: acceptedSince }: ReadFeedRequest,
   after: number,
   limit: number,
 ): Promise<(HistoryFeedItem & { left: number })[]> {
   const values: unknown[] = [endpoint, after, limit + 1, PAGE_BYTES];
   // Only what is asked for: a range that means any time could make the planner read all of a feed by its times.
   const times = [
-    ...(since === undefined ? [] : [`and i.accepted_at > $${values.push(since)}`]),
-    ...(until === undefined ? [] : [`and i.accepted_at < $${values.push(until)}`]),
+    ...(since === undefined ? [] : [`and i.listed_at > $${values.push(since)}`]),
+    ...(until === undefined ? [] : [`and i.listed_at < $${values.push(until)}`]),
+    // No item is listed before it is accepted, and only that has an index.
+    ...(acceptedSince === undefined
+      ? []
+      : [`and i.listed_at > $${values.push(acceptedSince)} and i.accepted_at > $${values.length}`]),
   ];
   const { rows } = await pool.query<HistoryFeedItem & { left: number }>({
     // Prepared only without times, of which each pair deserves a plan of its own.
     ...(times.length === 0 ? { name: 'read-feed-items' } : {}),
-    text: `select sequence, message, accepted_at, meta as meta_json, payload, left_over as left
+    text: `select sequence, message, accepted_at, listed_at, meta as meta_json, payload, left_over as left
            from (
              select s.*, m.meta, m.payload,
                count(*) over () - row_number() over (order by s.sequence) as left_over,
                sum(length(m.payload)) over (order by s.sequence) - length(m.payload) as bytes_before
              from (
-               select sequence, accepted_at, message from history.feed_item i
+               select sequence, accepted_at, listed_at, message from history.feed_item i
                where i.endpoint = $1 and i.sequence > $2 ${times.join(' ')}
                order by i.sequence limit $3
              ) s

@@ -6,7 +6,8 @@ import type { EndpointRow } from '../../endpoints/endpoint.entity.js';
 import { type FeedItem, type Feeds, madeOnce } from '../../feeds/index.js';
 
 // A hosted webhook's events: our feed's items in LinkUp's words. An event's id is the item's sequence in the form of
-// LinkUp's ids, so that ids sort as the events came.
+// LinkUp's ids, so that ids sort as the events came. So do their `created_at`, and no two are the same: who goes on by
+// `since` with the last one it has seen, as LinkUp's programs do, misses nothing.
 
 const ID_DIGITS = 24;
 
@@ -54,7 +55,7 @@ export async function pollEvents(feeds: Feeds, row: EndpointRow, query: EventsQu
 
 function itemText(item: FeedItem): string {
   const id = eventId(item.sequence);
-  return `{"event_id":"${id}","event":${wrapped(item).toString()},"created_at":"${item.acceptedAt.toISOString()}"}`;
+  return `{"event_id":"${id}","event":${wrapped(item).toString()},"created_at":"${item.listedAt.toISOString()}"}`;
 }
 
 /** A stream says so at once; a history that hangs must not hold it up. */

@@ -60,7 +60,7 @@ function readFeed({
   until = Infinity,
   limit,
 }: ReadFeedRequest): HistoryFeedPage {
-  const items = kept.filter(({ sequence, accepted_at: at }) => sequence > after && at > since && at < until);
+  const items = kept.filter(({ sequence, listed_at: at }) => sequence > after && at > since && at < until);
   return { items: items.slice(0, limit), oldest: kept[0]?.sequence ?? newest + 1, newest };
 }
 
@@ -80,7 +80,13 @@ function happens(payload = '{"type":"message"}'): number {
     config: 1,
     routes: [],
   };
-  const item = { sequence: newest, message: id, accepted_at: at, meta_json: JSON.stringify(meta) };
+  const item = {
+    sequence: newest,
+    message: id,
+    accepted_at: AT,
+    listed_at: at,
+    meta_json: JSON.stringify(meta),
+  };
   kept.push({ ...item, payload: Buffer.from(payload) });
   return newest;
 }

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { waitFor } from '@posthaste/test-kit';
+import { waitFor } from './wait-for.js';
 
 type Behaviour = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -13,6 +13,8 @@ export class Upstream {
   behaviour: Behaviour | undefined;
   /** What any other path answers. */
   list: unknown = [];
+  /** How many events it says again to whoever resumes behind them. */
+  repeats = 0;
   private readonly sent: { id: string; text: string }[] = [];
   private readonly server: Server;
 
@@ -75,7 +77,7 @@ export class Upstream {
     response.write('retry: 100\n\n');
     const after = request.headers['last-event-id'];
     const from = after === undefined ? 0 : this.sent.findIndex(({ id }) => id === after) + 1;
-    for (const { text } of this.sent.slice(from)) response.write(text);
+    for (const { text } of this.sent.slice(Math.max(0, from - this.repeats))) response.write(text);
     this.open.add(response);
     response.on('close', () => this.open.delete(response));
   }
