@@ -11,8 +11,9 @@ export class Upstream {
   readonly open = new Set<ServerResponse>();
   /** What the stream's path does instead of streaming. */
   behaviour: Behaviour | undefined;
-  /** What any other path answers. */
+  /** What any other path answers, and when. */
   list: unknown = [];
+  listing: Promise<void> = Promise.resolve();
   /** How many events it says again to whoever resumes behind them. */
   repeats = 0;
   private readonly sent: { id: string; text: string }[] = [];
@@ -21,8 +22,10 @@ export class Upstream {
   private constructor() {
     this.server = createServer((request, response) => {
       if (!request.url?.startsWith('/stream')) {
-        response.setHeader('content-type', 'application/json').end(JSON.stringify(this.list));
         this.listed.push(request);
+        void this.listing.then(() =>
+          response.setHeader('content-type', 'application/json').end(JSON.stringify(this.list)),
+        );
         return;
       }
       this.requests.push(request);

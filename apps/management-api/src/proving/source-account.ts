@@ -1,5 +1,6 @@
 import type { AccountUsage, Endpoint, Source, SourceState } from '@posthaste/contracts';
 import { type RestAnswer, type TenantClient, waitFor } from '@posthaste/test-kit';
+import { LinkupClient } from './linkup-client.js';
 import { loggedMessages } from './logged-messages.js';
 import type { TestBed } from './test-bed.js';
 
@@ -41,6 +42,31 @@ export class SourceAccount {
 
   enable(endpoint: string): Promise<RestAnswer<Endpoint>> {
     return this.tenant.rest.post(`/v1/endpoints/${endpoint}/enable`);
+  }
+
+  /** Every endpoint it has. */
+  async disableAll(): Promise<void> {
+    const { data } = await this.tenant.rest.ask<{ data: Endpoint[] }>(
+      'GET',
+      `/v1/accounts/${this.uid}/endpoints`,
+    );
+    for (const { id } of data) await this.disable(id);
+  }
+
+  /** The data of an answer of LinkUp's API. */
+  async linkup(method: string, below: string, body: unknown): Promise<unknown> {
+    const answer = await new LinkupClient(this.bed.api.url, this.tenant.key).call(`${method} ${below}`, body);
+    if (answer.status !== 200) throw new Error(answer.bytes.toString());
+    return answer.json.data;
+  }
+
+  /** Whom it knows has been listed, and taken note of. */
+  async isSynced(): Promise<boolean> {
+    const { rows } = await this.bed.database.query(
+      'select from config.source_stream where account = $1 and synced_at is not null',
+      [this.id],
+    );
+    return rows.length === 1;
   }
 
   disable(endpoint: string): Promise<RestAnswer<Endpoint>> {

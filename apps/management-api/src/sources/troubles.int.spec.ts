@@ -188,16 +188,64 @@ describe('the initial sync', () => {
     expect(upstream.listed).toHaveLength(1);
   });
 
-  it('waits for a list that can be read, and says why', async () => {
+  it('that fails holds up no event, says why, and is made when it can be', async () => {
     upstream.list = { not: 'a list' };
     await put({ sync_url: upstream.url('/known') });
-    expect((await account.whenState('waiting')).state.error.class).toBe('sync_failed');
-    expect(upstream.requests).toHaveLength(0);
+    const failing = await account.whenState('open', ({ sync_error }) => sync_error !== undefined);
+    expect(failing.state.sync_error).toEqual({ class: 'sync_failed', message: 'It is not a JSON array' });
+    upstream.send('1', 'message_received', {});
+    invite('2', connection('c1'));
+    // Nobody can be asked for these again.
+    upstream.write('event: message_received\ndata: {}\n\n');
+    await account.published(3);
     upstream.list = [{ name: 'without an id' }];
-    await account.whenState('waiting', ({ error }) => error.message === 'Its entry 0 has no id');
-    upstream.list = [];
-    await upstream.whenOpen(1);
+    await account.whenState('open', ({ sync_error }) => sync_error?.message === 'Its entry 0 has no id');
+    upstream.list = [connection('c1'), connection('c2')];
+    await account.whenState('open', ({ sync_error }) => sync_error === undefined);
+    invite('3', connection('c2'));
+    upstream.send('4', 'message_received', {});
+    expect((await account.published(4)).map(({ type }) => type)).toEqual([
+      'message_received',
+      'accepted_invitation',
+      'message_received',
+      'message_received',
+    ]);
+    expect(upstream.requests).toHaveLength(1);
   });
+
+  it.each<[string, (id: string) => Promise<unknown>]>([
+    ['PUT', (id) => account.linkup('PUT', `/${id}`, { events: ['accepted_invitation'] })],
+    ['another webhook', () => account.linkup('POST', '', { account_id: account.uid })],
+  ])(
+    'is made at once when invitations are asked for of a source that is read, by %s; what comes before its list is news',
+    async (_, ask) => {
+      await account.disableAll();
+      const body = { account_id: account.uid, events: ['message_received'] };
+      const { webhook_id: id } = (await account.linkup('POST', '', body)) as { webhook_id: string };
+      upstream.list = [connection('c1'), connection('c9')];
+      let answer = (): void => undefined;
+      upstream.listing = new Promise((resolve) => (answer = resolve));
+      await put({ sync_url: upstream.url('/known') });
+      await upstream.whenOpen(1);
+      upstream.send('1', 'message_received', {});
+      await account.published(1);
+      expect(upstream.listed).toHaveLength(0);
+      await ask(id);
+      await waitFor(() => upstream.listed.length === 1);
+      invite('2', connection('c9'));
+      expect((await account.published(2)).at(-1)?.type).toBe('accepted_invitation');
+      answer();
+      await waitFor(() => account.isSynced());
+      invite('3', connection('c1'));
+      upstream.send('4', 'message_received', {});
+      expect((await account.published(3)).map(({ type }) => type)).toEqual([
+        'message_received',
+        'accepted_invitation',
+        'message_received',
+      ]);
+      expect(upstream.listed).toHaveLength(1);
+    },
+  );
 });
 
 /** Writes without end, as fast as the other side reads. */

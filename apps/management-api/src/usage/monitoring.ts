@@ -65,12 +65,20 @@ export async function settleMonitoring(
   { account, tenant }: { account: string; tenant: string },
   starts: boolean,
 ): Promise<void> {
-  const [asked] = await manager.query<[{ wanted: boolean; open: boolean }]>(
+  const [asked] = await manager.query<[{ wanted: boolean; open: boolean; unsynced: boolean }]>(
     `select exists (select 1 from config.to_be_monitored where account = $1) as wanted,
-            exists (select 1 from config.monitoring_period where account = $1 and ended_at is null) as open`,
+            exists (select 1 from config.monitoring_period where account = $1 and ended_at is null) as open,
+            exists (
+              select 1 from config.source s join config.source_stream st using (account)
+               where s.account = $1 and s.deleted_at is null and s.sync_url is not null and st.synced_at is null
+            ) as unsynced`,
     [account],
   );
-  if (asked.wanted === asked.open) return;
+  if (asked.wanted === asked.open) {
+    // What is asked for of a source that is read already may now be more.
+    if (asked.open && asked.unsynced) await tellConnections(manager);
+    return;
+  }
   if (!asked.wanted) {
     await manager.query(
       `update config.monitoring_period set ended_at = greatest(started_at, $2)

@@ -35,7 +35,14 @@ export const SourceState = z
   .discriminatedUnion('status', [
     z.object({ status: z.literal('idle') }),
     z.object({ status: z.literal('connecting') }),
-    z.object({ status: z.literal('open'), since: Instant }),
+    z.object({
+      status: z.literal('open'),
+      since: Instant,
+      sync_error: z
+        .object({ class: z.string(), message: z.string() })
+        .optional()
+        .meta({ description: 'Why `sync_url` could not be read. It is tried again beside the stream.' }),
+    }),
     z.object({
       status: z.literal('waiting'),
       attempt: z.number().int().meta({ description: 'How many in a row have failed.' }),
@@ -43,7 +50,7 @@ export const SourceState = z
       error: z.object({
         class: z.string().meta({
           description:
-            'As of an attempt, or `not_an_event_stream`, `event_too_large`, `ended`, `sync_failed`, `publish_failed`, `headers_unreadable`.',
+            'As of an attempt, or `not_an_event_stream`, `event_too_large`, `ended`, `publish_failed`, `headers_unreadable`.',
         }),
         message: z.string(),
       }),

@@ -1,6 +1,5 @@
 import type { GuardedClient } from '@posthaste/egress';
 import type { PublishRequest } from '../../publish/publish-request.js';
-import type { Candidate } from '../../publish/sql/load-account-routing.js';
 
 // Invitations that brought nobody new are not published. Who is known is what the source's `sync_url` listed at first,
 // and whoever an invitation has brought since.
@@ -10,13 +9,6 @@ const LIST_BYTES = 8 * 1024 * 1024;
 const LIST_TIMEOUT_MS = 15_000;
 /** They are kept, and looked up by an index. */
 const USABLE_NAME = /^[^\0]{1,500}$/;
-
-export function wantsInvitations(candidates: readonly Candidate[]): boolean {
-  return candidates.some(
-    ({ enabled, eventTypes }) =>
-      enabled && (eventTypes.length === 0 || eventTypes.includes(ACCEPTED_INVITATION)),
-  );
-}
 
 /** The names the connections of an invitation go by, for each of them; none when it is no invitation, or brings none. */
 export function invited({ eventType, payload }: PublishRequest): string[][] {

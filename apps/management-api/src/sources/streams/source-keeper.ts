@@ -85,10 +85,12 @@ export class SourceKeeper {
     const { pool, owner, onSweep } = this.parts;
     await onSweep();
     const askedAt = performance.now();
-    const kept = new Map((await renewLeases(pool, owner)).map(({ account, version }) => [account, version]));
+    const kept = new Map((await renewLeases(pool, owner)).map((renewed) => [renewed.account, renewed]));
     this.holdUntil(askedAt + LEASE_MS);
-    for (const [account, { source }] of this.readers) {
-      if (kept.get(account) !== source.version) this.retire(account);
+    for (const [account, reader] of this.readers) {
+      const { version, wantsSync = false } = kept.get(account) ?? {};
+      if (version !== reader.source.version) this.retire(account);
+      else if (wantsSync) reader.wantSync();
     }
     // What ended by itself, and what an answer that was lost on its way had given us.
     for (const account of kept.keys()) if (!this.readers.has(account)) this.retire(account);

@@ -1,5 +1,5 @@
 import { publishLimits, type SourceState } from '@posthaste/contracts';
-import type { GuardedClient, GuardedStream } from '@posthaste/egress';
+import type { GuardedClient, GuardedStream, StreamRead } from '@posthaste/egress';
 import type { Logger } from '@posthaste/runtime';
 import type { Vault } from '@posthaste/vault';
 import type pg from 'pg';
@@ -7,7 +7,7 @@ import type { PublishRequest } from '../../publish/publish-request.js';
 import { openHeaders } from '../source-headers.js';
 import { retryDelayMs } from './backoff.js';
 import type { EventPublisher } from './event-publisher.js';
-import { ACCEPTED_INVITATION, listConnections, wantsInvitations } from './invitations.js';
+import { InitialSync, type SyncError } from './initial-sync.js';
 import { rememberConnections, saveProgress, saveState, saveSynced, type TakenSource } from './stream-rows.js';
 import { toRequest } from './to-request.js';
 import { type UpstreamEvent, UpstreamEvents } from './upstream-events.js';
@@ -21,8 +21,10 @@ import { type UpstreamEvent, UpstreamEvents } from './upstream-events.js';
  *
  * Bytes are read, their events published, the position noted, and only then more bytes are read: nothing queues here,
  * and a source that is faster than the log is slowed down. A failure of the publish itself is waited out with the events
- * in hand, because an event without an id could not be asked for again. Only an event, or having
- * lasted, makes the next wait short again.
+ * in hand, because an event without an id could not be asked for again. Only an event, or having lasted, makes the next
+ * wait short again.
+ *
+ * Whom an account knows already (`initial-sync.ts`) is taken note of between two reads, when nothing is in hand.
  */
 export interface ReaderParts {
   owner: string;
@@ -51,9 +53,11 @@ export class SourceReader {
   readonly ended: Promise<void>;
   private readonly closing = new AbortController();
   private lastEventId: string | null;
-  private isSynced: boolean;
+  private readonly sync: InitialSync | undefined;
+  private syncError: SyncError | null = null;
   private headers: Record<string, string> = {};
   private openSince = '';
+  private isOpen = false;
   private failures = 0;
   private retryMs: number | undefined;
 
@@ -62,7 +66,7 @@ export class SourceReader {
     private readonly parts: ReaderParts,
   ) {
     this.lastEventId = source.lastEventId;
-    this.isSynced = source.isSynced;
+    this.sync = this.newSync();
     this.ended = this.run().catch((error: unknown) =>
       parts.logger.error({ err: error, account: source.account }, 'source.reader_died'),
     );
@@ -70,15 +74,22 @@ export class SourceReader {
 
   close(): void {
     this.closing.abort();
+    this.sync?.close();
+  }
+
+  /** Somebody wants invitations, and it is not known yet whom the account knows. */
+  wantSync(): void {
+    void this.sync?.begin();
   }
 
   private async run(): Promise<void> {
     while (!this.closing.signal.aborted) {
       const failed = await this.readOnce().catch(broken);
-      if (failed === 'over') return;
+      if (failed === 'over') break;
       this.failures++;
       await this.wait(failed);
     }
+    this.sync?.close();
   }
 
   /** One connection from its beginning to its end. */
@@ -87,8 +98,7 @@ export class SourceReader {
     await this.tell({ status: 'connecting' });
     const unreadable = this.openHeaders();
     if (unreadable) return unreadable;
-    const unsynced = await this.sync();
-    if (unsynced) return unsynced;
+    if (this.source.wantsSync) await this.beginSync();
     const opened = await client.open({
       url: this.source.url,
       headers: {
@@ -111,6 +121,7 @@ export class SourceReader {
     try {
       return refusalOf(opened.stream) ?? (await this.follow(opened.stream));
     } finally {
+      this.isOpen = false;
       opened.stream.close();
       if (performance.now() - openedAt >= LASTING_MS) this.failures = 0;
     }
@@ -129,10 +140,11 @@ export class SourceReader {
 
   private async follow(stream: GuardedStream): Promise<Failed | Over> {
     this.openSince = new Date().toISOString();
-    await this.tell({ status: 'open', since: this.openSince });
+    this.isOpen = true;
+    await this.tellOpen();
     const cutter = new UpstreamEvents();
     for (;;) {
-      const read = await stream.read();
+      const read = await this.nextOf(stream);
       if (read.kind === 'closed') return 'over';
       if (read.kind === 'failed') return read;
       if (read.kind === 'ended') return { class: 'ended', message: 'The source ended the stream' };
@@ -142,6 +154,17 @@ export class SourceReader {
       if (failed) return failed;
       if (isTooLarge) return tooLarge();
     }
+  }
+
+  /** The next bytes; meanwhile, with nothing in hand, whom the account knows is taken note of. */
+  private async nextOf(stream: GuardedStream): Promise<StreamRead> {
+    const reading = stream.read();
+    while (this.sync) {
+      const read = await this.sync.orListed(reading);
+      if (read) return read;
+      await this.takeList(this.sync);
+    }
+    return reading;
   }
 
   /** Publishes events and notes the position behind them. */
@@ -159,10 +182,6 @@ export class SourceReader {
     }
     const isWhole = taken === events.length;
     const upTo = isWhole ? lastId : events.slice(0, taken).findLast(({ id }) => id !== undefined)?.id;
-    if (requests.some(({ eventType }) => eventType === ACCEPTED_INVITATION)) {
-      const unsynced = await this.sync();
-      if (unsynced) return unsynced;
-    }
     const published = await this.publish(requests);
     if (published === 'over') return 'over';
     if (taken > 0) this.failures = 0;
@@ -189,7 +208,7 @@ export class SourceReader {
         return undefined;
       });
       if (published?.kind === 'published') {
-        if (failures > 1) await this.tell({ status: 'open', since: this.openSince });
+        if (failures > 1) await this.tellOpen();
         return published;
       }
       if (published?.kind === 'lost') return 'over';
@@ -201,19 +220,41 @@ export class SourceReader {
     return { dropped: 0 };
   }
 
-  /** Once per source, when somebody asks for invitations: whom the account knows already. */
-  private async sync(): Promise<Failed | undefined> {
-    const { pool, client, publisher, owner } = this.parts;
-    const { account, syncUrl } = this.source;
-    if (this.isSynced || syncUrl === null) return undefined;
-    const admission = await publisher.admissionTo(this.source);
-    if (admission === null || !wantsInvitations(admission.candidates)) return undefined;
-    const listed = await Promise.race([listConnections(client, syncUrl, this.headers), this.whenClosing()]);
-    if (!listed.ok) return { class: 'sync_failed', message: listed.message };
-    await rememberConnections(pool, account, listed.names);
-    await saveSynced(pool, owner, this.source);
-    this.isSynced = true;
-    return undefined;
+  private newSync(): InitialSync | undefined {
+    const { client, random } = this.parts;
+    const { syncUrl: url } = this.source;
+    if (url === null) return undefined;
+    const onTried = (error: SyncError | null): void => {
+      this.syncError = error;
+      if (this.isOpen) void this.tellOpen();
+    };
+    return new InitialSync({ client, url, headers: () => this.headers, random, onTried });
+  }
+
+  /**
+   * Of a source nothing was read of yet, the list comes first: what it then says again of old connections is old. It is
+   * waited for once, and not for ever. Of any other an event may be under way that the list knows too, and that nobody
+   * was told of: there it is taken between two reads.
+   */
+  private async beginSync(): Promise<void> {
+    const begun = this.sync?.begin();
+    if (!this.sync || this.lastEventId !== null) return;
+    await Promise.race([begun, this.whenClosing()]);
+    if (this.sync.names) await this.takeList(this.sync);
+  }
+
+  private async takeList(sync: InitialSync): Promise<void> {
+    const { pool, owner, logger } = this.parts;
+    const { names } = sync;
+    if (names === undefined) return;
+    try {
+      await rememberConnections(pool, this.source.account, names);
+      await saveSynced(pool, owner, this.source);
+      sync.done();
+    } catch (error) {
+      logger.warn({ err: error, account: this.source.account }, 'source.sync_not_saved');
+      sync.again('The database does not answer');
+    }
   }
 
   private async wait(failed: Failed): Promise<void> {
@@ -237,11 +278,15 @@ export class SourceReader {
     clearTimeout(timer);
   }
 
-  private whenClosing(): Promise<{ ok: false; message: string }> {
+  private whenClosing(): Promise<void> {
     const { signal } = this.closing;
-    const closed = { ok: false, message: 'It is no longer read' } as const;
-    if (signal.aborted) return Promise.resolve(closed);
-    return new Promise((resolve) => signal.addEventListener('abort', () => resolve(closed), { once: true }));
+    if (signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  }
+
+  private tellOpen(): Promise<void> {
+    const failed = this.syncError === null ? {} : { sync_error: this.syncError };
+    return this.tell({ status: 'open', since: this.openSince, ...failed });
   }
 
   /** What a person reads; nothing depends on it. */

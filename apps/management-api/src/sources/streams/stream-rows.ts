@@ -2,6 +2,7 @@ import type { SourceState, WrappedKey } from '@posthaste/contracts';
 import type pg from 'pg';
 import { MONITORING_CHANNEL } from '../../usage/monitoring.js';
 import type { SealedHeaders } from '../source-headers.js';
+import { ACCEPTED_INVITATION } from './invitations.js';
 
 /**
  * The rows of `config.source_stream`: who reads which source until when, how that goes, and how far it came. A row is
@@ -21,23 +22,31 @@ export interface TakenSource {
   headers: SealedHeaders | null;
   dataKeys: WrappedKey[];
   lastEventId: string | null;
-  isSynced: boolean;
+  wantsSync: boolean;
 }
 
 const IS_MONITORED = `exists (
   select 1 from config.monitoring_period p where p.account = st.account and p.ended_at is null)`;
+/** An endpoint asks for invitations, and whom the account knows has not been listed. */
+const WANTS_SYNC = `s.sync_url is not null and st.synced_at is null and exists (
+  select 1 from config.endpoint e
+   where e.account = st.account and e.deleted_at is null and e.enabled
+     and (e.event_types = '{}' or '${ACCEPTED_INVITATION}' = any(e.event_types)))`;
 const LEASE = `now() + interval '${LEASE_MS} milliseconds'`;
 
-/** Renews every lease of the owner that is still wanted; answers those with the source's version now. */
-export async function renewLeases(
-  pool: pg.Pool,
-  owner: string,
-): Promise<{ account: string; version: number }[]> {
-  const { rows } = await pool.query<{ account: string; version: number }>(
+export interface Renewed {
+  account: string;
+  version: number;
+  wantsSync: boolean;
+}
+
+/** Renews every lease of the owner that is still wanted; answers those with the source as it is now. */
+export async function renewLeases(pool: pg.Pool, owner: string): Promise<Renewed[]> {
+  const { rows } = await pool.query<Renewed>(
     `update config.source_stream st set lease_until = ${LEASE}
        from config.source s
       where st.owner = $1 and s.account = st.account and s.deleted_at is null and ${IS_MONITORED}
-      returning st.account, s.version`,
+      returning st.account, s.version, ${WANTS_SYNC} as "wantsSync"`,
     [owner],
   );
   return rows;
@@ -57,7 +66,7 @@ export async function takeSources(pool: pg.Pool, owner: string, most: number): P
       where st.account = free.account and s.account = st.account and s.deleted_at is null and t.id = s.tenant
       returning st.account, s.tenant, s.version, st.stream, s.url, s.sync_url as "syncUrl", s.headers,
                 t.data_keys as "dataKeys", st.last_event_id as "lastEventId",
-                st.synced_at is not null as "isSynced"`,
+                ${WANTS_SYNC} as "wantsSync"`,
     [owner, most],
   );
   return rows;
