@@ -21,5 +21,5 @@ export { LanePace } from './lanes/lane-pace.js';
 export { laneRules, type LaneJob, type LaneSettings, type LaneVerdict, type Overflow } from './lanes/lane.js';
 export { Lanes } from './lanes/lanes.js';
 export { OutageSimulation, type OutageMinute, type OutagePlan } from './lanes/outage-simulation.js';
-export { matches, type Filter, type Match, type Matchable } from './matching.js';
+export { matches, unfilterableBy, type Filter, type Match, type Matchable } from './matching.js';
 export { policySpanMs, retryDelaysMs } from './retry-policy.js';

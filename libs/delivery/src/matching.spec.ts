@@ -13,6 +13,11 @@ describe('a message goes to an endpoint', () => {
       { type: 'a', channels: ['x', 'y'] },
       { ...open, channels: ['y', 'z'] },
     ],
+    [
+      'of LinkUp, whatever its filters, when its account was disconnected',
+      { type: 'disconnection' },
+      { ...open, eventTypes: ['a'], channels: ['x'], profile: 'linkup' },
+    ],
   ])('%s', (_, message, filter) => {
     expect(matches(message, filter)).toEqual({ matched: true });
   });
@@ -24,6 +29,18 @@ describe('a message does not go to an endpoint', () => {
     ['that lists other event types', { type: 'a.b' }, { ...open, eventTypes: ['a', 'a.b.c'] }, 'event_types'],
     ['that wants a channel, when it has none', { type: 'a' }, { ...open, channels: ['x'] }, 'channels'],
     ['that wants another channel', { type: 'a', channels: ['x'] }, { ...open, channels: ['y'] }, 'channels'],
+    [
+      'of another profile for a disconnection',
+      { type: 'disconnection' },
+      { ...open, eventTypes: ['a'], profile: 'ada' },
+      'event_types',
+    ],
+    [
+      'of LinkUp that is stopped, for a disconnection',
+      { type: 'disconnection' },
+      { ...open, enabled: false, profile: 'linkup' },
+      'enabled',
+    ],
     [
       'for the first rule that says no',
       { type: 'a', channels: ['x'] },

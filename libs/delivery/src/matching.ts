@@ -11,6 +11,8 @@ export interface Filter {
   eventTypes: readonly string[];
   /** Empty: messages of any channel and of none. */
   channels: readonly string[];
+  /** What else is known of the endpoint's wire profile; one may have events no filter keeps from it. */
+  profile?: string;
 }
 
 /** The first rule that said no, with the two values it compared. */
@@ -24,11 +26,24 @@ export type Match =
     };
 
 /**
+ * What reaches every endpoint of a profile that is enabled, whatever its filters: who reads an account through LinkUp
+ * must learn that it is disconnected (https://docs.linkupapi.com/api-reference/v2/webhooks/create).
+ */
+export function unfilterableBy(profile: string | undefined): string | undefined {
+  return profile === 'linkup' ? 'disconnection' : undefined;
+}
+
+/**
  * Whether a message goes to an endpoint. Rules in order: the endpoint is enabled; its event types hold the message's; it
  * has no channels, or shares one with the message. A message without channels goes only to endpoints without them.
  */
 export function matches(message: Matchable, filter: Filter): Match {
   if (!filter.enabled) return { matched: false, rule: 'enabled', wanted: ['enabled'], got: ['disabled'] };
+  const match = filtered(message, filter);
+  return !match.matched && message.type === unfilterableBy(filter.profile) ? { matched: true } : match;
+}
+
+function filtered(message: Matchable, filter: Filter): Match {
   if (filter.eventTypes.length > 0 && !filter.eventTypes.includes(message.type)) {
     return { matched: false, rule: 'event_types', wanted: filter.eventTypes, got: [message.type] };
   }

@@ -52,6 +52,8 @@ export class Problem extends Error {
     readonly detail: string = problems[code].title,
     readonly errors: FieldError[] = [],
     readonly retryAfterSeconds?: number,
+    /** Members of the body beside the usual ones (RFC 9457, section 3.2). */
+    readonly members: Readonly<Record<string, number>> = {},
   ) {
     super(detail);
     this.name = 'Problem';
@@ -69,6 +71,7 @@ export function problemBody(problem: Problem, requestId: string, instance: strin
     instance,
     code: problem.code,
     ...(problem.errors.length > 0 ? { errors: problem.errors } : {}),
+    ...problem.members,
     request_id: requestId,
   };
 }

@@ -46,7 +46,7 @@ export class FeedsController {
     summary: 'Read a feed',
     description:
       'The messages of an endpoint of mode `feed`, oldest first. Without `after` it begins with the oldest that is ' +
-      'kept. Items are kept for 24 hours; 410 says that some after `after` are not there any more.',
+      'kept. Items are kept for 24 hours; 410 says that some after `after` are not there any more, and its member `oldest` which is the first that is.',
     answers: FeedList,
   })
   async read(
@@ -137,5 +137,7 @@ function expired(pointer: string, oldest: number): Problem {
     'feed_expired',
     `Items after this place are not kept any more. The oldest that is kept has sequence ${oldest}.`,
     [{ pointer, code: 'feed_expired', message: `must be at least ${oldest - 1}: the oldest is ${oldest}` }],
+    undefined,
+    { oldest },
   );
 }

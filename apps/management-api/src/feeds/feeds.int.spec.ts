@@ -109,11 +109,12 @@ describe('a page of a feed', () => {
     for (const n of upTo(3)) feed.add(`${n}`);
     feed.items.splice(0, 2);
     expect(await tenant.rest.ask('GET', `${path}?after=2`)).toMatchObject({ next_after: 3, oldest: 3 });
-    const answer = await tenant.rest.get<{ detail: string; errors: { message: string }[] }>(
+    const answer = await tenant.rest.get<{ detail: string; oldest: number; errors: { message: string }[] }>(
       `${path}?after=1`,
     );
     expect(refusalOf(answer)).toEqual([410, 'feed_expired', '?after feed_expired']);
     expect(answer.json.detail).toContain('The oldest that is kept has sequence 3.');
+    expect(answer.json.oldest).toBe(3);
     expect(answer.json.errors[0]?.message).toBe('must be at least 2: the oldest is 3');
 
     feed.expireAll();
@@ -178,8 +179,9 @@ describe('a stream of a feed', () => {
   it('says 410 when what comes after its place has aged out', async () => {
     for (const n of upTo(3)) feed.add(`${n}`);
     feed.expireAll();
-    const answer = await tenant.rest.get(`${path}/stream`, { 'last-event-id': '2' });
+    const answer = await tenant.rest.get<{ oldest: number }>(`${path}/stream`, { 'last-event-id': '2' });
     expect(refusalOf(answer)).toEqual([410, 'feed_expired', 'last-event-id feed_expired']);
+    expect(answer.json.oldest).toBe(4);
   });
 
   it('is read once for all who follow, and each gets everything', async () => {

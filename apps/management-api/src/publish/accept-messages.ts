@@ -26,12 +26,10 @@ export async function acceptMessages(
 ): Promise<number[] | Problem> {
   const records: OutgoingRecord[] = [];
   const deliveries = messages.map(({ id, request }) => {
-    const matched = matchedBy(admission, request);
-    const routes = matched.map(routeTo);
-    const subject = matched.some(({ profile }) => profile === 'linkup') ? admission.subject : undefined;
+    const routes = matchedBy(admission, request).map(routeTo);
     for (let from = 0; from === 0 || from < routes.length; from += ROUTES_PER_RECORD) {
       const some = routes.slice(from, from + ROUTES_PER_RECORD);
-      const meta = metaOf(admission, id, request, atMs, some, subject);
+      const meta = metaOf(admission, id, request, atMs, some);
       const encoded = topics.messages.encode({ meta, payload: request.payload });
       records.push({ topic: topics.messages, ...encoded, trace });
     }
@@ -77,12 +75,11 @@ function routeTo({ id, version, mode }: Candidate): Route {
 }
 
 function metaOf(
-  { tenant, account, config, stale }: Admission,
+  { tenant, account, subject, config, stale }: Admission,
   id: string,
   { eventType, channels, tags, contentType, orderingKey }: PublishRequest,
   atMs: number,
   routes: Route[],
-  subject: MessageMeta['subject'],
 ): MessageMeta {
   return {
     v: 1,
@@ -93,7 +90,8 @@ function metaOf(
     ...(channels.length > 0 ? { channels } : {}),
     ...(tags.length > 0 ? { tags } : {}),
     ...(orderingKey === undefined ? {} : { orderingKey }),
-    ...(subject === undefined ? {} : { subject }),
+    // Of every message: an endpoint that is made later may be sent it, in a profile that says this.
+    subject,
     contentType,
     at: atMs,
     config,

@@ -10,6 +10,7 @@ import {
   type ReplayReply,
   type SteerReplayRequest,
 } from '@posthaste/contracts';
+import { unfilterableBy } from '@posthaste/delivery';
 import type { Author, Reach } from '../access/principal.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { Changes } from '../changes/changes.js';
@@ -92,7 +93,8 @@ export class Replays {
   /** Messages of its account that an endpoint never had and that would be routed to it now. */
   async backfill(author: Author, reach: Reach, endpointRef: string, input: Backfill): Promise<Replay> {
     const endpoint = await this.sendable(reach, { endpoint: endpointRef }, ':endpoint');
-    const { id, eventTypes: event_types, channels } = endpoint;
+    const { id, channels } = endpoint;
+    const event_types = typesRouted(endpoint);
     const range = rangeOf({ since: input.start_from, until: input.until }, '/start_from');
     const filter = { ...EVERYTHING.filter, event_types, channels };
     return this.start(
@@ -196,6 +198,11 @@ export class Replays {
     if (account !== null && account !== replay.account) throw absent('replay', ':id');
     return replay;
   }
+}
+
+/** The event types that are routed to it; empty: every one. */
+function typesRouted({ eventTypes, profile }: EndpointRow): string[] {
+  return eventTypes.length === 0 ? [] : [...new Set([...eventTypes, unfilterableBy(profile) ?? []].flat())];
 }
 
 function found({ replay }: ReplayReply): HistoryReplay {

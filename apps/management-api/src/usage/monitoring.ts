@@ -6,7 +6,7 @@ import { SECONDS_PER_CREDIT } from './credits.js';
  * Which accounts are monitored, and the ledger of it. An account is monitored exactly while it has a period without an
  * end in `config.monitoring_period`: the connections to sources and the bill read the same row.
  *
- *   not monitored --(the configuration asks for it, and the tenant has credits)--> monitored
+ *   not monitored --(the configuration asks for it, and the tenant has a whole credit left)--> monitored
  *   monitored --(the configuration no longer asks for it)--> not monitored
  *   monitored --(the tenant's credits are used up)--> not monitored, until something is started or credits are added
  *
@@ -36,24 +36,27 @@ export async function stateOf(queries: Queries, account: string): Promise<Monito
   return { monitored: open !== undefined, since: open?.started_at ?? null };
 }
 
-/** Whether the tenant may start monitoring: it has no limit, or has not used up its credits. */
+/** Whether the tenant may start monitoring: it has no limit, or a whole credit left. */
 export async function hasCredits(queries: Queries, tenant: string, now: Date): Promise<boolean> {
-  const exhausted = await queries.query<unknown[]>(`${EXHAUSTED} and t.id = $3`, [
+  const short = await queries.query<unknown[]>(`${tenantsWith('< 1')} and t.id = $3`, [
     now,
     SECONDS_PER_CREDIT,
     tenant,
   ]);
-  return exhausted.length === 0;
+  return short.length === 0;
 }
 
-/** $1 now, $2 seconds per credit. */
-export const EXHAUSTED = `
+/** Tenants by how many credits they have left. $1 now, $2 seconds per credit. */
+const tenantsWith = (left: string): string => `
   select t.id from config.tenant t
    where t.monitoring_credits is not null and t.deleted_at is null
-     and t.monitoring_credits <= (
+     and t.monitoring_credits - (
        select coalesce(sum(extract(epoch from coalesce(p.ended_at, greatest($1, p.started_at)) - p.started_at)), 0)
               / $2::float8
-         from config.monitoring_period p where p.tenant = t.id)`;
+         from config.monitoring_period p where p.tenant = t.id) ${left}`;
+
+/** What goes on goes on to the last of its credits. */
+export const EXHAUSTED = tenantsWith('<= 0');
 
 /**
  * Opens or ends the account's period as its configuration now asks, in the transaction of the change, which holds the

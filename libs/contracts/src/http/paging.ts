@@ -49,6 +49,10 @@ export const ProblemDetails = z
     instance: z.string(),
     code: z.string().meta({ description: 'Stable; write code against this.' }),
     errors: z.array(FieldProblem).optional(),
+    oldest: z.number().int().optional().meta({
+      description:
+        'With `feed_expired`: the sequence of the first item that is kept. Go on after the one before it.',
+    }),
     request_id: z.string(),
   })
   .meta({ id: 'Problem' });

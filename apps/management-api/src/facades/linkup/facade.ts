@@ -6,6 +6,8 @@ import { actionOf, metadataOf, UNKNOWN_ACTION } from './envelope.js';
 /** LinkUp's webhook API (https://docs.linkupapi.com/api-reference/v2/webhooks/introduction). */
 export const linkup: Facade = {
   prefix: '/v2/webhooks',
+  trailingSlash: true,
+  ignoresTypeOfNothing: true,
   authorization,
   refusal,
 };

@@ -3,7 +3,6 @@ import { Problem } from '@posthaste/runtime';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Reach, Within } from '../../access/principal.js';
 import { type EventStream, Feeds, startEventStream } from '../../feeds/index.js';
-import { checked } from '../../http/validate.js';
 import { FacadeRoute } from '../facade-route.js';
 import { envelopeAround } from './envelope.js';
 import { connectedFrame, EventId, EventsQuery, frameOf, pollEvents, startOf } from './feed.js';
@@ -49,8 +48,8 @@ export class LinkupFeedController {
     const { principal } = request;
     if (!principal) throw new Error('this route has an access rule');
     const { row, accountUid } = await this.hosted(reach, id);
-    const given = inHeader ?? inQuery;
-    const last = given === undefined || given === '' ? null : checked(EventId, given, '?', 'last_event_id');
+    // What is no id of ours is another server's: an EventSource that was refused for it would never come again.
+    const last = EventId.safeParse(inHeader ?? inQuery).data ?? null;
     const start = await startOf(this.feeds, row, last);
     const stream = startEventStream(reply);
     void stream.send(connectedFrame(id, accountUid, start));

@@ -22,16 +22,26 @@ export const EventId = z
   .transform((id) => Number.parseInt(id, 16))
   .refine(Number.isSafeInteger, 'must be the event_id of an event of this webhook');
 
-/** With a zone or, as LinkUp's own timestamps are, without: then it is UTC. */
-const Time = z.iso
-  .datetime({ offset: true, local: true })
+const DAY = /^\d{4}-\d\d-\d\d$/;
+const UNESCAPED_PLUS = /(?<=T.*) (?=\d\d:\d\d$)/;
+
+/**
+ * With a zone or, as LinkUp's own timestamps are, without: then it is UTC. A day is its beginning, and the plus of a zone
+ * that was not escaped, which a query reads as a space, is a plus.
+ */
+const Time = z
+  .string()
+  .transform((text) => (DAY.test(text) ? `${text}T00:00:00Z` : text.replace(UNESCAPED_PLUS, '+')))
+  .pipe(z.iso.datetime({ offset: true, local: true }))
   .transform((text) => new Date(/(Z|[+-]\d\d:\d\d)$/i.test(text) ? text : `${text}Z`));
 
 const Count = z.coerce.number().int().min(1).max(200);
 
-/** The names of older and newer clients alike; fields there are not are passed over. */
+/** The names of older and newer clients alike; fields there are not are passed over. `after` is an event, or a time. */
 export const EventsQuery = z.object({
-  after: EventId.optional(),
+  after: z
+    .union([EventId, Time], { error: 'must be the event_id of an event of this webhook, or a time' })
+    .optional(),
   since: Time.optional(),
   until: Time.optional(),
   limit: Count.optional(),
@@ -46,11 +56,17 @@ const DEFAULT_LIMIT = 50;
  * any more: what is still there is answered.
  */
 export async function pollEvents(feeds: Feeds, row: EndpointRow, query: EventsQuery): Promise<string> {
-  const { after, since, until, limit = query.count ?? DEFAULT_LIMIT } = query;
+  const { until, limit = query.count ?? DEFAULT_LIMIT } = query;
+  const after = typeof query.after === 'number' ? query.after : undefined;
+  const since = latest(query.since, typeof query.after === 'number' ? undefined : query.after);
   let page = await feeds.page(row, { after, since, until, limit });
   if (page.kind === 'expired') page = await feeds.page(row, { after: page.oldest - 1, since, until, limit });
   const items = page.kind === 'items' ? page.items : [];
   return `{"items":[${items.map(itemText).join(',')}]}`;
+}
+
+function latest(one: Date | undefined, other: Date | undefined): Date | undefined {
+  return one && other ? (one > other ? one : other) : (one ?? other);
 }
 
 function itemText(item: FeedItem): string {

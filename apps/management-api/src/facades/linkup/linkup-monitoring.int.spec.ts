@@ -79,4 +79,30 @@ describe('without credits', () => {
     await grant(null);
     for (const [line, body] of starts) expect((await client.call(line, body)).status).toBe(200);
   });
+
+  it('a whole one must be left to start, whatever goes on goes on to the last of it', async () => {
+    const poor = await bed.api.newTenant('Poor');
+    const client = new LinkupClient(bed.api.url, poor.key);
+    await poor.putAccount('one');
+    const grant = async (monitoring_credits: number): Promise<void> => {
+      await bed.api.operator.ask('PATCH', `/v1/tenants/${poor.id}`, { body: { monitoring_credits } });
+    };
+    await grant(0.99);
+    expectError(await client.call('POST', { account_id: 'one' }), 'INSUFFICIENT_CREDITS');
+    await grant(1);
+    const id = await client.make({ account_id: 'one' });
+    // Half a credit has been used, and half is left.
+    await bed.database.query(
+      `update config.monitoring_period set started_at = started_at - interval '72 minutes' where tenant = $1`,
+      [poor.id],
+    );
+    expectError(await client.call(`POST /${id}/start`), 'INSUFFICIENT_CREDITS', { action: 'start_webhook' });
+    const { monitored_since: since } = await poor.rest.ask<AccountUsage>('GET', '/v1/accounts/one/usage');
+    expect(since).not.toBeNull();
+    await grant(1.75);
+    expect((await client.call(`POST /${id}/start`)).status).toBe(200);
+    expect((await client.call(`POST /${id}/stop`)).status).toBe(200);
+    await grant(1.25);
+    expectError(await client.call(`POST /${id}/start`), 'INSUFFICIENT_CREDITS');
+  });
 });

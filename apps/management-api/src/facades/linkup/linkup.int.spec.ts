@@ -73,7 +73,7 @@ describe('POST /v2/webhooks', () => {
     [
       'disconnection asked for is shown',
       { events: ['disconnection', 'message_received'] },
-      { ...hostedView, events: ['message_received', 'disconnection'] },
+      { ...hostedView, events: ['disconnection', 'message_received'] },
     ],
     ['retry', { url: HOOKS, retry: false }, customView],
     ['no signature by default', { url: HOOKS, enable_signature: false }, customView],
@@ -242,6 +242,8 @@ describe('POST /v2/webhooks/{id}/start and /stop', () => {
   it.each<[string, unknown, Record<string, string>]>([
     ['no body', undefined, {}],
     ['an empty body of JSON', '', { 'content-type': 'application/json' }],
+    ['an empty body of text', '', { 'content-type': 'text/plain' }],
+    ['an empty body as curl has it', '', { 'content-type': 'application/x-www-form-urlencoded' }],
     ['a body nobody reads', {}, {}],
   ])('with %s, keeping what is configured', async (_, body, headers) => {
     const given = { account_id: 'ada', url: HOOKS, events: ['message_received'], retry: false };
@@ -280,6 +282,25 @@ it('disconnection reaches every webhook, whatever its filter, and only what was 
   expect(await routes('message_received')).toBe(1);
   expect(await routes('accepted_invitation')).toBe(0);
   expect((await linkup.call(`GET /${id}`)).json.data['events']).toEqual(['message_received']);
+  // Nor does a filter that only the native API can set keep it away.
+  const { version } = await endpointBehind(id);
+  await tenant.rest.ask('PATCH', `/v1/endpoints/${id}`, {
+    body: { event_types: ['accepted_invitation'], channels: ['eu'] },
+    headers: { 'if-match': `"${version}"` },
+  });
+  expect(await routes('disconnection')).toBe(1);
+  expect(await routes('accepted_invitation')).toBe(0);
+  await linkup.call(`POST /${id}/stop`);
+  expect(await routes('disconnection')).toBe(0);
+});
+
+it.each([
+  ['GET /', 'list_webhooks'],
+  ['GET /{hosted}/', 'get_webhook'],
+  ['POST /{hosted}/start/', 'start_webhook'],
+])('a slash at the end makes no difference: %s', async (line, action) => {
+  const { status, json } = await linkup.call(line);
+  expect([status, json.metadata.action]).toEqual([200, action]);
 });
 
 describe('a signature', () => {

@@ -7,8 +7,6 @@ import type { EndpointRow } from '../../endpoints/endpoint.entity.js';
 export const WEBHOOK_ID = /^[0-9a-f]{24}$/;
 
 const ALL = 'all';
-/** Reaches every webhook, whatever its filter. */
-const UNFILTERABLE = 'disconnection';
 
 /** An optional field may also be null, as programs write that have no word for absent. */
 const optional = <T extends z.ZodType>(schema: T) =>
@@ -82,20 +80,12 @@ export function created({ uid, mode, eventTypes, enabled }: EndpointRow, account
   };
 }
 
-/**
- * The unfilterable event leads a filter that was not asked to have it, and trails one that was: so it is known which
- * to show.
- */
 function filterOf(events: string[]): string[] {
-  if (events.includes(ALL)) return [];
-  const others = events.filter((name) => name !== UNFILTERABLE);
-  return events.includes(UNFILTERABLE) ? [...others, UNFILTERABLE] : [UNFILTERABLE, ...others];
+  return events.includes(ALL) ? [] : events;
 }
 
 function eventsOf(eventTypes: string[]): string[] {
-  if (eventTypes.length === 0) return [ALL];
-  const implied = eventTypes.length > 1 && eventTypes[0] === UNFILTERABLE;
-  return implied ? eventTypes.slice(1) : eventTypes;
+  return eventTypes.length === 0 ? [ALL] : eventTypes;
 }
 
 function retryPolicyOf(retry: boolean): { preset: 'ada' | 'none' } {
