@@ -91,6 +91,33 @@ describe('the process that reads a source', () => {
     expect([shown.state.status, shown.dropped_events]).toEqual(['open', 0]);
   }, 90_000);
 
+  it('is succeeded in all of its sources at once', async () => {
+    const sources = 1_000;
+    const pool = new pg.Pool({ connectionString: server.postgres.url, max: 1 });
+    const copies = (table: string, own: string): Promise<unknown> =>
+      pool.query(
+        `insert into config.${table} overriding user value
+         select (jsonb_populate_record(t, ${own})).* from config.${table} t, generate_series(2, ${sources}) n`,
+      );
+    await copies('account', `jsonb_build_object('id', t.id || n, 'uid', t.uid || n)`);
+    await copies('source', `jsonb_build_object('id', t.id || n, 'account', t.account || n)`);
+    await copies(
+      'source_stream',
+      `jsonb_build_object('account', t.account || n, 'owner', null, 'lease_until', null)`,
+    );
+    await copies('monitoring_period', `jsonb_build_object('account', t.account || n)`);
+    await pool.end();
+    await upstream.whenOpen(sources);
+    api = await startApi(server.postgres.url);
+    child?.kill('SIGKILL');
+    const killedAt = performance.now();
+    await waitFor(() => upstream.requests.length === 1 + 2 * sources, {
+      ...{ deadlineMs: 15_000, what: `${sources} successors` },
+    });
+    console.log(`taken over after ${((performance.now() - killedAt) / 1_000).toFixed(1)} s`);
+    await upstream.whenOpen(sources);
+  }, 90_000);
+
   it('stops publishing before another starts, when it was only frozen', async () => {
     api = await startApi(server.postgres.url);
     const reading = tenant.through(api.url).rest;

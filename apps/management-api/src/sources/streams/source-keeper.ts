@@ -14,8 +14,8 @@ import { giveBack, LEASE_MS, renewLeases, type TakenSource, takeSources } from '
  *
  *   resting --(notification of a change, or 2 s)--> sweeping --> resting
  *
- * A sweep renews what is ours, closes what is no longer wanted or has changed, and takes what nobody holds. A keeper
- * that is killed is succeeded when its leases end, 8 s later at most; one that stops gives them back. One that cannot
+ * A sweep renews what is ours, closes what is no longer wanted or has changed, and takes all that nobody holds. A keeper
+ * that is killed is succeeded when its leases end, 8 s later at most, and everything it read is read 15 s later; one that stops gives them back. One that cannot
  * reach PostgreSQL closes its connections before its leases end there, measured from before it last asked.
  */
 export interface KeeperParts {
@@ -31,10 +31,10 @@ export interface KeeperParts {
 }
 
 const SWEEP_MS = 2_000;
-/** Sources one process reads; further ones wait for another replica. */
-const MOST = 2_000;
-/** Taken in one sweep, so that replicas that start together share. */
-const MOST_AT_ONCE = 100;
+/** Sources one process reads; further ones wait for another replica. What a successor takes over within 15 s. */
+const MOST = 1_000;
+/** Handshakes are work: all there may be are begun in 2 s, after a lease of 8 s and at most 2 s until a sweep. */
+const OPEN_EVERY_MS = 2;
 
 export function newOwner(): string {
   return randomUUID();
@@ -94,15 +94,16 @@ export class SourceKeeper {
     }
     // What ended by itself, and what an answer that was lost on its way had given us.
     for (const account of kept.keys()) if (!this.readers.has(account)) this.retire(account);
-    const room = Math.min(MOST - this.readers.size, MOST_AT_ONCE);
+    const room = MOST - this.readers.size;
     if (room <= 0 || this.isStopping) return;
-    for (const source of await takeSources(pool, owner, room)) this.read(source);
+    const taken = await takeSources(pool, owner, room);
+    for (const [i, source] of taken.entries()) this.read(source, i * OPEN_EVERY_MS);
   }
 
-  private read(source: TakenSource): void {
+  private read(source: TakenSource, delayMs: number): void {
     const { pool, client, vault, publisher, owner, logger } = this.parts;
     const parts: ReaderParts = { owner, pool, client, vault, publisher, logger, random: Math.random };
-    const reader = new SourceReader(source, parts);
+    const reader = new SourceReader(source, parts, delayMs);
     this.readers.set(source.account, reader);
     void reader.ended.then(() => {
       if (this.readers.get(source.account) === reader) this.readers.delete(source.account);

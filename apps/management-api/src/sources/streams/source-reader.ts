@@ -64,10 +64,12 @@ export class SourceReader {
   constructor(
     readonly source: TakenSource,
     private readonly parts: ReaderParts,
+    /** Before the first connection. */
+    delayMs: number,
   ) {
     this.lastEventId = source.lastEventId;
     this.sync = this.newSync();
-    this.ended = this.run().catch((error: unknown) =>
+    this.ended = this.run(delayMs).catch((error: unknown) =>
       parts.logger.error({ err: error, account: source.account }, 'source.reader_died'),
     );
   }
@@ -82,7 +84,8 @@ export class SourceReader {
     void this.sync?.begin();
   }
 
-  private async run(): Promise<void> {
+  private async run(delayMs: number): Promise<void> {
+    await this.waitFor(delayMs);
     while (!this.closing.signal.aborted) {
       const failed = await this.readOnce().catch(broken);
       if (failed === 'over') break;
@@ -95,7 +98,8 @@ export class SourceReader {
   /** One connection from its beginning to its end. */
   private async readOnce(): Promise<Failed | Over> {
     const { client } = this.parts;
-    await this.tell({ status: 'connecting' });
+    // Whoever takes a source writes that down.
+    if (this.failures > 0) await this.tell({ status: 'connecting' });
     const unreadable = this.openHeaders();
     if (unreadable) return unreadable;
     if (this.source.wantsSync) await this.beginSync();
@@ -272,6 +276,10 @@ export class SourceReader {
       retry_at,
       error: { class: error.class, message: error.message },
     });
+    await this.waitFor(delayMs);
+  }
+
+  private async waitFor(delayMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const waited = new Promise<void>((resolve) => (timer = setTimeout(resolve, delayMs)));
     await Promise.race([waited, this.whenClosing()]);
