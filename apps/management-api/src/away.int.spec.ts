@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type RestClient, type TenantClient, waitFor } from '@posthaste/test-kit';
+import { expectError, LinkupClient } from './proving/linkup-client.js';
 import { message, type Post, posting } from './proving/publishing.js';
 import { refusalOf } from './proving/refusal-of.js';
 import { startTestBed, type TestBed } from './proving/test-bed.js';
@@ -61,6 +62,17 @@ it.each<[string, () => Promise<void>, () => Promise<void>]>([
           503,
           { errors: [{ message: expect.stringMatching(/\S/) }] },
         ]);
+      }
+      // Under LinkUp's paths, in its words; it has no other code for what is on our side.
+      const linkup = new LinkupClient(bed.api.url, tenant.key);
+      const refused = await Promise.all([
+        linkup.call('GET'),
+        linkup.call('POST', { account_id: 'acme' }),
+        linkup.call('GET /0123456789abcdef01234567/stream'),
+      ]);
+      for (const answer of refused) {
+        expectError(answer, 'INTERNAL_ERROR');
+        expect(answer.headers.get('retry-after')).toMatch(/^[1-9]/);
       }
       // What needs no database is still told apart.
       expect((await tenant.rest.get('/v1/nothing')).status).toBe(404);
