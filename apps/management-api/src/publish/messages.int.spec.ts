@@ -43,6 +43,7 @@ describe('a message', () => {
       v: 1,
       id: expect.stringMatching(/^msg_[0-9A-Za-z]{27}$/),
       tenant: tenant.id,
+      subject: { uid: 'acme', name: 'acme' },
       account,
       type: 'invoice.paid',
       channels: ['eu'],
