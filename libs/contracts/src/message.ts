@@ -29,7 +29,7 @@ export const MessageMeta = z.object({
   tags: z.array(z.string()).optional(),
   /** Endpoints that order by key deliver messages of one key one after the other. */
   orderingKey: z.string().optional(),
-  /** What the tenant calls the account; present when an endpoint's profile shows it to the receiver. */
+  /** What the tenant calls the account, which some profiles show to the receiver; absent from older records. */
   subject: z.object({ uid: z.string(), name: z.string() }).optional(),
   contentType: z.string(),
   /** When the message was accepted, milliseconds since 1970. */
