@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Problem } from '@posthaste/runtime';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { facadeOf, facadeOfPath } from './facade-of.js';
+import { facadeOf, facadeOfPath, routedUrl } from './facade-of.js';
 import type { Refusal } from './facade.js';
 
 /** The facades' requests whose answer is due, for what goes wrong with their sockets. */
@@ -34,8 +34,20 @@ function isEmpty({ headers }: FastifyRequest): boolean {
   return length === '0' && encoding === undefined;
 }
 
-/** How a product says that the rest of a request did not come, or is no HTTP; undefined when it is not a facade's. */
-export function refusalOnSocket(problem: Problem, socket: Socket): Refusal | undefined {
-  const request = beingServed.get(socket);
-  return request && facadeOf(request)?.refusal(problem, request);
+/**
+ * How a product says that the rest of a request did not come, or is no HTTP; undefined when it is not a facade's, or when
+ * that is not known.
+ *
+ * @param packet what could not be read: it has the first line when nothing of the request came before it
+ */
+export function refusalOnSocket(problem: Problem, socket: Socket, packet?: Buffer): Refusal | undefined {
+  const served = beingServed.get(socket);
+  if (served) return facadeOf(served)?.refusal(problem, served);
+  const [, method, target] = FIRST_LINE.exec(packet?.toString('latin1', 0, LONGEST_LINE) ?? '') ?? [];
+  if (method === undefined || target === undefined) return undefined;
+  const url = routedUrl(target);
+  return facadeOfPath(url.split('?', 1)[0] ?? url)?.refusal(problem, { method, url });
 }
+
+const FIRST_LINE = /^([A-Z]+) (\S+) HTTP\/1\.[01]\r\n/;
+const LONGEST_LINE = 8_192;

@@ -19,8 +19,11 @@ export interface Facade {
   challenges?: readonly string[];
   /** The request's key as an `Authorization` header would hold it (`Bearer <key>`); undefined: there is none. */
   authorization(request: FastifyRequest): string | undefined;
-  refusal(problem: Problem, request: FastifyRequest): Refusal;
+  refusal(problem: Problem, asked: Asked): Refusal;
 }
+
+/** What a request's first line says, its URL as `routedUrl` leaves it: of some that are refused no more was read. */
+export type Asked = Pick<FastifyRequest, 'method' | 'url'>;
 
 export interface Refusal {
   status: number;

@@ -68,6 +68,17 @@ describe('a request of which', () => {
     expect(await answerTo(post(path, garbled))).toEqual([garbledStatus, type, bad]);
   });
 
+  it.each<[string, number, unknown, unknown]>([
+    ['/v1/accounts', 431, problem('headers_too_large'), problem('invalid_request')],
+    ['/api/v2/web%68ooks/', 400, adaError('bad_request'), adaError('bad_request')],
+    ['/v2/webhooks', 400, linkupError, linkupError],
+    ['/v1/webhooks?per_page=1', 431, middeskError, middeskError],
+  ])('the head is too long, or garbled: %s', async (path, status, tooLong, bad) => {
+    const type = path === '/v1/accounts' ? 'application/problem+json' : 'application/json';
+    expect(await answerTo(post(path, `x: ${'y'.repeat(20_000)}\r\n\r\n`))).toEqual([status, type, tooLong]);
+    expect(await answerTo(post(path, 'x\r\n\r\n'))).toEqual([400, type, bad]);
+  });
+
   it('the head never comes whole is ours, also after a request of another API', async () => {
     const ours = [408, 'application/problem+json', problem('request_timeout')];
     expect(await answerTo('POST /api/v2/webhooks HT')).toEqual(ours);

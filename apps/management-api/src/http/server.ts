@@ -89,6 +89,9 @@ function requestId(given: string | string[] | undefined): string {
   return typeof given === 'string' && CALLERS_REQUEST_ID.test(given) ? given : newId('request');
 }
 
+/** `rawPacket` is a Buffer, whatever the types of Fastify say. */
+type UnreadableError = NodeJS.ErrnoException & { rawPacket?: unknown };
+
 const unreadable: Record<string, ProblemCode> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
@@ -96,12 +99,13 @@ const unreadable: Record<string, ProblemCode> = {
 
 /**
  * What is not HTTP, or comes too late, never reaches a route's handler; it is answered on the socket. Whose API was asked
- * is known once the request's headers have been read.
+ * is known once the request's headers have been read, or when its first line is in what could not be.
  */
-function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+function answerUnreadable(error: UnreadableError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
   const problem = new Problem(unreadable[error.code ?? ''] ?? 'invalid_request');
-  const refusal = refusalOnSocket(problem, socket);
+  const packet = Buffer.isBuffer(error.rawPacket) ? error.rawPacket : undefined;
+  const refusal = refusalOnSocket(problem, socket, packet);
   const type = refusal ? 'application/json' : 'application/problem+json';
   const { status } = refusal ?? problem;
   const body = JSON.stringify(refusal?.body ?? problemBody(problem, newId('request'), '/'));

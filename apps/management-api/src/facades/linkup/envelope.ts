@@ -1,6 +1,7 @@
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { map, type Observable } from 'rxjs';
+import type { Asked } from '../facade.js';
 
 /** What LinkUp calls each of its calls, by method and by what follows the webhook's id. */
 const actions = new Map([
@@ -21,7 +22,7 @@ const actions = new Map([
 export const UNKNOWN_ACTION = 'unknown';
 
 /** Also of a request that no route was found for. */
-export function actionOf({ url, method }: FastifyRequest): string {
+export function actionOf({ url, method }: Asked): string {
   const [, path = ''] = /^\/v2\/webhooks([^?]*)/.exec(url) ?? [];
   const asked = `${method === 'HEAD' ? 'GET' : method} ${path.replace(/^\/[^/]+/, '/:id')}`;
   return actions.get(asked.trim()) ?? UNKNOWN_ACTION;
@@ -34,8 +35,8 @@ export interface Metadata {
 }
 
 /** No call costs credits; monitoring does. */
-export function metadataOf(request: FastifyRequest): Metadata {
-  return { action: actionOf(request), credits_consumed: 0, timestamp: new Date().toISOString() };
+export function metadataOf(asked: Asked): Metadata {
+  return { action: actionOf(asked), credits_consumed: 0, timestamp: new Date().toISOString() };
 }
 
 /** Puts what a handler answers into LinkUp's envelope. */

@@ -1,6 +1,6 @@
 import type { Problem } from '@posthaste/runtime';
 import type { FastifyRequest } from 'fastify';
-import { type Facade, nameOf, type Refusal } from '../facade.js';
+import { type Asked, type Facade, nameOf, type Refusal } from '../facade.js';
 import { actionOf, metadataOf, UNKNOWN_ACTION } from './envelope.js';
 
 /** LinkUp's webhook API (https://docs.linkupapi.com/api-reference/v2/webhooks/introduction). */
@@ -25,9 +25,9 @@ interface LinkupError {
   message: string;
 }
 
-function refusal(problem: Problem, request: FastifyRequest): Refusal {
-  const { status, ...error } = errorOf(problem, request);
-  return { status, body: { success: false, error, metadata: metadataOf(request) } };
+function refusal(problem: Problem, asked: Asked): Refusal {
+  const { status, ...error } = errorOf(problem, asked);
+  return { status, body: { success: false, error, metadata: metadataOf(asked) } };
 }
 
 /**
@@ -35,7 +35,7 @@ function refusal(problem: Problem, request: FastifyRequest): Refusal {
  * its key and its webhook is one of its parameters. A path or method nobody serves is an action there is not, and so a
  * 400 and no 404 or 405; what could not be done just now is the 500 of everything on our side, with its Retry-After.
  */
-function errorOf(problem: Problem, request: FastifyRequest): LinkupError {
+function errorOf(problem: Problem, asked: Asked): LinkupError {
   const message = messageOf(problem);
   switch (problem.status) {
     case 401:
@@ -46,8 +46,8 @@ function errorOf(problem: Problem, request: FastifyRequest): LinkupError {
       return { status: 403, code: 'INVALID_API_KEY', message };
     case 404:
     case 405:
-      return actionOf(request) === UNKNOWN_ACTION
-        ? { status: 400, code: 'INVALID_ACTION', message: `${request.method} is no action of this path.` }
+      return actionOf(asked) === UNKNOWN_ACTION
+        ? { status: 400, code: 'INVALID_ACTION', message: `${asked.method} is no action of this path.` }
         : { status: 404, code: 'INVALID_ACCOUNT', message };
     case 429:
       return { status: 429, code: 'RATE_LIMITED', message };
