@@ -12,7 +12,7 @@ export interface Party {
   targets: PublishTarget[];
 }
 
-interface PartyWish {
+export interface PartyWish {
   name: string;
   accounts: number;
   endpointsEach: number;

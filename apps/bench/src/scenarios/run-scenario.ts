@@ -3,6 +3,7 @@ import { runBacklog } from './run-backlog.js';
 import { runFaults } from './run-faults.js';
 import { runHistoryReads } from './run-history-reads.js';
 import { runIdempotent } from './run-idempotent.js';
+import { runMemory } from './run-memory.js';
 import { runScaling } from './run-scaling.js';
 import { runSoak } from './run-soak.js';
 import { runFanOut, runLatency, runThroughput, type Show } from './run-speed.js';
@@ -23,6 +24,8 @@ export async function runScenario(name: ScenarioName, bench: Bench, sizes: Sizes
       return runIdempotent(bench, sizes, show);
     case 'history-reads':
       return runHistoryReads(bench, sizes, show);
+    case 'memory':
+      return runMemory(bench, sizes, show);
     case 'scaling':
       return runScaling(bench, sizes, show);
     case 'soak':

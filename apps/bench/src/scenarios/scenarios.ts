@@ -10,7 +10,14 @@ export const scenarioNames = [
   'history-reads',
 ] as const;
 /** These take long, so they are run by name only. */
-export const longScenarioNames = ['misbehaviour', 'dead-host', 'recovery', 'scaling', 'soak'] as const;
+export const longScenarioNames = [
+  'misbehaviour',
+  'dead-host',
+  'recovery',
+  'scaling',
+  'memory',
+  'soak',
+] as const;
 export type ScenarioName = (typeof scenarioNames)[number] | (typeof longScenarioNames)[number];
 
 /** The scenario `scaling` begins with so many and stops half of them, twice; every other has one. */
