@@ -2,6 +2,7 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '
 import { isDatabaseAway, type Logger, Problem, problemBody, problems } from '@posthaste/runtime';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { facadeOf } from '../facades/facade-of.js';
+import { afterTheRest } from './rest-of-body.js';
 import { databaseAway, fieldProblem, unsupportedMediaType } from './refusals.js';
 import { allowedMethods } from './routes.js';
 
@@ -36,16 +37,20 @@ export function sendProblem(
   const challenges = facade ? facade.challenges : ['Bearer'];
   if (problem.code === 'unauthenticated' && challenges) reply.header('www-authenticate', challenges);
   if (problem.retryAfterSeconds !== undefined) reply.header('retry-after', problem.retryAfterSeconds);
-  if (reply.sent) return;
-  if (facade) {
-    const { status, body } = facade.refusal(problem, request);
-    void reply.status(status).header('content-type', 'application/json').send(JSON.stringify(body));
-    return;
-  }
-  void reply
-    .status(problem.status)
-    .header('content-type', 'application/problem+json')
-    .send(JSON.stringify(problemBody(problem, request.id, pathOf(request))));
+  const answer = (): void => {
+    if (reply.sent) return;
+    if (facade) {
+      const { status, body } = facade.refusal(problem, request);
+      void reply.status(status).header('content-type', 'application/json').send(JSON.stringify(body));
+      return;
+    }
+    void reply
+      .status(problem.status)
+      .header('content-type', 'application/problem+json')
+      .send(JSON.stringify(problemBody(problem, request.id, pathOf(request))));
+  };
+  if (problem.code === 'payload_too_large') afterTheRest(request.raw, answer);
+  else answer();
 }
 
 /** What Nest and Fastify refuse by themselves, by their status. */

@@ -3,6 +3,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createLogger } from '@posthaste/runtime';
 import type { FastifyInstance } from 'fastify';
+import { sendProblem } from './problem-filter.js';
 import { createAdapter, prepareServer } from './server.js';
 
 // What is answered on the socket, because no handler of a route ever hears of it: each API's callers get their own words.
@@ -12,6 +13,8 @@ let fastify: FastifyInstance;
 beforeEach(async () => {
   fastify = createAdapter().getInstance<FastifyInstance>();
   prepareServer(fastify, createLogger('management-api', 'silent').logger);
+  // As Nest's filter does.
+  fastify.setErrorHandler((error, request, reply) => sendProblem(reply, request, error));
   for (const url of ['/v1/accounts', '/v1/webhooks', '/v2/webhooks', '/api/v2/webhooks']) {
     fastify.post(url, () => ({}));
   }
@@ -38,7 +41,7 @@ async function answerTo(...pieces: string[]): Promise<[status: number, type: str
   await once(socket, 'close');
   const last = text.slice(text.lastIndexOf('HTTP/1.1'));
   const [head = '', body = ''] = last.split('\r\n\r\n');
-  const type = /^content-type: (\S+)/im.exec(head)?.[1] ?? '';
+  const type = /^content-type: ([^\s;]+)/im.exec(head)?.[1] ?? '';
   return [Number(head.split(' ')[1]), type, JSON.parse(body)];
 }
 
@@ -78,6 +81,24 @@ describe('a request of which', () => {
     expect(await answerTo(post(path, `x: ${'y'.repeat(20_000)}\r\n\r\n`))).toEqual([status, type, tooLong]);
     expect(await answerTo(post(path, 'x\r\n\r\n'))).toEqual([400, type, bad]);
   });
+
+  it.each<[string, number, unknown]>([
+    ['/v1/accounts', 11, problem('payload_too_large')],
+    ['/api/v2/webhooks', 21, adaError('content_too_large')],
+  ])(
+    'the body is too long is read to its end, or nobody would hear the answer: %s',
+    async (path, mb, body) => {
+      // For sending so much, however busy the machine is.
+      Object.assign(fastify.server, { requestTimeout: 60_000, headersTimeout: 60_000 });
+      const type = path === '/v1/accounts' ? 'application/problem+json' : 'application/json';
+      const text = ' '.repeat(mb * 1_000_000);
+      const counted = `connection: close\r\ncontent-length: ${text.length}\r\n\r\n${text}`;
+      expect(await answerTo(post(path, counted))).toEqual([413, type, body]);
+      const chunk = `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`;
+      const chunked = `connection: close\r\ntransfer-encoding: chunked\r\n\r\n${chunk}`;
+      expect(await answerTo(post(path, chunked))).toEqual([413, type, body]);
+    },
+  );
 
   it('the head never comes whole is ours, also after a request of another API', async () => {
     const ours = [408, 'application/problem+json', problem('request_timeout')];
