@@ -8,6 +8,8 @@ type Behaviour = (request: IncomingMessage, response: ServerResponse) => void;
 export class Upstream {
   /** Of each connection that was asked for, in order. */
   readonly requests: IncomingMessage[] = [];
+  /** Of each request for anything else. */
+  readonly listed: IncomingMessage[] = [];
   readonly open = new Set<ServerResponse>();
   /** What the stream's path does instead of streaming. */
   behaviour: Behaviour | undefined;
@@ -33,8 +35,6 @@ export class Upstream {
       this.stream(request, response);
     });
   }
-
-  readonly listed: IncomingMessage[] = [];
 
   static async start(): Promise<Upstream> {
     const upstream = new Upstream();

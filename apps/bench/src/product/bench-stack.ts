@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { type Stack, type StackProcess, startKafka, startStack } from '@posthaste/local-stack';
 import { seedTenant, type TenantClient } from '@posthaste/test-kit';
-import { costOf, type ProcessCost } from './process-cost.js';
+import { costOf, holdingsOf, type ProcessCost } from './process-cost.js';
 import type { PublishTarget } from '../traffic/protocol.js';
 import { kafkaBytes, walBytes, type WrittenBytes } from './written-bytes.js';
 import type { Workers } from '../traffic/worker-process.js';
@@ -86,6 +86,12 @@ export async function startBenchStack(options: {
       await kafka?.stop();
     },
   };
+}
+
+/** What each service holds resident at this moment, in MB. */
+export function residentMb(stack: BenchStack): [service: string, mb: number][] {
+  const services = Object.entries(stack.pids()).filter(([name]) => !DATASTORES.includes(name));
+  return services.map(([name, pid]) => [name, holdingsOf(pid).rssMb]);
 }
 
 /** History is written a little after delivery: it is part of what a run cost, and not of what the next one does. */

@@ -1,5 +1,6 @@
 import { type SeenEndpoint, waitFor } from '@posthaste/test-kit';
-import type { BenchStack } from '../product/bench-stack.js';
+import type { Bench, BenchStack } from '../product/bench-stack.js';
+import type { Way } from './load.js';
 import type { Behaviour, PublishTarget } from '../traffic/protocol.js';
 import type { WorkerProcess } from '../traffic/worker-process.js';
 
@@ -12,7 +13,7 @@ export interface Party {
   targets: PublishTarget[];
 }
 
-export interface PartyWish {
+interface PartyWish {
   name: string;
   accounts: number;
   endpointsEach: number;
@@ -44,6 +45,12 @@ export async function invite(stack: BenchStack, receiver: WorkerProcess, wish: P
     party.targets.push(...types.map((type) => stack.target(account, type)));
   }
   return party;
+}
+
+/** To all accounts of a party of its own, in turn. */
+export async function wayTo({ workers, stack }: Bench, wish: PartyWish): Promise<Way> {
+  const { targets, receiver } = await invite(stack, workers.receiver, wish);
+  return { targets, headers: stack.headers, receiver, endpoints: 1 };
 }
 
 /**

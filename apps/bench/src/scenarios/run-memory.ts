@@ -1,9 +1,8 @@
-import { type Bench, type BenchStack, DATASTORES, whenQuiet } from '../product/bench-stack.js';
-import { holdingsOf } from '../product/process-cost.js';
+import { type Bench, type BenchStack, residentMb, whenQuiet } from '../product/bench-stack.js';
 import { Meter } from '../product/meter.js';
 import { round } from '../traffic/quantiles.js';
-import { collect, measureLoad, measurementOf, openWay, publish, warmUp, type Way } from './load.js';
-import { invite, type PartyWish } from './parties.js';
+import { collect, measureLoad, measurementOf, openWay, publish, warmUp } from './load.js';
+import { wayTo } from './parties.js';
 import { FULL_SPEED, type Show } from './run-speed.js';
 import type { Sizes } from './scenarios.js';
 
@@ -23,25 +22,18 @@ const PATIENCE_MS = 95_000;
  */
 export async function runMemory(bench: Bench, sizes: Sizes, show: Show): Promise<void> {
   const { workers, stack } = bench;
-  const wayTo = async (wish: PartyWish): Promise<Way> => {
-    const { targets, receiver } = await invite(stack, workers.receiver, wish);
-    return { targets, headers: stack.headers, receiver, endpoints: 1 };
-  };
   await warmUp(await openWay('memory', bench), sizes.warmUp(WARM_UP), bench);
 
   const endpointsEach = sizes.scaled(ENDPOINTS / ACCOUNTS);
   const endpoints = ACCOUNTS * endpointsEach;
   let before = await heldBy(stack);
-  const many = await wayTo({ name: 'many', accounts: ACCOUNTS, endpointsEach, behaviour: 'prompt' });
+  const many = await wayTo(bench, { name: 'many', accounts: ACCOUNTS, endpointsEach, behaviour: 'prompt' });
   const load = { count: endpoints, pace: { perSecond: ENDPOINTS_PER_SECOND } };
   const sent = await measureLoad('memory', `${endpoints} endpoints, a message to each`, load, many, bench);
   show({ ...sent, figures: grownBy(before, await heldBy(stack)) });
 
-  const scheduleSeconds = RETRIES_SECONDS;
-  const away = await wayTo({
-    ...{ name: 'away', accounts: 1, endpointsEach: 1, behaviour: 'refuse' },
-    scheduleSeconds,
-  });
+  const one = { accounts: 1, endpointsEach: 1, scheduleSeconds: RETRIES_SECONDS };
+  const away = await wayTo(bench, { name: 'away', behaviour: 'refuse', ...one });
   before = await heldBy(stack);
   const meter = await Meter.start(bench);
   const count = sizes.count(DEFERRED);
@@ -57,8 +49,7 @@ export async function runMemory(bench: Bench, sizes: Sizes, show: Show): Promise
 /** Once they have nothing left to do. */
 async function heldBy(stack: BenchStack): Promise<Map<string, number>> {
   await whenQuiet(stack);
-  const services = Object.entries(stack.pids()).filter(([name]) => !DATASTORES.includes(name));
-  return new Map(services.map(([name, pid]) => [name, holdingsOf(pid).rssMb]));
+  return new Map(residentMb(stack));
 }
 
 function grownBy(before: Map<string, number>, after: Map<string, number>): Record<string, number> {

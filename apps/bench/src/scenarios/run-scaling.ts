@@ -1,6 +1,6 @@
 import type { Bench } from '../product/bench-stack.js';
-import { measureLoad, warmUp, type Way } from './load.js';
-import { invite } from './parties.js';
+import { measureLoad, warmUp } from './load.js';
+import { wayTo } from './parties.js';
 import { fullSpeed, type Show } from './run-speed.js';
 import { DISPATCHERS_TO_SCALE, type Sizes } from './scenarios.js';
 
@@ -15,14 +15,12 @@ const WARM_UP = 20_000;
  * by more processes; what is to be seen is what a delivery costs when its partitions are spread over more of them.
  */
 export async function runScaling(bench: Bench, sizes: Sizes, show: Show): Promise<void> {
-  const { workers, stack } = bench;
   const wish = { name: 'scaling', accounts: ACCOUNTS, endpointsEach: 1, behaviour: 'prompt' } as const;
-  const { targets, receiver } = await invite(stack, workers.receiver, wish);
-  const way: Way = { targets, headers: stack.headers, receiver, endpoints: 1 };
+  const way = await wayTo(bench, wish);
   await warmUp(way, sizes.warmUp(WARM_UP), bench);
   let running = DISPATCHERS_TO_SCALE;
   for (const wanted of HALVES) {
-    for (; running > wanted; running--) await stack.process(`dispatcher-${running}`).stop();
+    for (; running > wanted; running--) await bench.stack.process(`dispatcher-${running}`).stop();
     const run = wanted === 1 ? '1 dispatcher' : `${wanted} dispatchers`;
     show(await measureLoad('scaling', run, fullSpeed(sizes), way, bench));
   }

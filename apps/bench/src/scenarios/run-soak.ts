@@ -1,6 +1,5 @@
-import { type Bench, type BenchStack, DATASTORES } from '../product/bench-stack.js';
+import { type Bench, type BenchStack, residentMb } from '../product/bench-stack.js';
 import { measureLoad, openWay, warmUp } from './load.js';
-import { holdingsOf } from '../product/process-cost.js';
 import { round } from '../traffic/quantiles.js';
 import { fullSpeed, type Show } from './run-speed.js';
 import type { Sizes } from './scenarios.js';
@@ -45,11 +44,10 @@ class MemoryWatch {
 
   private look(): void {
     const atMinutes = (performance.now() - this.startedAtMs) / 60_000;
-    for (const [name, pid] of Object.entries(this.stack.pids())) {
-      if (DATASTORES.includes(name)) continue;
+    for (const [name, mb] of residentMb(this.stack)) {
       const looks = this.looks.get(name) ?? [];
       this.looks.set(name, looks);
-      looks.push({ atMinutes, mb: holdingsOf(pid).rssMb });
+      looks.push({ atMinutes, mb });
     }
   }
 }

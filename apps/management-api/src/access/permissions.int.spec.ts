@@ -7,7 +7,7 @@ import type { TenantClient } from '@posthaste/test-kit';
 import type { FastifyContextConfig } from 'fastify';
 import { controllers } from '../app.module.js';
 import { ada } from '../facades/ada/facade.js';
-import { facadeOfPath } from '../facades/facade-of.js';
+import { facadeOfUrl } from '../facades/facade-of.js';
 import { linkup } from '../facades/linkup/facade.js';
 import { middesk } from '../facades/middesk/facade.js';
 import { documentOf, operationsOf, pathOf } from '../proving/openapi-document.js';
@@ -63,7 +63,7 @@ function facadeRoutes(): Asked[] {
         .flatMap((path) =>
           prefixes.map((prefix) => `/${prefix}/${path}`.replace(/\/+/g, '/').replace(/\/$/, '')),
         )
-        .filter((path) => facadeOfPath(path) !== undefined)
+        .filter((path) => facadeOfUrl(path) !== undefined)
         .map((path) => ({
           ...{ name: `${verb} ${path}`, method: verb, path: path.replace(/:\w+/g, 'nobody') },
           ...{ access: config.access ?? [], needs: config.needs },
@@ -74,7 +74,7 @@ function facadeRoutes(): Asked[] {
 
 /** The whole of what each product says to a key that may not. */
 function envelopeOf({ path }: Asked, message: unknown): unknown {
-  switch (facadeOfPath(path)) {
+  switch (facadeOfUrl(path)) {
     case ada:
       return { errors: [{ type: 'authorization_error', message, details: null }] };
     case linkup:

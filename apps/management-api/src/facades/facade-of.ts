@@ -6,8 +6,9 @@ import { middesk } from './middesk/facade.js';
 
 const facades: readonly Facade[] = [ada, linkup, middesk];
 
-/** Whose API a route, or a path as `routedUrl` leaves it, belongs to; undefined: ours. */
-export function facadeOfPath(path: string): Facade | undefined {
+/** Whose API a route, or a URL as `routedUrl` leaves it, belongs to; undefined: ours. */
+export function facadeOfUrl(url: string): Facade | undefined {
+  const [path = url] = url.split('?', 1);
   return facades.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
 }
 
@@ -16,7 +17,7 @@ export function facadeOfPath(path: string): Facade | undefined {
  * whoever decides by the text lets some of them past the facade's limits and into ours.
  */
 export function facadeOf({ routeOptions, url }: FastifyRequest): Facade | undefined {
-  return facadeOfPath(routeOptions.url ?? url.split('?', 1)[0] ?? url);
+  return facadeOfUrl(routeOptions.url ?? url);
 }
 
 /**
@@ -29,7 +30,7 @@ export function routedUrl(url: string): string {
   const plain = path.includes('%')
     ? path.replace(UNRESERVED, (escaped) => decodeURIComponent(escaped))
     : path;
-  const isSlashless = plain.endsWith('/') && plain.length > 1 && facadeOfPath(plain)?.trailingSlash;
+  const isSlashless = plain.endsWith('/') && plain.length > 1 && facadeOfUrl(plain)?.trailingSlash;
   return `${isSlashless ? plain.slice(0, -1) : plain || '/'}${query}`;
 }
 

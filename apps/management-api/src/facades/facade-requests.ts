@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Problem } from '@posthaste/runtime';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { facadeOf, facadeOfPath, routedUrl } from './facade-of.js';
+import { facadeOf, facadeOfUrl, routedUrl } from './facade-of.js';
 import type { Refusal } from './facade.js';
 
 /** The facades' requests whose answer is due, for what goes wrong with their sockets. */
@@ -10,7 +10,7 @@ const beingServed = new WeakMap<Socket, FastifyRequest>();
 /** Has facades' requests be read as their products read them. Must run before their routes are registered. */
 export function readAsFacadesDo(fastify: FastifyInstance): void {
   fastify.addHook('onRoute', (route) => {
-    const facade = facadeOfPath(route.url);
+    const facade = facadeOfUrl(route.url);
     if (!facade) return;
     if (facade.bodyLimitBytes !== undefined) route.bodyLimit = facade.bodyLimitBytes;
     route.onRequest = [route.onRequest ?? []].flat();
@@ -46,7 +46,7 @@ export function refusalOnSocket(problem: Problem, socket: Socket, packet?: Buffe
   const [, method, target] = FIRST_LINE.exec(packet?.toString('latin1', 0, LONGEST_LINE) ?? '') ?? [];
   if (method === undefined || target === undefined) return undefined;
   const url = routedUrl(target);
-  return facadeOfPath(url.split('?', 1)[0] ?? url)?.refusal(problem, { method, url });
+  return facadeOfUrl(url)?.refusal(problem, { method, url });
 }
 
 const FIRST_LINE = /^([A-Z]+) (\S+) HTTP\/1\.[01]\r\n/;

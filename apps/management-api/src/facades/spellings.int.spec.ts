@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { RestClient, TenantClient } from '@posthaste/test-kit';
 import fc from 'fast-check';
 import { startTestBed, type TestBed } from '../proving/test-bed.js';
-import { facadeOfPath, routedUrl } from './facade-of.js';
+import { facadeOfUrl, routedUrl } from './facade-of.js';
 
 // A path may be written in more than one way, and find-my-way knows them all. However it is written, a facade's is
 // answered, refused, limited and authenticated as that product's.
@@ -140,7 +140,7 @@ describe('the URL as its route is known', () => {
           return way === 'as it is' ? one : way === 'lower' ? hex : hex.toUpperCase();
         });
         expect(routedUrl(spelt)).toBe(path);
-        expect(facadeOfPath(routedUrl(spelt))).toBeDefined();
+        expect(facadeOfUrl(routedUrl(spelt))).toBeDefined();
       }),
     );
   });

@@ -2,6 +2,7 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '
 import { isDatabaseAway, type Logger, Problem, problemBody, problems } from '@posthaste/runtime';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { facadeOf } from '../facades/facade-of.js';
+import type { Refusal } from '../facades/facade.js';
 import { afterTheRest } from './rest-of-body.js';
 import { databaseAway, fieldProblem, unsupportedMediaType } from './refusals.js';
 import { allowedMethods } from './routes.js';
@@ -39,18 +40,25 @@ export function sendProblem(
   if (problem.retryAfterSeconds !== undefined) reply.header('retry-after', problem.retryAfterSeconds);
   const answer = (): void => {
     if (reply.sent) return;
-    if (facade) {
-      const { status, body } = facade.refusal(problem, request);
-      void reply.status(status).header('content-type', 'application/json').send(JSON.stringify(body));
-      return;
-    }
-    void reply
-      .status(problem.status)
-      .header('content-type', 'application/problem+json')
-      .send(JSON.stringify(problemBody(problem, request.id, pathOf(request))));
+    const refusal = facade?.refusal(problem, request);
+    const { status, type, text } = answerOf(problem, refusal, request.id, pathOf(request));
+    void reply.status(status).header('content-type', type).send(text);
   };
   if (problem.code === 'payload_too_large') afterTheRest(request.raw, answer);
   else answer();
+}
+
+/** What is sent: the refusal of the product that was asked, or else ours. */
+export function answerOf(
+  problem: Problem,
+  refusal: Refusal | undefined,
+  requestId: string,
+  path: string,
+): { status: number; type: string; text: string } {
+  if (refusal)
+    return { status: refusal.status, type: 'application/json', text: JSON.stringify(refusal.body) };
+  const text = JSON.stringify(problemBody(problem, requestId, path));
+  return { status: problem.status, type: 'application/problem+json', text };
 }
 
 /** What Nest and Fastify refuse by themselves, by their status. */

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { facadeOfPath } from '../facades/facade-of.js';
+import { facadeOfUrl } from '../facades/facade-of.js';
 
 interface Route {
   /** As Fastify knows it, such as `/v1/endpoints/:endpoint`. */
@@ -34,7 +34,7 @@ export function allowedMethods(request: FastifyRequest): string[] {
 export function undocumentedRoutes(fastify: FastifyInstance, document: { paths: object }): string[] {
   const paths = document.paths as Record<string, object>;
   return (routesOf.get(fastify.server) ?? [])
-    .filter(({ url, method }) => url.startsWith('/v1') && method !== 'HEAD' && !facadeOfPath(url))
+    .filter(({ url, method }) => url.startsWith('/v1') && method !== 'HEAD' && !facadeOfUrl(url))
     .map(({ url, method }) => ({ path: url.replace(/:([A-Za-z_]+)/g, '{$1}'), method }))
     .filter(({ path, method }) => !(method.toLowerCase() in (paths[path] ?? {})))
     .map(({ path, method }) => `${method} ${path}`);

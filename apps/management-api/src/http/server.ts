@@ -1,5 +1,5 @@
 import { newId } from '@posthaste/contracts';
-import { type Logger, Problem, problemBody, type ProblemCode } from '@posthaste/runtime';
+import { type Logger, Problem, type ProblemCode } from '@posthaste/runtime';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
@@ -8,7 +8,7 @@ import { routedUrl } from '../facades/facade-of.js';
 import { readAsFacadesDo, refusalOnSocket } from '../facades/facade-requests.js';
 import { endStreamsAtClose } from '../feeds/sse.js';
 import { parseJsonBody } from './json-body.js';
-import { sendProblem } from './problem-filter.js';
+import { answerOf, sendProblem } from './problem-filter.js';
 import { unsupportedMediaType } from './refusals.js';
 import { rememberRoutes } from './routes.js';
 import { endUnusedAtClose } from './unused-connections.js';
@@ -106,12 +106,10 @@ function answerUnreadable(error: UnreadableError, socket: Socket): void {
   const problem = new Problem(unreadable[error.code ?? ''] ?? 'invalid_request');
   const packet = Buffer.isBuffer(error.rawPacket) ? error.rawPacket : undefined;
   const refusal = refusalOnSocket(problem, socket, packet);
-  const type = refusal ? 'application/json' : 'application/problem+json';
-  const { status } = refusal ?? problem;
-  const body = JSON.stringify(refusal?.body ?? problemBody(problem, newId('request'), '/'));
+  const { status, type, text } = answerOf(problem, refusal, newId('request'), '/');
   if (socket.writable) {
     socket.write(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: ${type}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: ${type}\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
     );
   }
   socket.destroy(error);

@@ -57,16 +57,17 @@ const DEFAULT_LIMIT = 50;
  */
 export async function pollEvents(feeds: Feeds, row: EndpointRow, query: EventsQuery): Promise<string> {
   const { until, limit = query.count ?? DEFAULT_LIMIT } = query;
-  const after = typeof query.after === 'number' ? query.after : undefined;
-  const since = latest(query.since, typeof query.after === 'number' ? undefined : query.after);
+  const [after, time] = query.after instanceof Date ? [undefined, query.after] : [query.after, undefined];
+  const since = later(query.since, time);
   let page = await feeds.page(row, { after, since, until, limit });
   if (page.kind === 'expired') page = await feeds.page(row, { after: page.oldest - 1, since, until, limit });
   const items = page.kind === 'items' ? page.items : [];
   return `{"items":[${items.map(itemText).join(',')}]}`;
 }
 
-function latest(one: Date | undefined, other: Date | undefined): Date | undefined {
-  return one && other ? (one > other ? one : other) : (one ?? other);
+function later(one: Date | undefined, other: Date | undefined): Date | undefined {
+  if (!one || !other) return one ?? other;
+  return one > other ? one : other;
 }
 
 function itemText(item: FeedItem): string {
