@@ -55,7 +55,7 @@ export function int4Array(values: readonly (number | null)[]): ArrayParameter<nu
 }
 
 export function int8Array(values: readonly (number | null)[]): ArrayParameter<number> {
-  if (!areIntegersWithin(values, Number.MAX_SAFE_INTEGER)) return values;
+  if (!areIntegersWithin(values, 2 ** 53)) return values;
   return fixedArray(20, 8, values, (array, value, at) => {
     const high = Math.floor(value / 2 ** 32);
     array.writeInt32BE(high, at);
@@ -64,7 +64,8 @@ export function int8Array(values: readonly (number | null)[]): ArrayParameter<nu
 }
 
 export function float8Array(values: readonly (number | null)[]): Buffer {
-  return fixedArray(701, 8, values, (array, value, at) => array.writeDoubleBE(value, at));
+  // Adding 0 makes -0 the 0 it is as text.
+  return fixedArray(701, 8, values, (array, value, at) => array.writeDoubleBE(value + 0, at));
 }
 
 function fixedArray<T>(
