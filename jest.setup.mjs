@@ -3,3 +3,6 @@
 import 'reflect-metadata';
 import '@nestjs/common';
 import '@nestjs/core';
+import { configureGlobal } from 'fast-check';
+
+configureGlobal({ seed: Number(process.env.TEST_SEED) });

@@ -1,5 +1,3 @@
-import { randomInt } from 'node:crypto';
-
 /** Numbers that look random and are the same for the same seed, so that a failed run can be run again. */
 export interface SeededRandom {
   readonly seed: number;
@@ -10,8 +8,11 @@ export interface SeededRandom {
   pick<T>(from: readonly T[]): T;
 }
 
-/** Mulberry32: one multiplication-heavy step over 32 bits, good enough to choose what a test does next. */
-export function seededRandom(seed: number = randomInt(2 ** 31)): SeededRandom {
+/**
+ * Mulberry32: one multiplication-heavy step over 32 bits, good enough to choose what a test does next. The seed is that
+ * of this run of the tests (tools/jest.mjs) unless a test says another.
+ */
+export function seededRandom(seed = Number(process.env.TEST_SEED ?? 1)): SeededRandom {
   let state = seed;
   const next = (): number => {
     state = (state + 0x6d2b79f5) | 0;
