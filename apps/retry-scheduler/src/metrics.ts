@@ -4,7 +4,7 @@ import type pg from 'pg';
 import { SCHEDULER_GROUP, scheduledTopics } from './due-index/index.js';
 import { indexState } from './due-index/sql/index-state.js';
 import type { ParkingLot } from './parking/parking-lot.js';
-import type { ReleaseOutcome } from './release/index.js';
+import type { HandOverPace, ReleaseOutcome } from './release/index.js';
 
 /** What an operator watches of the timer: is anything late, what waits for its lane, how fast is it handed over. */
 export interface SchedulerMetrics {
@@ -21,9 +21,10 @@ export interface Watched {
   pool: pg.Pool;
   log: EventLog;
   lot: Pick<ParkingLot, 'lanes'>;
+  pace: Pick<HandOverPace, 'rate'>;
 }
 
-export function schedulerMetrics({ meter, pool, log, lot }: Watched): SchedulerMetrics {
+export function schedulerMetrics({ meter, pool, log, lot, pace }: Watched): SchedulerMetrics {
   const records = meter.createCounter('posthaste_projection_records', {
     description: 'Records applied to the due index',
   });
@@ -55,7 +56,11 @@ export function schedulerMetrics({ meter, pool, log, lot }: Watched): SchedulerM
   const parkedLanes = meter.createObservableGauge('posthaste_schedule_parked_lanes', {
     description: 'Lanes that have parked attempts, as far as this process knows',
   });
+  const paced = meter.createObservableGauge('posthaste_schedule_hand_over_pace', {
+    description: 'Due attempts a second that may be handed to dispatchers; it yields to new messages',
+  });
   let catchingUp = false;
+  paced.addCallback((result) => result.observe(pace.rate));
   parkedLanes.addCallback((result) => result.observe(lot.lanes));
   behind.addCallback((result) => result.observe(catchingUp ? 1 : 0));
   // Asked only when scraped; no value is better than an old one when the log or the database cannot be reached.

@@ -19,7 +19,7 @@ import {
 import { serveSchedule } from './ordering/schedule.grpc.js';
 import { schedulerMetrics } from './metrics.js';
 import { ParkingLot } from './parking/parking-lot.js';
-import { GoneEndpoints, historyPayloads, ReleaseLoop } from './release/index.js';
+import { GoneEndpoints, HandOverPace, historyPayloads, ReleaseLoop } from './release/index.js';
 
 /**
  * retry-scheduler: a durable timer, and a parking lot for what waits for its lane. It decides nothing; dispatchers
@@ -63,11 +63,13 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
     onRoom: () => releases.noticeRoom(),
     onBounce: () => metrics.bounced(),
   });
-  const metrics = schedulerMetrics({ meter: parts.meter, pool, log, lot });
+  const pace = new HandOverPace();
+  const metrics = schedulerMetrics({ meter: parts.meter, pool, log, lot, pace });
   const stopping = new AbortController();
   const store = dueIndexProjection(pool, {
     onEvent: (event) => {
       lot.notice(event);
+      pace.notice(event);
       gone.notice(event);
     },
     onOwed: (earliest) => releases.noticeDue(earliest),
@@ -99,6 +101,7 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
     producer: log.producer,
     payloads: history.payloads,
     lot,
+    pace,
     opened: caughtUp,
     onReleased: (outcome) => {
       metrics.released(outcome);

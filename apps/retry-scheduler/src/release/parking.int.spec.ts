@@ -6,6 +6,7 @@ import { ParkingLot } from '../parking/parking-lot.js';
 import { answerTo, ReleaseStage, turnedAway } from '../proving/release-stage.js';
 import { deliveryOf, sampleMessage } from '../sample-facts.js';
 import { releaseDue, releaseParked, type ReleaseParts } from './release-batch.js';
+import { HandOverPace } from './hand-over-pace.js';
 import { ReleaseLoop } from './release-loop.js';
 import { listParkedLanes } from './sql/list-parked-lanes.js';
 
@@ -215,6 +216,7 @@ describe('the release loop', () => {
   const run = (own: ReleaseParts): ReleaseLoop => {
     const loop = new ReleaseLoop({
       ...own,
+      pace: new HandOverPace(),
       opened: Promise.resolve(),
       onReleased: () => undefined,
       onFailure: (error) => {

@@ -42,13 +42,14 @@ const PAUSE_MS = 1_000;
 /** A storm of one endpoint is parked by so many a turn; by batches it would hold up the others for as long as it lasts. */
 const STORM_ROWS = 5_000;
 
-export async function releaseDue(parts: ReleaseParts): Promise<ReleaseOutcome> {
+/** @param most how many at most, {@link BATCH_ROWS} or fewer; so in `releaseParked`. */
+export async function releaseDue(parts: ReleaseParts, most = BATCH_ROWS): Promise<ReleaseOutcome> {
   const { pool, lot } = parts;
   let admitted: OwedAttempt[] = [];
   let crowded = new Set<string>();
   const release = async (client: pg.PoolClient): Promise<ReleaseOutcome> => {
-    const claimed = await claimDue(client, BATCH_ROWS);
-    const more = claimed.length === BATCH_ROWS;
+    const claimed = await claimDue(client, most);
+    const more = claimed.length === most;
     admitted = claimed.filter((row) => lot.admit(row.endpoint, row.delivery));
     const refused = claimed.filter((row) => !admitted.includes(row));
     crowded = new Set(refused.map((row) => row.endpoint));
@@ -74,9 +75,9 @@ export async function releaseDue(parts: ReleaseParts): Promise<ReleaseOutcome> {
   return outcome;
 }
 
-export async function releaseParked(parts: ReleaseParts): Promise<ReleaseOutcome> {
+export async function releaseParked(parts: ReleaseParts, most = BATCH_ROWS): Promise<ReleaseOutcome> {
   const { pool, lot } = parts;
-  const claims = lot.takeTurn(BATCH_ROWS);
+  const claims = lot.takeTurn(most);
   if (claims.length === 0) return outcomeOf('parked', NOTHING, { parked: 0, more: false });
   let claimed: OwedAttempt[] = [];
   const release = async (client: pg.PoolClient): Promise<HandedOver> => {

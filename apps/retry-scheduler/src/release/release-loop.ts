@@ -1,4 +1,6 @@
 import { Alarm } from './alarm.js';
+import { BATCH_ROWS } from './hand-over.js';
+import type { HandOverPace } from './hand-over-pace.js';
 import { recallReleased } from '../ordering/recall-released.js';
 import { releaseDue, type ReleaseOutcome, releaseParked, type ReleaseParts } from './release-batch.js';
 import { listParkedLanes } from './sql/list-parked-lanes.js';
@@ -7,12 +9,13 @@ import { msUntilNextDue } from './sql/next-due.js';
 /**
  * The timer: releases what is due and what is parked, by turns, in every replica at once and without a leader.
  *
- * States: closed (the index still catches up with the log) -> releasing -> asleep until the next due time, or until a
- * parked lane may have room -> ...; after a failure it backs off. It sleeps at most a second: another replica may have
+ * States: closed (the index still catches up with the log) -> releasing -> asleep until the next due time, until a
+ * parked lane may have room, or until the pace has -> ...; after a failure it backs off. It sleeps at most a second: another replica may have
  * brought an earlier attempt, or have died holding one. A batch of the projection that brings an earlier attempt, or an
  * answer that makes room in a parked lane, wakes it.
  */
 export interface ReleaseLoopOptions extends ReleaseParts {
+  pace: HandOverPace;
   /** Releasing begins when this resolves: an index behind the log holds attempts that were made long ago. */
   opened: Promise<void>;
   onReleased: (outcome: ReleaseOutcome) => void;
@@ -83,18 +86,24 @@ export class ReleaseLoop {
   /** Answers how long there will be nothing to release. */
   private async releaseAll(): Promise<number> {
     this.turnBeganAtMs = performance.now();
+    const { pace, lot, onReleased } = this.options;
     let more = true;
     while (more && !this.stopped) {
       await this.lookForParkedLanes();
-      const timed = await releaseDue(this.options);
-      this.options.onReleased(timed);
-      const parked = await releaseParked(this.options);
-      this.options.onReleased(parked);
+      const room = pace.room(BATCH_ROWS);
+      if (room === 0) return pace.msUntilRoom();
+      // What is parked has its half: it was due before.
+      const timed = await releaseDue(this.options, lot.lanes > 0 ? Math.ceil(room / 2) : room);
+      pace.spend(timed.released);
+      onReleased(timed);
+      const parked = await releaseParked(this.options, Math.max(1, room - timed.released));
+      pace.spend(parked.released);
+      onReleased(parked);
       more = timed.more || parked.more;
     }
     const nextMs = await msUntilNextDue(this.options.pool);
     const gatheredMs = this.turnBeganAtMs + ROOM_GATHER_MS - performance.now();
-    const roomMs = Math.max(this.options.lot.msUntilRoom(), gatheredMs);
+    const roomMs = Math.max(lot.msUntilRoom(), gatheredMs);
     return Math.min(nextMs ?? SAFETY_POLL_MS, roomMs, SAFETY_POLL_MS);
   }
 

@@ -5,6 +5,7 @@ import { ParkingLot } from '../parking/parking-lot.js';
 import { answerTo, ReleaseStage } from '../proving/release-stage.js';
 import { deliveryOf, endpointOf, sampleMessage } from '../sample-facts.js';
 import { releaseDue, releaseParked, type ReleaseParts } from './release-batch.js';
+import { HandOverPace } from './hand-over-pace.js';
 import { ReleaseLoop } from './release-loop.js';
 
 let stage: ReleaseStage;
@@ -156,6 +157,7 @@ describe('the release loop', () => {
     const failures: unknown[] = [];
     const loop = new ReleaseLoop({
       ...stage.parts(),
+      pace: new HandOverPace(),
       opened: Promise.resolve(),
       onReleased: () => undefined,
       onFailure: (error) => void failures.push(error),
@@ -202,5 +204,21 @@ describe('the release loop', () => {
     expect(new Set(stage.released()).size).toBe(500);
     expect(stage.appended).toHaveLength(500);
     expect(failures.length).toBeGreaterThan(0);
+  });
+
+  it('hands over no faster than its pace, what is timed and what is parked by halves', async () => {
+    const lot = new ParkingLot();
+    // A lane is handed twenty at first.
+    for (const n of [1, 2, 3, 4, 5]) {
+      await stage.fillIndex(20, `ep_timed_${n}`);
+      await stage.fillIndex(20, `ep_parked_${n}`, true);
+      lot.park([`ep_parked_${n}`]);
+    }
+    const pace = new HandOverPace(() => 0);
+    start({ pace, lot, payloads: stage.everything });
+    // Its clock stands, so this is all it lets go.
+    await waitFor(() => stage.appended.length === 100 && pace.room(100) === 0);
+    const parked = stage.appended.filter(({ meta }) => meta.routes[0]?.endpoint.startsWith('ep_parked'));
+    expect(parked).toHaveLength(50);
   });
 });
