@@ -77,6 +77,7 @@ export class FeedsController {
       'Server-sent events: each item as one event `message`, whose id is its sequence. It goes on after the header ' +
       '`Last-Event-ID`, else after `after`, else with what is accepted from now on.',
     answers: FeedItem,
+    problems: [...common.problems, 429],
     mediaType: 'text/event-stream',
   })
   async stream(

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { StreamClient, waitFor } from '@posthaste/test-kit';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
-import { endStreamsAtClose, eventFrame, type EventStream, startEventStream } from './sse.js';
+import { eventFrame, type EventStream, serveEventStreams, startEventStream } from './sse.js';
 
 let fastify: FastifyInstance;
 let url: string;
@@ -12,7 +12,7 @@ let answer: (reply: FastifyReply) => unknown;
 
 beforeEach(async () => {
   fastify = Fastify();
-  endStreamsAtClose(fastify);
+  serveEventStreams(fastify, 3);
   fastify.get('/', async (_, reply) => void (await answer(reply)));
   await fastify.listen({ port: 0, host: '127.0.0.1' });
   url = `http://127.0.0.1:${(fastify.server.address() as AddressInfo).port}/`;
@@ -76,6 +76,22 @@ describe('a stream of events', () => {
     await Promise.all(clients.map(({ ended }) => ended));
     for (const { comments } of clients) expect(comments).toEqual(['stopping']);
   });
+});
+
+it('a tenant has so many streams at a time, and a place again when one has left', async () => {
+  answer = (reply) => startEventStream(reply);
+  const clients = [];
+  for (let i = 0; i < 3; i++) clients.push(await StreamClient.open(url, {}));
+  const refused = await fetch(url);
+  expect(refused.status).toBe(429);
+  await refused.body?.cancel();
+  clients.pop()?.close();
+  await waitFor(async () => {
+    const again = await fetch(url);
+    await again.body?.cancel();
+    return again.status === 200;
+  });
+  for (const client of clients) client.close();
 });
 
 describe('a frame', () => {

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import { Problem } from '@posthaste/runtime';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 /**
  * Server-sent events (WHATWG HTML, section 9.2): an answer that goes on until the client leaves, `end` is called or the
@@ -47,24 +48,36 @@ const HEADERS = {
   connection: 'close',
 };
 
-/** The streams of each server that is not stopping. */
-const streamsOf = new WeakMap<Server, Set<EventStream>>();
+/** Of one tenant, in one process: each holds a socket and some 100 KB, and a key could open them all. */
+const MOST_OF_A_TENANT = 2_000;
+const COME_AGAIN_SECONDS = 10;
+
+/** The open streams of a server that is not stopping, and whose they are. */
+interface OpenStreams {
+  whose: Map<EventStream, string>;
+  mostOfATenant: number;
+}
+const streamsOf = new WeakMap<Server, OpenStreams>();
 
 /** Ends the server's streams when it begins to stop, which would wait for them. */
-export function endStreamsAtClose(fastify: FastifyInstance): void {
-  const streams = new Set<EventStream>();
-  streamsOf.set(fastify.server, streams);
+export function serveEventStreams(fastify: FastifyInstance, mostOfATenant = MOST_OF_A_TENANT): void {
+  const whose: OpenStreams['whose'] = new Map();
+  streamsOf.set(fastify.server, { whose, mostOfATenant });
   fastify.addHook('preClose', async () => {
     streamsOf.delete(fastify.server);
-    for (const stream of streams) stream.end('stopping');
+    for (const stream of whose.keys()) stream.end('stopping');
   });
 }
 
+/** Throws `too_many_requests` when the tenant has as many as it may have. */
 export function startEventStream(
   reply: FastifyReply,
   { retryMs, keepAliveMs = KEEP_ALIVE_MS, first }: EventStreamOptions = {},
 ): EventStream {
   const { raw } = reply;
+  const streams = streamsOf.get(reply.server.server);
+  const tenant = tenantOf(reply.request);
+  if (streams) refuseTooMany(streams, tenant);
   reply.hijack();
   raw.writeHead(200, { ...(reply.getHeaders() as Record<string, string>), ...HEADERS });
   raw.flushHeaders();
@@ -101,11 +114,10 @@ export function startEventStream(
       else raw.once('close', callback);
     },
   };
-  const streams = streamsOf.get(reply.server.server);
-  streams?.add(stream);
+  streams?.whose.set(stream, tenant);
   stream.onClosed(() => {
     clearInterval(keepAlive);
-    streams?.delete(stream);
+    streams?.whose.delete(stream);
   });
   // A client that goes away in the middle of a write is no news.
   raw.on('error', () => undefined);
@@ -114,6 +126,18 @@ export function startEventStream(
   if (first) void write(eventFrame(first));
   if (reply.request.method === 'HEAD' || streams === undefined) stream.end('nothing follows');
   return stream;
+}
+
+function tenantOf({ principal }: FastifyRequest): string {
+  return principal && principal.kind !== 'operator' ? principal.tenant : '';
+}
+
+function refuseTooMany({ whose, mostOfATenant }: OpenStreams, tenant: string): void {
+  let held = 0;
+  for (const each of whose.values()) if (each === tenant) held++;
+  if (held < mostOfATenant) return;
+  const detail = `There are ${held} streams open already, which is as many as there may be.`;
+  throw new Problem('too_many_requests', detail, [], COME_AGAIN_SECONDS);
 }
 
 /** The frame's bytes; several streams may be sent the same. */

@@ -6,7 +6,7 @@ import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { routedUrl } from '../facades/facade-of.js';
 import { readAsFacadesDo, refusalOnSocket } from '../facades/facade-requests.js';
-import { endStreamsAtClose } from '../feeds/sse.js';
+import { serveEventStreams } from '../feeds/sse.js';
 import { parseJsonBody } from './json-body.js';
 import { answerOf, sendProblem } from './problem-filter.js';
 import { unsupportedMediaType } from './refusals.js';
@@ -49,7 +49,7 @@ export function prepareServer(fastify: FastifyInstance, logger: Logger): void {
   rememberRoutes(fastify);
   readAsFacadesDo(fastify);
   endUnusedAtClose(fastify);
-  endStreamsAtClose(fastify);
+  serveEventStreams(fastify);
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     done();

@@ -37,7 +37,7 @@ export class TailController {
     status: 200,
     answers: TailedAttempt,
     mediaType: 'text/event-stream',
-    problems: [410],
+    problems: [410, 429],
   })
   async follow(
     @Req() { principal }: FastifyRequest,
