@@ -15,6 +15,8 @@ export const HELP = `npm run bench -- [options]
     * misbehaviour            as isolation: headers that drip, 500 after ten seconds, connections refused
     * dead-host               1,000 endpoints on one dead host at 200/s, beside nine healthy accounts at 100/s
     * recovery                an endpoint at 200/s is down for two minutes, beside the same nine
+    * replay                  100,000 deliveries that failed for good are recovered beside the same nine
+    * tail                    100 clients follow every attempt at 200/s
     * memory                  what 10,000 endpoints, and 100,000 deliveries put off, hold of the services' memory
     * scaling                 throughput of 24 accounts on four dispatchers, two and one; alone on its stack
     * soak                    half of the throughput for 30 minutes: by how much memory grows

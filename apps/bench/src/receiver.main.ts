@@ -30,6 +30,8 @@ async function obey(order: WorkerOrder): Promise<unknown> {
     }
     case 'generate':
     case 'read':
+    case 'watch':
+    case 'watched':
       throw new Error('the receivers generate nothing');
   }
 }

@@ -4,7 +4,7 @@ import { Meter, type RunCost } from '../product/meter.js';
 import type { CollectedReport, GeneratedReport, GenerateOrder, Pace } from '../traffic/protocol.js';
 import { round } from '../traffic/quantiles.js';
 import { PAYLOAD_BYTES, type ScenarioName, WARM_UP_PACE } from './scenarios.js';
-import type { Workers } from '../traffic/worker-process.js';
+import type { WorkerProcess, Workers } from '../traffic/worker-process.js';
 
 /** Where messages go, into the product or straight to the receiver, and where they are to arrive. */
 export interface Way extends Pick<GenerateOrder, 'targets' | 'headers'> {
@@ -18,7 +18,7 @@ export interface Load extends Pick<GenerateOrder, 'keyed'> {
   pace: Pace;
 }
 
-interface Finished {
+export interface Finished {
   generated: GeneratedReport;
   collected: CollectedReport;
 }
@@ -55,8 +55,16 @@ export async function publish(
   load: Load,
   { generator, receiver }: Workers,
 ): Promise<GeneratedReport> {
-  const { targets, headers, endpoints } = way;
-  await receiver.ask({ kind: 'reset', expected: { messages: load.count, endpoints } });
+  await receiver.ask({ kind: 'reset', expected: { messages: load.count, endpoints: way.endpoints } });
+  return generate(way, load, generator);
+}
+
+/** What the receivers have seen before stays with them. */
+export function generate(
+  { targets, headers }: Way,
+  load: Load,
+  generator: WorkerProcess,
+): Promise<GeneratedReport> {
   const order = { ...load, targets, headers, payloadBytes: PAYLOAD_BYTES };
   return generator.ask<GeneratedReport>({ kind: 'generate', order });
 }
@@ -115,7 +123,7 @@ export function rate(count: number, fromMs: number, untilMs: number): number {
 }
 
 /** What was not accepted is owed to nobody. */
-function lostOf({ generated, collected }: Finished, endpoints: number): number {
+export function lostOf({ generated, collected }: Finished, endpoints: number): number {
   const excused = new Set(generated.refused);
   return collected.missing.filter((place) => !excused.has(Math.floor(place / endpoints))).length;
 }

@@ -1,4 +1,4 @@
-import { type SeenEndpoint, waitFor } from '@posthaste/test-kit';
+import { type NewEndpoint, type SeenEndpoint, waitFor } from '@posthaste/test-kit';
 import type { Bench, BenchStack } from '../product/bench-stack.js';
 import type { Way } from './load.js';
 import type { Behaviour, PublishTarget } from '../traffic/protocol.js';
@@ -18,6 +18,7 @@ interface PartyWish {
   accounts: number;
   endpointsEach: number;
   behaviour: Behaviour;
+  /** Of the retries; none of them when empty, the default policy when absent. */
   scheduleSeconds?: number[];
 }
 
@@ -38,7 +39,7 @@ export async function invite(stack: BenchStack, receiver: WorkerProcess, wish: P
       stack.tenant.createEndpoint(account, {
         url,
         event_types: [type],
-        ...(scheduleSeconds === undefined ? {} : { retry_policy: { schedule_seconds: scheduleSeconds } }),
+        ...(scheduleSeconds === undefined ? {} : { retry_policy: retryPolicyOf(scheduleSeconds) }),
       }),
     );
     party.endpoints.push(...endpoints);
@@ -47,10 +48,17 @@ export async function invite(stack: BenchStack, receiver: WorkerProcess, wish: P
   return party;
 }
 
+function retryPolicyOf(scheduleSeconds: number[]): NewEndpoint['retry_policy'] {
+  return scheduleSeconds.length === 0 ? { preset: 'none' } : { schedule_seconds: scheduleSeconds };
+}
+
 /** To all accounts of a party of its own, in turn. */
 export async function wayTo({ workers, stack }: Bench, wish: PartyWish): Promise<Way> {
-  const { targets, receiver } = await invite(stack, workers.receiver, wish);
-  return { targets, headers: stack.headers, receiver, endpoints: 1 };
+  return wayOf(await invite(stack, workers.receiver, wish), stack);
+}
+
+export function wayOf({ targets, receiver }: Party, { headers }: BenchStack): Way {
+  return { targets, headers, receiver, endpoints: 1 };
 }
 
 /**
@@ -71,7 +79,8 @@ export async function takeLeave(stack: BenchStack, receiver: WorkerProcess, part
   }
 }
 
-async function isBusy({ tenant }: BenchStack, account: string): Promise<boolean> {
+/** Whether an attempt is owed that has not been made at all. */
+export async function isBusy({ tenant }: BenchStack, account: string): Promise<boolean> {
   for (const status of ['pending', 'deferred']) {
     const path = `/v1/accounts/${account}/deliveries?status=${status}&limit=1`;
     const { data } = await tenant.rest.ask<{ data: unknown[] }>('GET', path);

@@ -4,9 +4,11 @@ import { runFaults } from './run-faults.js';
 import { runHistoryReads } from './run-history-reads.js';
 import { runIdempotent } from './run-idempotent.js';
 import { runMemory } from './run-memory.js';
+import { runReplay } from './run-replay.js';
 import { runScaling } from './run-scaling.js';
 import { runSoak } from './run-soak.js';
 import { runFanOut, runLatency, runThroughput, type Show } from './run-speed.js';
+import { runTail } from './run-tail.js';
 import type { ScenarioName, Sizes } from './scenarios.js';
 
 /** Every scenario shows each of its runs as it ends. */
@@ -24,6 +26,10 @@ export async function runScenario(name: ScenarioName, bench: Bench, sizes: Sizes
       return runIdempotent(bench, sizes, show);
     case 'history-reads':
       return runHistoryReads(bench, sizes, show);
+    case 'replay':
+      return runReplay(bench, sizes, show);
+    case 'tail':
+      return runTail(bench, sizes, show);
     case 'memory':
       return runMemory(bench, sizes, show);
     case 'scaling':

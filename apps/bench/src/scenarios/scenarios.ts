@@ -14,6 +14,8 @@ export const longScenarioNames = [
   'misbehaviour',
   'dead-host',
   'recovery',
+  'replay',
+  'tail',
   'scaling',
   'memory',
   'soak',

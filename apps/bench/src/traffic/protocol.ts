@@ -35,6 +35,19 @@ export interface ReadOrder extends LoadOrder {
   targets: ReadTarget[];
 }
 
+/** Clients that follow the same stream of server-sent events. */
+export interface WatchOrder {
+  url: string;
+  headers: Record<string, string>;
+  clients: number;
+}
+
+/** The end of the watching: when each client has so many events, or this long nothing came. */
+export interface WatchedOrder {
+  expected: number;
+  patienceMs: number;
+}
+
 export interface GeneratedReport {
   accepted: number;
   /** The numbers of the messages that were not answered 2xx. */
@@ -54,6 +67,20 @@ export interface ReadReport {
   refused: number;
   answerMs: Quantiles;
   byKind: Record<string, Quantiles>;
+}
+
+export interface WatchedReport {
+  /** All clients' events together. */
+  events: number;
+  /** Attempts that a client did not get, and that it got again, over all clients. */
+  missing: number;
+  repeated: number;
+  /** Streams that ended before the watching did. */
+  ended: number;
+  firstAtMs: number;
+  lastAtMs: number;
+  /** From the end of an attempt until a client had it. */
+  lagMs: Quantiles;
 }
 
 /**
@@ -103,6 +130,9 @@ export interface CollectedPart {
 export type WorkerOrder =
   | { kind: 'generate'; order: GenerateOrder }
   | { kind: 'read'; order: ReadOrder }
+  /** Answers when every client's stream has begun. */
+  | { kind: 'watch'; order: WatchOrder }
+  | { kind: 'watched'; order: WatchedOrder }
   /** Answers the URL of a new receiver. */
   | { kind: 'listen'; behaviour: Behaviour }
   | { kind: 'behave'; receiver: string; behaviour: Behaviour }
