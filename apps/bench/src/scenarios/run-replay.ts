@@ -34,7 +34,8 @@ const MADE_LIMIT_MS = 600_000;
 /** As far as it is looked at here. */
 interface Replay {
   id: string;
-  status: string;
+  created_at: string;
+  finished_at: string | null;
   requested: number;
   succeeded: number;
   failed: number;
@@ -75,7 +76,7 @@ async function recoverBeside(live: Way, failed: FailedForGood, bench: Bench): Pr
   const meter = await Meter.start(bench);
   const askedAtMs = nowMs();
   const replay = await recover(failed, bench);
-  const [generated, recovered] = await Promise.all([
+  const [generated, recovered, requestedPerSecond] = await Promise.all([
     generate(live, load, workers.generator),
     collect(failed.way, accepted, PATIENCE_MS, workers),
     whenMade(replay, bench),
@@ -98,6 +99,8 @@ async function recoverBeside(live: Way, failed: FailedForGood, bench: Bench): Pr
     figures: {
       recovered: distinct,
       recovered_per_second: rate(distinct, firstReceivedAtMs, lastReceivedAtMs),
+      requested_per_second: requestedPerSecond,
+      asked_to_first_recovered_s: round((firstReceivedAtMs - askedAtMs) / 1_000, 1),
       asked_to_last_recovered_s: round((lastReceivedAtMs - askedAtMs) / 1_000, 1),
     },
   };
@@ -114,14 +117,16 @@ async function recover({ endpoint, since }: FailedForGood, { stack }: Bench): Pr
   return id;
 }
 
-/** Every attempt is requested, made, and in the history. */
-async function whenMade(id: string, { stack }: Bench): Promise<void> {
-  const isMade = async (): Promise<boolean> => {
-    const path = `/v1/replays/${id}`;
-    const { status, requested, succeeded, failed } = await stack.tenant.rest.ask<Replay>('GET', path);
-    return status !== 'running' && succeeded + failed === requested;
+/** Every attempt is requested, made, and in the history. Answers how many were requested a second. */
+async function whenMade(id: string, { stack }: Bench): Promise<number> {
+  const look = async (): Promise<Replay | null> => {
+    const replay = await stack.tenant.rest.ask<Replay>('GET', `/v1/replays/${id}`);
+    const { finished_at, requested, succeeded, failed } = replay;
+    return finished_at !== null && succeeded + failed === requested ? replay : null;
   };
-  await waitFor(isMade, { what: 'the replay made', everyMs: 1_000, deadlineMs: MADE_LIMIT_MS });
+  const what = 'every attempt of the replay made';
+  const made = await waitFor(look, { what, everyMs: 1_000, deadlineMs: MADE_LIMIT_MS });
+  return rate(made.requested, Date.parse(made.created_at), Date.parse(made.finished_at ?? ''));
 }
 
 /** Without what was not sent. */

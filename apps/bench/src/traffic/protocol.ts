@@ -42,7 +42,7 @@ export interface WatchOrder {
   clients: number;
 }
 
-/** The end of the watching: when each client has so many events, or this long nothing came. */
+/** The end of the watching: when the clients have so many attempts each, or this long nothing came. */
 export interface WatchedOrder {
   expected: number;
   patienceMs: number;

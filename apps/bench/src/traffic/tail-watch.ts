@@ -20,9 +20,10 @@ export class TailWatch {
   private readonly requests: http.ClientRequest[] = [];
   private firstAtMs = 0;
   private lastAtMs = 0;
+  private distinct = 0;
   private ended = 0;
   private isOver = false;
-  private onEvent: () => void = () => undefined;
+  private onChange: () => void = () => undefined;
 
   private constructor(private readonly clients: number) {}
 
@@ -34,7 +35,7 @@ export class TailWatch {
     return watch;
   }
 
-  /** Leaves when each client has so many events, or for long none came. */
+  /** Leaves when the clients have so many attempts each, or for long none came, or no stream is left. */
   async end({ expected, patienceMs }: WatchedOrder): Promise<WatchedReport> {
     await this.whenSeen(expected * this.clients, patienceMs);
     this.isOver = true;
@@ -64,12 +65,18 @@ export class TailWatch {
         if (response.statusCode !== 200) reject(new Error(`a stream was answered ${response.statusCode}`));
         response.setEncoding('utf8').on('data', (text: string) => parser.feed(text));
         // However it ends, it is closed then.
-        response.on('error', () => undefined).on('close', () => this.isOver || this.ended++);
+        response.on('error', () => undefined).on('close', () => this.left());
         resolve();
       });
       request.on('error', reject);
       this.requests.push(request);
     });
+  }
+
+  private left(): void {
+    if (this.isOver) return;
+    this.ended++;
+    this.onChange();
   }
 
   private take(client: number, data: string): void {
@@ -80,11 +87,13 @@ export class TailWatch {
       attempt = { endedAtMs: endOf(data), times: new Uint16Array(this.clients) };
       this.attempts.set(id, attempt);
     }
-    attempt.times[client] = (attempt.times[client] ?? 0) + 1;
+    const before = attempt.times[client] ?? 0;
+    attempt.times[client] = before + 1;
+    if (before === 0) this.distinct++;
     if (this.lagMs.length === 0) this.firstAtMs = now;
     this.lastAtMs = now;
     this.lagMs.push(now - attempt.endedAtMs);
-    this.onEvent();
+    this.onChange();
   }
 
   private async whenSeen(events: number, patienceMs: number): Promise<void> {
@@ -96,13 +105,13 @@ export class TailWatch {
       }, patienceMs);
       const finish = (): void => {
         clearInterval(impatience);
-        this.onEvent = () => undefined;
+        this.onChange = () => undefined;
         resolve();
       };
-      this.onEvent = () => {
-        if (this.lagMs.length >= events) finish();
+      this.onChange = () => {
+        if (this.distinct >= events || this.ended === this.clients) finish();
       };
-      this.onEvent();
+      this.onChange();
     });
   }
 }
