@@ -29,7 +29,9 @@ const LIVE_SECONDS = 20;
 const ASKED_PER_SECOND = 1_000;
 /** A breaker may still be open for its 30 s when the receiver is back. */
 const PATIENCE_MS = 95_000;
-const MADE_LIMIT_MS = 600_000;
+const MADE_LIMIT_MS = 1_200_000;
+/** Each look has the product count what became of all attempts so far. */
+const LOOK_EVERY_MS = 5_000;
 
 /** As far as it is looked at here. */
 interface Replay {
@@ -125,7 +127,7 @@ async function whenMade(id: string, { stack }: Bench): Promise<number> {
     return finished_at !== null && succeeded + failed === requested ? replay : null;
   };
   const what = 'every attempt of the replay made';
-  const made = await waitFor(look, { what, everyMs: 1_000, deadlineMs: MADE_LIMIT_MS });
+  const made = await waitFor(look, { what, everyMs: LOOK_EVERY_MS, deadlineMs: MADE_LIMIT_MS });
   return rate(made.requested, Date.parse(made.created_at), Date.parse(made.finished_at ?? ''));
 }
 
