@@ -16,7 +16,7 @@ import { seededRandom } from '@posthaste/test-kit';
 import type pg from 'pg';
 import { historyProjection } from '../history/index.js';
 import { attempted, cancelled, sampleMessage } from '../history/sample-facts.js';
-import { stepReplay } from './replay-loop.js';
+import { msUntilStep, stepReplay } from './replay-loop.js';
 import { countRequestable } from './sql/select-requestable.js';
 import { getReplay, insertReplay, listReplays, scopeOf, steerReplay } from './sql/steer-replays.js';
 import { historyMigrations, replaysMigrations } from '../migrations.js';
@@ -201,12 +201,19 @@ describe('a replay', () => {
     const steer = (status: 'running' | 'paused' | 'cancelled') =>
       steerReplay(pool, { tenant: scope.tenant, id: replay.id, status }, at + 5);
     const isDue = () => pool.query(`update replays.replay set next_at = now()`);
+    const next = async (): Promise<number> => {
+      const { rows } = await pool.query<{ at: number }>(
+        'select extract(epoch from next_at)::float8 as at from replays.replay',
+      );
+      return rows[0]?.at ?? NaN;
+    };
+    const first = await next();
     expect(await step()).toBe(true);
     expect(requests()).toHaveLength(3);
-    const { rows } = await pool.query<{ wait: number }>(
-      'select extract(epoch from next_at - now())::float8 as wait from replays.replay',
-    );
-    expect(rows[0]?.wait).toBeGreaterThan(0);
+    expect((await next()) - first).toBeGreaterThan(0.999);
+    await pool.query(`update replays.replay set next_at = now() + interval '1 hour'`);
+    expect(await msUntilStep(pool)).toBeGreaterThan(3_000_000);
+    expect(await step()).toBe(false);
     await steer('paused');
     await isDue();
     expect(await step()).toBe(false);
@@ -220,6 +227,8 @@ describe('a replay', () => {
     expect(await getReplay(pool, scope.tenant, replay.id)).toMatchObject({
       ...{ status: 'cancelled', requested: 6, finished_at: at + 5 },
     });
+    // Nothing runs: it looks again after a while.
+    expect(await msUntilStep(pool)).toBe(500);
     // Asked to start again under its id, it stays what it is.
     await insertReplay(pool, replay, 9, at);
     expect(await step()).toBe(false);

@@ -31,6 +31,8 @@ export interface ReplayLoopOptions {
 
 /** How soon a replay that was started is begun. */
 const POLL_MS = 500;
+/** A replay that fell behind its pace makes up for so much. */
+const CATCH_UP_SECONDS = 1;
 const BACKOFF_MS = 2_000;
 /** How soon a backfill that waits for history looks again. */
 const WAIT_SECONDS = 1;
@@ -124,9 +126,9 @@ async function appendPage(
   const last = page.at(-1);
   await client.query(
     `update replays.replay set page = null, after_at = $2, after_id = $3, requested = requested + $4,
-       next_at = now() + make_interval(secs => $5)
+       next_at = greatest(next_at, now() - make_interval(secs => $6)) + make_interval(secs => $5)
      where id = $1`,
-    [replay.id, last?.acceptedAt, last?.cursor, page.length, page.length / replay.rate],
+    [replay.id, last?.acceptedAt, last?.cursor, page.length, page.length / replay.rate, CATCH_UP_SECONDS],
   );
 }
 
@@ -149,6 +151,14 @@ function requestOf(replay: RunningReplay, delivery: Requestable, at: number): De
   };
 }
 
+/** By the database's clock; less than 0: it is late. */
+export async function msUntilStep(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query<{ ms: number | null }>(
+    `select extract(epoch from min(next_at) - now())::float8 * 1000 as ms from replays.replay where status = 'running'`,
+  );
+  return rows[0]?.ms ?? POLL_MS;
+}
+
 /** Steps until it is stopped; every replica of audit-log runs one. */
 export function startReplayLoop(options: ReplayLoopOptions): { stop(): Promise<void> } {
   const stopping = new AbortController();
@@ -158,7 +168,10 @@ export function startReplayLoop(options: ReplayLoopOptions): { stop(): Promise<v
     await options.opened;
     while (!stopping.signal.aborted) {
       try {
-        if (!(await stepReplay(options))) await rest(POLL_MS);
+        if (await stepReplay(options)) continue;
+        // Another process may hold the one that is late.
+        const ms = await msUntilStep(options.pool);
+        await rest(ms > 0 ? Math.min(ms, POLL_MS) : POLL_MS);
       } catch (error) {
         options.onFailure(error);
         await rest(BACKOFF_MS);

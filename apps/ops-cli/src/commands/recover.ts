@@ -8,6 +8,8 @@ import { durationText, instant, ratePerSecond } from '../quantities.js';
 import { replayBlock, replayPath } from './replays.js';
 
 const LOOK_EVERY_MS = 500;
+/** For a large replay a look is a large count: it is rested so many times as long as one took. */
+const RESTS_FOR_A_LOOK = 9;
 /** How often nothing may have changed before those that have not answered are no longer waited for. */
 const MOST_SAME_LOOKS = 20;
 const BAR_WIDTH = 30;
@@ -58,7 +60,9 @@ async function watched(api: Api, id: string, context: Context): Promise<Answer> 
   const left = context.interrupted();
   let [seen, same] = ['', 0];
   for (;;) {
+    const lookedAtMs = performance.now();
     const replay = await look(api, id);
+    const restMs = Math.max(LOOK_EVERY_MS, RESTS_FOR_A_LOOK * (performance.now() - lookedAtMs));
     const { status, requested, succeeded, failed } = replay;
     const now = JSON.stringify([status, requested, succeeded, failed]);
     [seen, same] = [now, now === seen ? same + 1 : 0];
@@ -71,7 +75,7 @@ async function watched(api: Api, id: string, context: Context): Promise<Answer> 
     }
     if (left.aborted) return replayAnswer(replay, `it goes on: ${looking(id)}`);
     context.progress(progressOf(replay));
-    await sleep(LOOK_EVERY_MS, undefined, { signal: left }).catch(() => undefined);
+    await sleep(restMs, undefined, { signal: left }).catch(() => undefined);
   }
 }
 
