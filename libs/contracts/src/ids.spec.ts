@@ -51,6 +51,10 @@ describe('ids', () => {
       expect(from <= delivery && delivery < before).toBe(true);
       const others = [deliveryAt(ms), deliveryAt(ms === last ? ms - 10_000 : ms + 10_000)];
       expect(others.filter((other) => from <= other && other < before)).toEqual([]);
+      // How an attempt's id begins tells as much: the first characters are a time.
+      const [low, high] = deliveriesOf(attemptId(delivery, 7).slice(0, 10));
+      expect(low <= delivery && delivery < high).toBe(true);
+      expect(low <= (others[1] ?? '') && (others[1] ?? '') < high).toBe(false);
     }
   });
 

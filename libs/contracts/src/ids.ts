@@ -82,11 +82,12 @@ export function attemptId(delivery: string, number: number): string {
 }
 
 /**
- * What every delivery that may have this attempt sorts between: from the first, before the second. They share all but
- * their last digits, so this is how an attempt is found without an index of its own.
+ * What every delivery that may have this attempt, or one whose id begins so, sorts between: from the first, before the
+ * second. They share all but their last digits, so this is how an attempt is found without an index of its own.
  */
 export function deliveriesOf(attempt: string): [from: string, before: string] {
-  const from = `${idPrefixes.delivery}_${attempt.slice(attempt.indexOf('_') + 1, -NUMBER_CHARS)}`;
+  const at = attempt.indexOf('_') + 1;
+  const from = `${idPrefixes.delivery}_${attempt.slice(at, at + KSUID_CHARS - NUMBER_CHARS)}`;
   // Above all of base62.
   return [from, `${from}~`];
 }
