@@ -61,6 +61,8 @@ class Client {
   readonly ends: string[] = [];
   place: Place | null;
   private following: { close(): void } | undefined;
+  /** Its stream may end and its connection break at once: it comes again once, as an EventSource does. */
+  private connections = 0;
 
   constructor(
     private readonly tail: Tail,
@@ -72,7 +74,9 @@ class Client {
   }
 
   async connect(): Promise<void> {
+    const connection = ++this.connections;
     const opening = await this.tail.opening(this.place);
+    if (connection !== this.connections) return;
     if (opening.kind === 'expired') throw new Error('expired');
     let isOver = false;
     const sink: TailSink = {
@@ -99,6 +103,7 @@ class Client {
   }
 
   leave(): void {
+    this.connections++;
     this.following?.close();
   }
 }

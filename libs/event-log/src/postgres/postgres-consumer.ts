@@ -97,7 +97,8 @@ export class PostgresConsumer implements LogConsumer {
       await this.#beat();
       if (this.#leaseRenewedAt === 0) await new Promise((resolve) => setTimeout(resolve, JOIN_RETRY_MS));
     }
-    this.#heartbeats = setInterval(() => void this.#beat(), heartbeatMs);
+    // It may have been stopped in its last beat.
+    if (!this.#stopped) this.#heartbeats = setInterval(() => void this.#beat(), heartbeatMs);
   }
 
   pause(partitions: PartitionRef[]): void {

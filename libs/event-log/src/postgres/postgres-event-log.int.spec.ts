@@ -274,6 +274,28 @@ describe('the log on PostgreSQL, beyond the port', () => {
     await quiet.close();
   });
 
+  it('leaves nothing running of a consumer that is stopped while it joins', async () => {
+    const topic = newTopic(1);
+    await log.admin.ensureTopics([topic], 'single');
+    const handlers = {
+      onAssigned: () => [],
+      onRevoked: () => undefined,
+      onRecords: () => undefined,
+      onFatal: () => undefined,
+    };
+    const timers = (): number => process.getActiveResourcesInfo().filter((one) => one === 'Timeout').length;
+    const before = timers();
+    // The later ones have joined by then.
+    for (let turns = 0; turns < 40; turns++) {
+      const consumer = log.consumer({ group: newGroup(), topics: [topic] });
+      const running = consumer.run(handlers);
+      for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
+      await consumer.stop();
+      await running;
+    }
+    await eventually('no timer is left', () => timers() <= before);
+  });
+
   it('does not read for a consumer when another topic got a record', async () => {
     const [ours, theirs] = [newTopic(1), newTopic(1)];
     // No safety look: only a notification can cause a read.
