@@ -86,6 +86,7 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
         GRPC_HOST: '127.0.0.1',
         GRPC_PORT: port ?? 0,
         HISTORY_RETENTION_DAYS: 30,
+        HISTORY_PAYLOAD_INDEX: 'on',
         POSTHASTE_AUDIT_KEYS: Buffer.alloc(32, 7).toString('base64'),
         FEED_RETENTION_HOURS: 24,
       },

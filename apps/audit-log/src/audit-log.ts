@@ -15,7 +15,13 @@ import type pg from 'pg';
 import { AppModule } from './app.module.js';
 import { auditKeys, AuditTree1795000000000, startAuditTree } from './audit-tree/index.js';
 import type { AuditLogConfig } from './config.js';
-import { HISTORY_GATHER_MS, HISTORY_GROUP, historyProjection, historyTopics } from './history/index.js';
+import {
+  HISTORY_GATHER_MS,
+  HISTORY_GROUP,
+  historyProjection,
+  historyTopics,
+  type Quarantined,
+} from './history/index.js';
 import { logMetrics } from './log-metrics.js';
 import { historyMetrics } from './metrics.js';
 import { Rebuild1796000000000, rebuildRoute, startRebuildLoop } from './rebuild/index.js';
@@ -40,6 +46,7 @@ export interface AuditLogParts {
     | 'GRPC_HOST'
     | 'GRPC_PORT'
     | 'HISTORY_RETENTION_DAYS'
+    | 'HISTORY_PAYLOAD_INDEX'
     | 'FEED_RETENTION_HOURS'
     | 'POSTHASTE_AUDIT_KEYS'
   >;
@@ -72,11 +79,13 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
   });
   const metrics = historyMetrics(parts.meter, log);
   const topicMetrics = logMetrics(parts.meter, log);
-  const store = historyProjection(writes, (found) => {
+  const options = { payloadIndex: config.HISTORY_PAYLOAD_INDEX === 'on' };
+  const quarantined = (found: Quarantined): void => {
     metrics.quarantined(found.topic);
     const { topic, partition, record, reason } = found;
     logger.error({ topic, partition, offset: record.offset, reason }, 'history.record_quarantined');
-  });
+  };
+  const store = historyProjection(writes, quarantined, options);
   const ends = await endsOf(log, historyTopics);
   const projection = await runProjection({
     log,
@@ -129,6 +138,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     url: config.DATABASE_URL,
     pool: reads,
     filling,
+    history: options,
     sweep: async (pool, nowMs) => {
       await retention.shred(pool, nowMs, 0);
       await retention.sweep(pool, nowMs);

@@ -11,6 +11,12 @@ export const AuditLogConfig = z.object({
     .positive()
     .default(30)
     .describe('Days that messages, deliveries and attempts can be looked at'),
+  HISTORY_PAYLOAD_INDEX: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe(
+      'Whether the payloads of the last day are indexed for searches; it costs each message some 30 µs',
+    ),
   FEED_RETENTION_HOURS: z.coerce
     .number()
     .positive()

@@ -3,6 +3,7 @@ import { Feeds1791000000003 } from './feeds/feeds-migration.js';
 import { AttemptTls1791000000000 } from './history/attempt-tls-migration.js';
 import { History1790000000000 } from './history/history-migration.js';
 import { HistoryLists1793000000000 } from './history/lists-migration.js';
+import { PayloadKeys1798000000000 } from './history/payload-keys-migration.js';
 import { RequestedAttempts1791000000010 } from './history/requested-migration.js';
 import { HistoryShadows1791000000002 } from './history/shadow-migration.js';
 import { Shredding1796000000001 } from './history/shredding-migration.js';
@@ -21,6 +22,7 @@ export const historyMigrations = [
   HistoryLists1793000000000,
   Shredding1796000000001,
   FeedTimes1797000000000,
+  PayloadKeys1798000000000,
 ];
 
 /** Of the schema `replays`. */

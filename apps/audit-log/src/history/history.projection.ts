@@ -13,6 +13,7 @@ import { appendFeedItems } from '../feeds/sql/append-feed-items.js';
 import { type DeliveryRow, routedRows, toRow, toState } from './delivery-row.js';
 import { insertAttempts } from './sql/insert-attempts.js';
 import { insertMessages, type MessageRow } from './sql/insert-messages.js';
+import { insertPayloadKeys, type PayloadKeyRows, toPayloadKeyRows } from './sql/insert-payload-keys.js';
 import { insertRequested } from './sql/insert-requested.js';
 import { insertQuarantined, type Quarantined } from './sql/insert-quarantined.js';
 import { insertShadowAttempts } from './sql/insert-shadow-attempts.js';
@@ -38,6 +39,7 @@ export const HISTORY_GATHER_MS = 200;
 
 interface Facts {
   messages: MessageRow[];
+  keys: PayloadKeyRows;
   /** What deliveries are folded from; the copies of attempts count for nothing. */
   events: DeliveryEvent[];
   shadows: ShadowAttempted[];
@@ -48,9 +50,15 @@ interface Facts {
 type Folded = { deliveries: DeliveryRow[]; deferrals: DeliveryDeferred[] };
 type HistoryRows = Facts & Folded;
 
+export interface HistoryOptions {
+  /** Whether what is written now can be searched by an index of payloads. */
+  payloadIndex?: boolean;
+}
+
 export function historyProjection(
   pool: pg.Pool,
   onQuarantined: (found: Quarantined) => void,
+  { payloadIndex = true }: HistoryOptions = {},
 ): PostgresProjection<HistoryRows> {
   const putAside = async (client: pg.PoolClient, found: Quarantined[]): Promise<() => void> => {
     await insertQuarantined(client, found);
@@ -61,11 +69,12 @@ export function historyProjection(
     pool,
     inTransaction: (work) => inTransaction(pool, work),
     read: async (batches) => {
-      const facts = readFacts(batches);
+      const facts = readFacts(batches, payloadIndex);
       return { ...facts, ...(await foldDeliveries(pool, facts)) };
     },
-    write: async (client, { messages, events, shadows, deliveries, deferrals, quarantined }) => {
+    write: async (client, { messages, keys, events, shadows, deliveries, deferrals, quarantined }) => {
       if (messages.length > 0) await insertMessages(client, messages);
+      await insertPayloadKeys(client, keys);
       await appendFeedItems(client, messages);
       if (deliveries.length > 0) await upsertDeliveries(client, deliveries);
       const attempts = events.filter((event) => event.type === 'DeliveryAttempted');
@@ -79,8 +88,8 @@ export function historyProjection(
   });
 }
 
-function readFacts(batches: ProjectionBatch[]): Facts {
-  const facts: Facts = { messages: [], events: [], shadows: [], quarantined: [] };
+function readFacts(batches: ProjectionBatch[], payloadIndex: boolean): Facts {
+  const facts: Omit<Facts, 'keys'> = { messages: [], events: [], shadows: [], quarantined: [] };
   for (const { topic, partition, records } of batches) {
     for (const record of records) {
       try {
@@ -98,7 +107,7 @@ function readFacts(batches: ProjectionBatch[]): Facts {
       }
     }
   }
-  return facts;
+  return { ...facts, keys: toPayloadKeyRows(facts.messages, payloadIndex, Date.now()) };
 }
 
 /** The rows of all deliveries the batch touches, each folded once from what is stored. */

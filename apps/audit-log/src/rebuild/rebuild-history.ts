@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endsOf, type EventLog, type Position, runProjection } from '@posthaste/event-log';
 import type pg from 'pg';
-import { historyProjection, historyTopics } from '../history/history.projection.js';
+import { type HistoryOptions, historyProjection, historyTopics } from '../history/history.projection.js';
 import { compareHistories, type TableComparison, tablesNotFilled } from './compare-histories.js';
 import {
   analyseNext,
@@ -33,6 +33,8 @@ import { swapHistories } from './swap-histories.js';
 export type RebuildStep = 'created' | 'applied' | 'filled' | 'compared' | 'swapping' | 'swapped' | 'dropped';
 
 export interface RebuildParts {
+  /** How the live history is written. */
+  history?: HistoryOptions;
   log: EventLog;
   /** Its readers of the log: of a process that died, the group is taken over once it is known to be dead. */
   group?: string;
@@ -121,7 +123,7 @@ async function fillAndSwap(
 ): Promise<void> {
   const { log, pool, onStep, sweep } = parts;
   const next = nextHistoryPool(parts.filling);
-  const store = historyProjection(next, () => undefined);
+  const store = historyProjection(next, () => undefined, parts.history);
   let fatal: Error | undefined;
   let isSwapped = false;
   const projection = await runProjection({

@@ -21,5 +21,15 @@ export async function deleteExpired(pool: pg.Pool, before: number): Promise<numb
     );
     deleted += rowCount ?? 0;
   }
-  return deleted;
+  return deleted + (await deleteExpiredKeys(pool, before));
+}
+
+/** Of an installation that keeps less than the index of payloads does. Of a table in parts, so not by `ctid`. */
+async function deleteExpiredKeys(pool: pg.Pool, before: number): Promise<number> {
+  const { rowCount } = await pool.query(
+    `delete from history.payload_key where message = any(array(
+       select message from history.payload_key where message < $1 order by message limit ${BATCH_ROWS}))`,
+    [lowestId('message', before)],
+  );
+  return rowCount ?? 0;
 }

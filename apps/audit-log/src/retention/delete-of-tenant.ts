@@ -1,6 +1,7 @@
 import { lowestId } from '@posthaste/contracts';
 import { inTransaction } from '@posthaste/runtime';
 import type pg from 'pg';
+import { deletePayloadKeys } from '../history/sql/insert-payload-keys.js';
 import { type TableByTime, tablesByTime } from '../history/tables-by-time.js';
 import { walkedSoFar, walkedTo, windowOf } from './walks.js';
 
@@ -29,6 +30,7 @@ export async function deleteOfTenant(
     }
     const messages = await windowOf(client, 'message', tenant, swept.message, lowestId('message', before));
     if (messages.ids.length > 0) {
+      await deletePayloadKeys(client, messages.ids);
       await deleteRows(client, 'message', messages.ids);
     }
     await walkedTo(client, walk, { delivery: deliveries.reached, message: messages.reached });

@@ -4,6 +4,7 @@ import type pg from 'pg';
 import { deleteExpiredItems } from '../feeds/sql/delete-expired-items.js';
 import { deleteExpired } from './delete-expired.js';
 import { deleteOfTenant } from './delete-of-tenant.js';
+import { dropPayloadKeys } from './drop-payload-keys.js';
 import { shredAgain, shredDeletedTenants } from './shred-payloads.js';
 import { shorterPolicies } from './tenant-policies.js';
 
@@ -62,6 +63,7 @@ export class Retention {
         return batch.deleted + (more ? 1 : 0);
       });
     }
+    await dropPayloadKeys(pool, nowMs);
     await this.untilNothing('feeds', () => deleteExpiredItems(pool, nowMs - feedKeptMs - FEED_MARGIN_MS));
   }
 

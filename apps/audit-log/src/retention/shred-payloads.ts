@@ -1,6 +1,7 @@
 import { lowestId, type ShredPayloadReply, type ShredPayloadRequest } from '@posthaste/contracts';
 import { inTransaction } from '@posthaste/runtime';
 import type pg from 'pg';
+import { deletePayloadKeys } from '../history/sql/insert-payload-keys.js';
 import { walkedSoFar, walkedTo, windowOf } from './walks.js';
 
 const BATCH_ROWS = 500;
@@ -106,6 +107,7 @@ async function shredRows(client: pg.PoolClient, messages: string[], nowMs: numbe
      where id = any($1::text[]) and shredded_at is null`,
     [messages, nowMs],
   );
+  await deletePayloadKeys(client, messages);
   // Of the message's account and instant, where the index finds its deliveries.
   await client.query(
     `with theirs as materialized (

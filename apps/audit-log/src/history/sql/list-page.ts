@@ -80,17 +80,45 @@ export class ListQuery {
          select ${at} as reached_at, id as reached_id ${base} and (select count(*) from page) <= ${limit}
          ${order} offset ${this.lookRows - 1} limit 1
        )
-       select reached.*, found.* from reached full join (
-         select ${columns}, ${table}.${at} as list_at, ${table}.id as list_id from page as ${table}
-       ) as found on false
-       order by list_at desc nulls last, list_id desc`,
+       ${foundOrReached(table, columns, at)}`,
       this.values,
     );
-    const stopped = rows.find(({ reached_at }) => reached_at !== null);
-    if (stopped === undefined) return toPage(rows, limit, convert);
-    const { reached_at, reached_id } = stopped;
-    const data = rows.filter((row) => row !== stopped).map(convert);
-    return { data, has_more: true, reached_at: reached_at ?? undefined, reached_id: reached_id ?? undefined };
+    return toSearchedPage(rows, limit, convert);
+  }
+
+  /**
+   * Goes on where a page stopped, among rows that an index of the search names instead of all.
+   *
+   * @param named SQL of two tables: `bound (at, id)`, down to where the index knows all rows that may match, and
+   *   `candidate (candidate_at, candidate_id)`, the first `LOOKED_AT` of them behind the given place and down to there
+   * @returns what was found, and when it is no full page where it stopped; nothing is left when it does not say so
+   */
+  async readAmong<R extends object, T>(
+    pool: pg.Pool,
+    { table, columns, at }: List,
+    { limit, after, named }: { limit: number; after: Place; named: (bind: Bind) => string },
+    convert: (row: R) => T,
+  ): Promise<HistoryPage<T>> {
+    this.where(`(${at}, id) < (?, ?)`, after.reached_at, after.reached_id);
+    const base = `from history.${table} where ${this.conditions.join(' and ')}`;
+    const { rows } = await pool.query<R & Reached>(
+      `with ${named((value) => this.bind(value))}, page as materialized (
+         select ${table}.* from candidate join history.${table} on id = candidate_id
+         where ${[...this.conditions, ...this.searches].join(' and ')}
+         order by candidate_at desc, candidate_id desc limit ${limit + 1}
+       ), reached as (
+         select candidate_at as reached_at, candidate_id as reached_id
+         from (select * from candidate order by 1 desc, 2 desc offset ${LOOKED_AT - 1} limit 1) as last
+         where (select count(*) from page) <= ${limit}
+         union all
+         select bound.at, bound.id from bound
+         where (select count(*) from page) <= ${limit} and (select count(*) from candidate) < ${LOOKED_AT}
+           and exists (select ${base} and (${at}, id) < (bound.at, bound.id))
+       )
+       ${foundOrReached(table, columns, at)}`,
+      this.values,
+    );
+    return toSearchedPage(rows, limit, convert);
   }
 
   private add(to: string[], condition: string, values: Value[]): this {
@@ -105,6 +133,7 @@ export class ListQuery {
   }
 }
 
+export type Bind = (value: unknown) => string;
 type Value = string | number | string[] | undefined;
 
 /** What is listed: a table of the history, which the columns name so; and the time it is sorted by. */
@@ -114,16 +143,20 @@ export interface List {
   at: string;
 }
 
-interface Reached {
-  reached_at: number | null;
-  reached_id: string | null;
+/** Where a page stopped that ended before it was full. */
+export interface Place {
+  reached_at: number;
+  reached_id: string;
 }
+type Reached = Place | { reached_at: null; reached_id: null };
 
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 1_000;
 /** How many rows a page looks at: some 10 ms of a processor (docs/history-figures.md). */
 const LOOK_ROWS = 3_000;
 const DEAR_LOOK_ROWS = 500;
+/** Of rows an index names as many as of others: each is read. */
+export const LOOKED_AT = DEAR_LOOK_ROWS;
 
 export function limitOf(page: PageRequest | undefined): number {
   const asked = page?.limit ?? 0;
@@ -133,4 +166,23 @@ export function limitOf(page: PageRequest | undefined): number {
 /** The page of at most `limit` out of the `limit + 1` rows that were read. */
 export function toPage<R, T>(rows: R[], limit: number, convert: (row: R) => T): HistoryPage<T> {
   return { data: rows.slice(0, limit).map(convert), has_more: rows.length > limit };
+}
+
+/** The rows of a page, or where it stopped, or both: in one statement, so that no row can arrive or go between. */
+function foundOrReached(table: string, columns: string, at: string): string {
+  return `select reached.*, found.* from reached full join (
+      select ${columns}, ${table}.${at} as list_at, ${table}.id as list_id from page as ${table}
+    ) as found on false
+    order by list_at desc nulls last, list_id desc`;
+}
+
+function toSearchedPage<R extends object, T>(
+  rows: (R & Reached)[],
+  limit: number,
+  convert: (row: R) => T,
+): HistoryPage<T> {
+  const stopped = rows.find((row): row is R & Place => row.reached_at !== null);
+  if (stopped === undefined) return toPage(rows, limit, convert);
+  const { reached_at, reached_id } = stopped;
+  return { data: rows.filter((row) => row !== stopped).map(convert), has_more: true, reached_at, reached_id };
 }

@@ -7,7 +7,8 @@ import {
 } from '@posthaste/contracts';
 import type pg from 'pg';
 import { labelsOfMessage } from './labels.js';
-import { ListQuery } from './list-page.js';
+import { limitOf, ListQuery } from './list-page.js';
+import { namedByKeys } from './name-by-keys.js';
 
 interface MessageColumns {
   meta: string;
@@ -61,7 +62,16 @@ export async function listMessages(
     .search('event_type = ?', request.event_type)
     .dearSearch('history.payload_json(payload) #> ?::text[] = ?::jsonb', path, value_json);
   labelsOfMessage(query, request);
-  return query.read(pool, LIST, request.page, toMessage);
+  const page = await query.read(pool, LIST, request.page, toMessage);
+  const { reached_at, reached_id = '' } = page;
+  const limit = limitOf(request.page) - page.data.length;
+  // What is common is found by looking at some; what is not, by its keys. Ids that begin alike are few.
+  if (reached_at === undefined || limit === 0 || request.id_prefix !== undefined) return page;
+  const after = { reached_at, reached_id };
+  const named = namedByKeys(request, after, Date.now());
+  if (named === undefined) return page;
+  const rest = await query.readAmong(pool, LIST, { limit, after, named }, toMessage);
+  return { ...rest, data: [...page.data, ...rest.data] };
 }
 
 export function readMeta(json: string): MessageMeta {
