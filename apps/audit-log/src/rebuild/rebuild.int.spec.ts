@@ -190,6 +190,8 @@ describe('a rebuild of history', () => {
       `select id from history.message where payload = ''`,
     );
     expect(forgotten).toEqual([{ id: shredded.id }]);
+    // What searches of payloads are answered by was made again too, but for what is forgotten.
+    expect(rebuilt['payload_key']).toHaveLength(published - 1);
     await waitFor(async () => (await schemas()).length === 1, { what: 'the old tables dropped' });
 
     // And once more: what was swapped in can be swapped out, and is the same.

@@ -109,14 +109,15 @@ async function insertRows(
 }
 
 /**
- * Attached, not created as a part: that would wait for all who read or write the others. Whoever comes second finds it
- * made.
+ * Attached, not created as a part: that would wait for all who read or write the others. The lock is the one that
+ * attaching takes. Whoever gets it second finds the table made, which an advisory lock would not see to: a session hears of
+ * new tables when it locks one.
  */
 async function makeDay(client: pg.PoolClient, day: number): Promise<void> {
   const table = `history.payload_key_${day}`;
   await client.query(
     `do $$ begin
-       perform pg_advisory_xact_lock(hashtext('history.payload_key'));
+       lock table history.payload_key in share update exclusive mode;
        if to_regclass('${table}') is null then
          create table ${table} (like history.payload_key including all);
          alter table history.payload_key attach partition ${table}
