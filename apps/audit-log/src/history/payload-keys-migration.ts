@@ -15,9 +15,10 @@ export class PayloadKeys1798000000000 implements MigrationInterface {
         accepted_at bigint not null,
         message text collate "C" not null,
         keys int4[] not null,
+        buckets int4[] not null,
         primary key (message, accepted_at)
       ) partition by range (accepted_at);
-      create index payload_key_keys on history.payload_key using gin (keys) with (gin_pending_list_limit = 1024);
+      create index payload_key_buckets on history.payload_key using gin (buckets) with (gin_pending_list_limit = 512);
 
       -- One row: since when the keys are complete. Every message that was accepted then or later has its keys, as whoever
       -- writes one without them, or drops them, moves this beyond it in the same transaction.

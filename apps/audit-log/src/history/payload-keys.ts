@@ -9,28 +9,30 @@ import type { PayloadMatch } from '@posthaste/contracts';
  * `3.0` and `300e-2` are one number to PostgreSQL as well), steps into arrays as the text of their number, which `#>` does
  * not tell from a member of that name, and of members told twice the last one counts, for both.
  *
- * The upper six bits are the half-hour of the day. So the keys written at one time lie together in their index, and a
- * search goes through the day backwards, a half-hour at a time, and ends as soon as it has a page: it never gathers all
- * of a value that is everywhere. The account is hashed with it, so nobody's search finds what others have.
+ * The index holds buckets of keys, a few thousand for each half-hour of the day. Distinct keys would be a new entry each,
+ * which is most of what an index costs; a bucket has many, and the row that it names has the keys themselves. A search
+ * goes through the day backwards, some half-hours at a time, and ends as soon as it has a page: it never gathers all of a
+ * value that is everywhere. The account is hashed with it, so nobody's search finds what others have.
  *
  * A payload that has too much in it has one key instead, that says "look at me", and is looked at by every search of its
  * account. One that is no JSON has none.
  */
 export const SLOT_MS = 30 * 60_000;
 export const DAY_MS = 86_400_000;
+/** Of 20 values a message and a million messages a day, a half-hour has a hundred in one bucket. */
+const BUCKET_BITS = 12;
 
-/** Each costs the database about a microsecond. */
+/** Each costs the database more than a microsecond. */
 const MAX_KEYS = 256;
 /** Reading more than this would hold up the projection for a millisecond. */
 const MAX_BYTES = 32 * 1024;
 /** A call for each level: no payload may exhaust the stack. */
 const MAX_DEPTH = 100;
 
-export function payloadKeys(account: string, acceptedAt: number, payload: Buffer): number[] {
+export function payloadKeys(account: string, payload: Buffer): number[] {
   if (!mayBeJson(payload)) return [];
   const root = mixText(SEED, account);
-  const slot = slotOf(acceptedAt);
-  if (payload.length > MAX_BYTES) return [keyOf(slot, lookAtMe(root))];
+  if (payload.length > MAX_BYTES) return [lookAtMe(root)];
   let value: unknown;
   try {
     value = JSON.parse(payload.toString());
@@ -38,23 +40,27 @@ export function payloadKeys(account: string, acceptedAt: number, payload: Buffer
     return [];
   }
   const keys: number[] = [];
-  return collect(keys, slot, value, root, 0) ? keys : [keyOf(slot, lookAtMe(root))];
+  return collect(keys, value, root, 0) ? keys : [lookAtMe(root)];
 }
 
-/** What to look for in the half-hour of an instant: the key of the value, and "look at me". */
-export type SoughtKeys = (at: number) => [key: number, lookAtMe: number];
+/** In which of the index's buckets the key of a message that was accepted at an instant is. */
+export function bucketOf(at: number, key: number): number {
+  return (Math.floor((at % DAY_MS) / SLOT_MS) << BUCKET_BITS) | (key >>> (32 - BUCKET_BITS));
+}
 
 /**
- * Undefined when keys cannot tell: PostgreSQL reads `-1` and ` 01` as places in an array, which nothing was hashed by; an
+ * What to look for: the key of the value, and "look at me". Undefined when keys cannot tell: PostgreSQL reads `-1` and ` 01` as places in an array, which nothing was hashed by; an
  * object or array has no key of its own.
  */
-export function soughtKeys(account: string, { path, value_json }: PayloadMatch): SoughtKeys | undefined {
+export function soughtKeys(
+  account: string,
+  { path, value_json }: PayloadMatch,
+): [number, number] | undefined {
   if (path.some((step) => /^\s*[+-]?\d+$/.test(step) && !/^(?:0|[1-9]\d*)$/.test(step))) return undefined;
   const value = JSON.parse(value_json) as unknown;
   if (typeof value === 'object' && value !== null) return undefined;
   const root = mixText(SEED, account);
-  const sought = hashOf(value, path.reduce(mixText, root));
-  return (at) => [keyOf(slotOf(at), sought), keyOf(slotOf(at), lookAtMe(root))];
+  return [hashOf(value, path.reduce(mixText, root)), lookAtMe(root)];
 }
 
 /** White space and then what JSON begins with: the rest need not be tried, as failing is what costs most. */
@@ -68,18 +74,18 @@ const WHITE_SPACE = bytesOf(' \t\n\r');
 const FIRST = bytesOf('{["-0123456789tfn');
 
 /** False when it is too much. */
-function collect(keys: number[], slot: number, value: unknown, hash: number, depth: number): boolean {
+function collect(keys: number[], value: unknown, hash: number, depth: number): boolean {
   if (typeof value !== 'object' || value === null) {
-    keys.push(keyOf(slot, hashOf(value, hash)));
+    keys.push(hashOf(value, hash));
     return keys.length <= MAX_KEYS;
   }
   if (depth === MAX_DEPTH) return false;
   if (Array.isArray(value)) {
-    return value.every((element, i) => collect(keys, slot, element, mixText(hash, String(i)), depth + 1));
+    return value.every((element, i) => collect(keys, element, mixText(hash, String(i)), depth + 1));
   }
   const members = value as Record<string, unknown>;
   for (const name of Object.keys(members)) {
-    if (!collect(keys, slot, members[name], mixText(hash, name), depth + 1)) return false;
+    if (!collect(keys, members[name], mixText(hash, name), depth + 1)) return false;
   }
   return true;
 }
@@ -107,27 +113,25 @@ const double = new DataView(new ArrayBuffer(8));
 function hashOf(value: unknown, path: number): number {
   switch (typeof value) {
     case 'string':
-      return mixText(mix(path, STRING), value);
+      return spread(mixText(mix(path, STRING), value));
     case 'number':
       // Adding 0 makes -0 the 0 it is to PostgreSQL.
       double.setFloat64(0, value + 0);
-      return mix(mix(mix(path, NUMBER), double.getInt32(0)), double.getInt32(4));
+      return spread(mix(mix(mix(path, NUMBER), double.getInt32(0)), double.getInt32(4)));
     case 'boolean':
-      return mix(path, value ? TRUE : FALSE);
+      return spread(mix(path, value ? TRUE : FALSE));
     default:
-      return mix(path, NULL);
+      return spread(mix(path, NULL));
   }
 }
 
-const lookAtMe = (root: number): number => mix(root, LOOK);
-
-function slotOf(at: number): number {
-  return Math.floor((at % DAY_MS) / SLOT_MS);
+function lookAtMe(root: number): number {
+  return spread(mix(root, LOOK));
 }
 
-/** Spreads what FNV leaves in the lower bits over all of them, as only the upper ones are kept (MurmurHash3's end). */
-function keyOf(slot: number, hash: number): number {
-  let spread = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  spread = Math.imul(spread ^ (spread >>> 13), 0xc2b2ae35);
-  return (slot << 26) | ((spread ^ (spread >>> 16)) >>> 6);
+/** FNV leaves more in the lower bits than in the upper ones, which make the bucket (the end is MurmurHash3's). */
+function spread(hash: number): number {
+  let mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return (mixed ^ (mixed >>> 16)) | 0;
 }

@@ -1,6 +1,9 @@
 import { lowestId, newId } from '@posthaste/contracts';
+import { inTransaction } from '@posthaste/runtime';
 import type pg from 'pg';
 import { bucketSql } from '../history/latency-buckets.js';
+import { payloadKeys } from '../history/payload-keys.js';
+import { indexedSince, insertPayloadKeys, type PayloadKeyRows } from '../history/sql/insert-payload-keys.js';
 
 /**
  * A day of history of about so many attempts, written by the server itself: one account has nine tenths of it, a message
@@ -52,6 +55,7 @@ export async function fillHistory(
   }
   for (const definition of indexes) await pool.query(definition);
   await pool.query(MINUTES);
+  await indexPayloads(pool);
   progress(`${Math.round((performance.now() - startedAt) / 1_000)} s: indexed`);
   await pool.query('vacuum (analyze)');
   const [busy = '', usual = ''] = endpoints;
@@ -62,6 +66,25 @@ export async function fillHistory(
     since,
     until,
   };
+}
+
+/** The keys of payloads are not SQL's to make. */
+async function indexPayloads(pool: pg.Pool): Promise<void> {
+  const kept = indexedSince(Date.now());
+  for (let after = ''; ;) {
+    const { rows } = await pool.query<{ id: string; account: string; at: number; payload: Buffer }>(
+      `select id, account, accepted_at as at, payload from history.message
+       where id > $1 order by id limit ${CHUNK_MESSAGES / 10}`,
+      [after],
+    );
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    after = last.id;
+    const keyed: PayloadKeyRows['rows'] = rows
+      .filter(({ at }) => at >= kept)
+      .map(({ id, at, account, payload }) => ({ id, at, keys: payloadKeys(account, payload) }));
+    await inTransaction(pool, (client) => insertPayloadKeys(client, { rows: keyed, gapUntil: 0 }));
+  }
 }
 
 /** Ids by number, and the first characters of ids by second. */

@@ -1,6 +1,6 @@
 import { int4Array, int8Array, textArray } from '@posthaste/pg-arrays';
 import type pg from 'pg';
-import { DAY_MS, payloadKeys } from '../payload-keys.js';
+import { bucketOf, DAY_MS, payloadKeys } from '../payload-keys.js';
 import type { MessageRow } from './insert-messages.js';
 
 /** The rows of a batch, and whether it leaves a gap in the index. */
@@ -30,7 +30,7 @@ export function toPayloadKeyRows(messages: MessageRow[], isIndexed: boolean, now
       found.gapUntil = Math.max(found.gapUntil, at - (at % GAP_STEP_MS) + GAP_STEP_MS);
       continue;
     }
-    const keys = payloadKeys(account, at, payload);
+    const keys = payloadKeys(account, payload);
     if (keys.length > 0) found.rows.push({ id, at, keys });
   }
   return found;
@@ -78,10 +78,13 @@ async function insertRows(
 ): Promise<number[]> {
   // PostgreSQL has no arrays of arrays of many lengths: all keys in one, and where each row's begin and end.
   const [firsts, lasts]: [number[], number[]] = [[], []];
-  const keys: number[] = [];
+  const [keys, buckets]: [number[], number[]] = [[], []];
   for (const row of rows) {
     firsts.push(keys.length + 1);
-    for (const key of row.keys) keys.push(key);
+    for (const key of row.keys) {
+      keys.push(key);
+      buckets.push(bucketOf(row.at, key));
+    }
     lasts.push(keys.length);
   }
   const { rows: made } = await client.query<{ day: number }>({
@@ -89,8 +92,8 @@ async function insertRows(
     text: `with made as materialized (
              select day from unnest($1::int4[]) as day where to_regclass('history.payload_key_' || day) is not null
            ), written as (
-             insert into history.payload_key (accepted_at, message, keys)
-             select k.at, k.message, ($6::int4[])[k.first:k.last]
+             insert into history.payload_key (accepted_at, message, keys, buckets)
+             select k.at, k.message, ($6::int4[])[k.first:k.last], ($7::int4[])[k.first:k.last]
              from unnest($2::bigint[], $3::text[], $4::int4[], $5::int4[]) as k (at, message, first, last)
              join made on made.day = k.at / ${DAY_MS}
              on conflict do nothing
@@ -103,6 +106,7 @@ async function insertRows(
       int4Array(firsts),
       int4Array(lasts),
       int4Array(keys),
+      int4Array(buckets),
     ],
   });
   return made.map(({ day }) => day);
