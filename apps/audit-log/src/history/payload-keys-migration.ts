@@ -18,7 +18,7 @@ export class PayloadKeys1798000000000 implements MigrationInterface {
         buckets int4[] not null,
         primary key (message, accepted_at)
       ) partition by range (accepted_at);
-      create index payload_key_buckets on history.payload_key using gin (buckets) with (gin_pending_list_limit = 512);
+      create index payload_key_buckets on history.payload_key using gin (buckets) with (gin_pending_list_limit = 1024);
 
       -- One row: since when the keys are complete. Every message that was accepted then or later has its keys, as whoever
       -- writes one without them, or drops them, moves this beyond it in the same transaction.

@@ -19,8 +19,8 @@ import type { PayloadMatch } from '@posthaste/contracts';
  */
 export const SLOT_MS = 30 * 60_000;
 export const DAY_MS = 86_400_000;
-/** Of 20 values a message and a million messages a day, a half-hour has a hundred in one bucket. */
-const BUCKET_BITS = 12;
+/** Of a million messages a day with 20 values each, a half-hour has 200 in one bucket. More bits cost more to write. */
+const BUCKET_BITS = 11;
 
 /** Each costs the database more than a microsecond. */
 const MAX_KEYS = 256;

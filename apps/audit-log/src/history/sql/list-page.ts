@@ -87,20 +87,18 @@ export class ListQuery {
   }
 
   /**
-   * Goes on where a page stopped, among rows that an index of the search names instead of all.
+   * A page that goes on where another stopped, among rows that an index of the search names instead of all.
    *
    * @param named SQL of two tables: `bound (at, id)`, down to where the index knows all rows that may match, and
-   *   `candidate (candidate_at, candidate_id)`, the first `LOOKED_AT` of them behind the given place and down to there
+   *   `candidate (candidate_at, candidate_id)`, the first `LOOKED_AT` of them behind where the other stopped and down to there
    * @returns what was found, and when it is no full page where it stopped; nothing is left when it does not say so
    */
   async readAmong<R extends object, T>(
     pool: pg.Pool,
     { table, columns, at }: List,
-    { limit, after, named }: { limit: number; after: Place; named: (bind: Bind) => string },
+    { limit, named }: { limit: number; named: (bind: Bind) => string },
     convert: (row: R) => T,
   ): Promise<HistoryPage<T>> {
-    this.where(`(${at}, id) < (?, ?)`, after.reached_at, after.reached_id);
-    const base = `from history.${table} where ${this.conditions.join(' and ')}`;
     const { rows } = await pool.query<R & Reached>(
       `with ${named((value) => this.bind(value))}, page as materialized (
          select ${table}.* from candidate join history.${table} on id = candidate_id
@@ -113,7 +111,9 @@ export class ListQuery {
          union all
          select bound.at, bound.id from bound
          where (select count(*) from page) <= ${limit} and (select count(*) from candidate) < ${LOOKED_AT}
-           and exists (select ${base} and (${at}, id) < (bound.at, bound.id))
+           and exists (select from history.${table}
+             where (${at}, id) < ((select bound.at from bound), (select bound.id from bound))
+               and ${this.conditions.join(' and ')})
        )
        ${foundOrReached(table, columns, at)}`,
       this.values,

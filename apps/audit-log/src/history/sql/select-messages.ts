@@ -53,6 +53,18 @@ export async function listMessages(
   pool: pg.Pool,
   request: ListMessagesRequest,
 ): Promise<HistoryPage<HistoryMessage>> {
+  const page = await queryOf(request).read(pool, LIST, request.page, toMessage);
+  const { reached_at, reached_id = '' } = page;
+  const limit = limitOf(request.page) - page.data.length;
+  // What is common is found by looking at some; what is not, by its keys. Ids that begin alike are few.
+  if (reached_at === undefined || limit === 0 || request.id_prefix !== undefined) return page;
+  const named = namedByKeys(request, { reached_at, reached_id }, Date.now());
+  if (named === undefined) return page;
+  const rest = await queryOf(request).readAmong(pool, LIST, { limit, named }, toMessage);
+  return { ...rest, data: [...page.data, ...rest.data] };
+}
+
+function queryOf(request: ListMessagesRequest): ListQuery {
   const { path, value_json } = request.payload ?? {};
   const query = new ListQuery(request.tenant)
     .of('account', request.account)
@@ -62,16 +74,7 @@ export async function listMessages(
     .search('event_type = ?', request.event_type)
     .dearSearch('history.payload_json(payload) #> ?::text[] = ?::jsonb', path, value_json);
   labelsOfMessage(query, request);
-  const page = await query.read(pool, LIST, request.page, toMessage);
-  const { reached_at, reached_id = '' } = page;
-  const limit = limitOf(request.page) - page.data.length;
-  // What is common is found by looking at some; what is not, by its keys. Ids that begin alike are few.
-  if (reached_at === undefined || limit === 0 || request.id_prefix !== undefined) return page;
-  const after = { reached_at, reached_id };
-  const named = namedByKeys(request, after, Date.now());
-  if (named === undefined) return page;
-  const rest = await query.readAmong(pool, LIST, { limit, after, named }, toMessage);
-  return { ...rest, data: [...page.data, ...rest.data] };
+  return query;
 }
 
 export function readMeta(json: string): MessageMeta {
