@@ -1,15 +1,18 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type AcceptedMessage, type HistoryPage, newId, type PageRequest } from '@posthaste/contracts';
-import { createLogger, migrate } from '@posthaste/runtime';
+import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import { seededRandom } from '@posthaste/test-kit';
 import { applyFacts, type HistoryBed, startHistoryBed } from '../proving/history-bed.js';
+import { historyMigrations } from '../migrations.js';
 import { match } from '../proving/list-filters.js';
 import { Retention } from '../retention/retention.js';
 import { Retention1796000000002 } from '../retention/retention-migration.js';
 import { shredPayload } from '../retention/shred-payloads.js';
 import { historyProjection } from './history.projection.js';
 import { DAY_MS } from './payload-keys.js';
+import { PayloadKeys1798000000000 } from './payload-keys-migration.js';
 import { sampleMessage } from './sample-facts.js';
+import { insertMessages } from './sql/insert-messages.js';
 import { insertPayloadKeys, toPayloadKeyRows } from './sql/insert-payload-keys.js';
 import { listMessages } from './sql/select-messages.js';
 
@@ -277,6 +280,34 @@ describe('where the index ends', () => {
     const { rows } = await bed.pool.query<{ since: number }>('select since from history.payload_indexed');
     expect(rows[0]?.since).toBeGreaterThan(messages.at(-1)?.meta.at ?? Infinity);
   }, 90_000);
+
+  it('is where it came to a history that was there already', async () => {
+    await bed.pool.query('create database upgraded');
+    const url = bed.url.replace(/\/[^/?]+(?=\?|$)/, '/upgraded');
+    const before = historyMigrations.filter((one) => one !== PayloadKeys1798000000000);
+    await migrate(url, 'history', before);
+    const pool = createPool({ url, name: 'spec-upgraded', max: 1, logger });
+    try {
+      const messages = someMessages(0, 900, now - HOUR, now);
+      const client = await pool.connect();
+      await insertMessages(
+        client,
+        messages.map((message) => ({ ...message, metaJson: JSON.stringify(message.meta), position: '' })),
+      );
+      client.release();
+      await migrate(url, 'history', historyMigrations);
+      const asked = { tenant, account, payload: match(['order', 'id'], 25) };
+      const first = await listMessages(pool, { ...asked, page: { limit: 5 } });
+      expect(first).toMatchObject({ data: [], has_more: true });
+      const page = { limit: 5, after_at: first.reached_at, after_id: first.reached_id };
+      expect(await listMessages(pool, { ...asked, page })).toMatchObject({
+        data: [{ id: messages[25]?.meta.id }],
+        has_more: false,
+      });
+    } finally {
+      await pool.end();
+    }
+  }, 60_000);
 
   it('is where a replica without it wrote something in between', async () => {
     const messages = someMessages(0, 1_800, now - 3 * HOUR, now);
