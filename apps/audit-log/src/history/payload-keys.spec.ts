@@ -42,6 +42,13 @@ describe('the keys of a payload', () => {
     expect(keysOf(text)).toEqual([]);
   });
 
+  it('are those of what follows white space, however much', () => {
+    for (const spaces of [1, 99, 100, 101, 5_000]) {
+      expect(keysOf(`${' \n'.repeat(spaces)}[1]`)).toEqual(keysOf('[1]'));
+    }
+    expect(keysOf(' '.repeat(5_000))).toEqual([]);
+  });
+
   it('take the last of members told twice, and members that objects inherit', () => {
     expect(keysOf('{"a":1,"a":2}')).toEqual([soughtFor(['a'], '2')]);
     expect(keysOf('{"__proto__":{"x":3}}')).toEqual([soughtFor(['__proto__', 'x'], '3.0')]);

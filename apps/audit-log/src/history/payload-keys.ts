@@ -49,8 +49,8 @@ export function bucketOf(at: number, key: number): number {
 }
 
 /**
- * What to look for: the key of the value, and "look at me". Undefined when keys cannot tell: PostgreSQL reads `-1` and ` 01` as places in an array, which nothing was hashed by; an
- * object or array has no key of its own.
+ * What to look for: the key of the value, and "look at me". Undefined when keys cannot tell: PostgreSQL reads `-1` and
+ * ` 01` as places in an array, which nothing was hashed by; an object or array has no key of its own.
  */
 export function soughtKeys(
   account: string,
@@ -65,10 +65,10 @@ export function soughtKeys(
 
 /** White space and then what JSON begins with: the rest need not be tried, as failing is what costs most. */
 function mayBeJson(payload: Buffer): boolean {
-  let at = 0;
-  while (WHITE_SPACE.has(payload[at] ?? 0)) at++;
-  return FIRST.has(payload[at] ?? 0);
+  for (const byte of payload.subarray(0, LOOKED_AT_BYTES)) if (!WHITE_SPACE.has(byte)) return FIRST.has(byte);
+  return payload.length > LOOKED_AT_BYTES;
 }
+const LOOKED_AT_BYTES = 100;
 const bytesOf = (text: string): Set<number> => new Set(Buffer.from(text));
 const WHITE_SPACE = bytesOf(' \t\n\r');
 const FIRST = bytesOf('{["-0123456789tfn');
