@@ -24,8 +24,8 @@ const BUCKET_BITS = 11;
 
 /** Each costs the database more than a microsecond. */
 const MAX_KEYS = 256;
-/** Reading more than this would hold up the projection for a millisecond. */
-const MAX_BYTES = 32 * 1024;
+/** Half a millisecond to read, or one at worst, in which nothing else is done. */
+const MAX_BYTES = 16 * 1024;
 /** A call for each level: no payload may exhaust the stack. */
 const MAX_DEPTH = 100;
 
