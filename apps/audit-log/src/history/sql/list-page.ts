@@ -111,9 +111,10 @@ export class ListQuery {
          union all
          select bound.at, bound.id from bound
          where (select count(*) from page) <= ${limit} and (select count(*) from candidate) < ${LOOKED_AT}
-           and exists (select from history.${table}
+           -- Not exists: that would read the whole table when there is none, as it expects to find one soon.
+           and (select id from history.${table}
              where (${at}, id) < ((select bound.at from bound), (select bound.id from bound))
-               and ${this.conditions.join(' and ')})
+               and ${this.conditions.join(' and ')} order by ${at} desc, id desc limit 1) is not null
        )
        ${foundOrReached(table, columns, at)}`,
       this.values,
