@@ -15,7 +15,7 @@ export const AuditLogConfig = z.object({
     .enum(['on', 'off'])
     .default('on')
     .describe(
-      'Whether the payloads of the last day are indexed for searches; it costs each message some 30 µs',
+      'Whether the payloads of the last day are indexed for searches; it costs each message of 20 values some 40 µs',
     ),
   FEED_RETENTION_HOURS: z.coerce
     .number()
