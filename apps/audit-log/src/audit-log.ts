@@ -9,6 +9,7 @@ import {
   runProjection,
   type RunningProjection,
 } from '@posthaste/event-log';
+import { rebuildRoute } from '@posthaste/rebuild';
 import { createPool, type Health, type Logger, migrate, type RunningService } from '@posthaste/runtime';
 import type { Meter } from '@opentelemetry/api';
 import type pg from 'pg';
@@ -24,7 +25,7 @@ import {
 } from './history/index.js';
 import { logMetrics } from './log-metrics.js';
 import { historyMetrics } from './metrics.js';
-import { Rebuild1796000000000, rebuildRoute, startRebuildLoop } from './rebuild/index.js';
+import { historyRunsMigration, startHistoryRebuilds } from './rebuild/index.js';
 import { historyHorizon, startReplayLoop } from './replays/index.js';
 import { followPolicies, Retention, Retention1796000000002 } from './retention/index.js';
 import { historyMigrations, replaysMigrations } from './migrations.js';
@@ -67,7 +68,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     migrate(config.DATABASE_URL, 'history', historyMigrations),
     migrate(config.DATABASE_URL, 'replays', replaysMigrations),
     migrate(config.DATABASE_URL, 'audit', [AuditTree1795000000000]),
-    migrate(config.DATABASE_URL, 'rebuild', [Rebuild1796000000000]),
+    migrate(config.DATABASE_URL, 'rebuild', [historyRunsMigration]),
     migrate(config.DATABASE_URL, 'retention', [Retention1796000000002]),
   ]);
   const writes = projectionPool(parts, 'history-projection');
@@ -133,7 +134,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
   );
   const sweeping = retention.start(reads, Promise.all([caughtUp, policies.caughtUp]));
   const filling = projectionPool(parts, 'history-rebuild');
-  const rebuilds = startRebuildLoop({
+  const rebuilds = startHistoryRebuilds({
     log,
     url: config.DATABASE_URL,
     pool: reads,

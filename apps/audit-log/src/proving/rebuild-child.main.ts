@@ -1,8 +1,8 @@
 import { openEventLog } from '@posthaste/event-log';
+import type { RebuildStep } from '@posthaste/rebuild';
 import { createLogger, createPool } from '@posthaste/runtime';
 import { Retention } from '../retention/retention.js';
-import type { RebuildStep } from '../rebuild/rebuild-history.js';
-import { startRebuildLoop } from '../rebuild/rebuild-loop.js';
+import { startHistoryRebuilds } from '../rebuild/index.js';
 
 /** A process that rebuilds history, and dies as by kill -9 at the n-th of a step. Ends by itself once it is over. */
 export interface RebuildChildOrder {
@@ -19,7 +19,7 @@ const retention = new Retention({ logger, keptMs: 30 * 86_400_000, feedKeptMs: 3
 const over = Promise.withResolvers<void>();
 let seen = 0;
 
-const rebuilds = startRebuildLoop({
+const rebuilds = startHistoryRebuilds({
   log,
   // Nobody waits for the dead to be missed.
   group: `history-rebuild-${process.pid}`,

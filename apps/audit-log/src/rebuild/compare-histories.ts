@@ -1,19 +1,12 @@
 import { lowestId } from '@posthaste/contracts';
+import type { TableComparison } from '@posthaste/rebuild';
 import type pg from 'pg';
 import { type TableByTime, tablesByTime } from '../history/tables-by-time.js';
 import { NEXT } from './next-history.js';
 
-/** Rows about messages that were accepted before the rebuild began: of later ones either side may know more. */
-export interface TableComparison {
-  table: string;
-  live: number;
-  rebuilt: number;
-  /** Rows that are live and were not rebuilt. None is missing where the log held everything. */
-  missing: number;
-}
-
 /**
- * Both histories by their keys. It reads all of them: minutes for tens of millions of rows, and nobody waits for it.
+ * Both histories by their keys, as far as they are about messages that were accepted before the rebuild began: of later
+ * ones either side may know more. None of it is missing where the log held everything. It reads all of them: minutes for tens of millions of rows, and nobody waits for it.
  *
  * The live history may be a moment ahead, and have the latest attempt of an old message that the rebuilt one has not. So
  * what is missing at first is looked for again once the rebuilt history is where the live one was.

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type AcceptedMessage, type DeliveryEvent, newId, topics } from '@posthaste/contracts';
 import { type EventLog, openEventLog, runProjection, type RunningProjection } from '@posthaste/event-log';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import type { RunningRebuilds } from '@posthaste/rebuild';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import { endOf, forkSource, waitFor } from '@posthaste/test-kit';
 import type pg from 'pg';
@@ -17,8 +18,7 @@ import { shredPayload } from '../retention/shred-payloads.js';
 import { attempted, requested, sampleMessage, shadowOf } from '../history/sample-facts.js';
 import { historyMigrations } from '../migrations.js';
 import type { RebuildChildOrder } from '../proving/rebuild-child.main.js';
-import { type RunningRebuilds, startRebuildLoop } from './rebuild-loop.js';
-import { Rebuild1796000000000 } from './rebuild-migration.js';
+import { historyRunsMigration, startHistoryRebuilds } from './index.js';
 
 const { logger } = createLogger('rebuild-spec', 'silent');
 const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-rebuild-'));
@@ -37,7 +37,7 @@ beforeAll(async () => {
   chmodSync(dataRoot, 0o755);
   postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
   await migrate(postgres.url, 'history', historyMigrations);
-  await migrate(postgres.url, 'rebuild', [Rebuild1796000000000]);
+  await migrate(postgres.url, 'rebuild', [historyRunsMigration]);
   await migrate(postgres.url, 'retention', [Retention1796000000002]);
   pool = createPool({ url: postgres.url, name: 'spec', max: 6, logger });
   filling = createPool({ url: postgres.url, name: 'spec-filling', max: 2, logger });
@@ -102,7 +102,7 @@ async function dump(): Promise<Record<string, string[]>> {
 
 function startRebuilds(): RunningRebuilds {
   const retention = new Retention({ logger, keptMs: 30 * 86_400_000, feedKeptMs: 30 * 86_400_000 });
-  return startRebuildLoop({
+  return startHistoryRebuilds({
     log,
     url: postgres.url,
     pool,

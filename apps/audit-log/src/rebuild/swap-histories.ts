@@ -1,14 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { RebuildRun, Runs, SwapOutcome, TableComparison } from '@posthaste/rebuild';
 import type pg from 'pg';
-import type { RebuildRun } from './runs.js';
-import type { TableComparison } from './compare-histories.js';
-import { isOutdated, NEXT, OLD } from './next-history.js';
+import { besideHistory, NEXT } from './next-history.js';
 
 /** The projection waits for us meanwhile: it gives a statement ten seconds. */
 const HELD_MS = 5_000;
 const POLL_MS = 20;
-
-export type SwapOutcome = 'swapped' | 'cancelled' | 'outdated' | 'not caught up';
 
 /**
  * Makes the rebuilt history the live one, in one transaction: readers see the old tables until it commits, and the new
@@ -22,26 +19,20 @@ export type SwapOutcome = 'swapped' | 'cancelled' | 'outdated' | 'not caught up'
 export async function swapHistories(
   client: pg.ClientBase,
   pool: pg.Pool,
-  run: RebuildRun,
-  tables: TableComparison[],
+  { runs, run, tables }: { runs: Runs; run: RebuildRun; tables: TableComparison[] },
   beforeCommit: () => void,
 ): Promise<SwapOutcome> {
   await client.query('begin');
   let outcome: SwapOutcome = 'not caught up';
   try {
     await client.query(`set local lock_timeout = '${HELD_MS}ms'`);
-    const { rowCount } = await client.query(
-      `update rebuild.run set status = 'completed', finished_at = $2, tables = $3
-       where id = $1 and status = 'running'`,
-      [run.id, Date.now(), JSON.stringify(tables)],
-    );
-    if (rowCount !== 1) return (outcome = 'cancelled');
+    if (!(await runs.complete(client, run.id, tables))) return (outcome = 'cancelled');
     await client.query('lock table history.position in exclusive mode');
-    if (await isOutdated(client)) return (outcome = 'outdated');
+    if (await besideHistory.isOutdated(client)) return (outcome = 'outdated');
     if (!(await whenAhead(pool))) return outcome;
     // Ends the rebuild's own transaction, if one is running.
     await client.query(`lock table ${NEXT}.position in exclusive mode`);
-    await client.query(`alter schema history rename to ${OLD}; alter schema ${NEXT} rename to history`);
+    await besideHistory.putInPlace(client);
     beforeCommit();
     outcome = 'swapped';
     return outcome;

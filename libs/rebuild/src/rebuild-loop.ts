@@ -1,15 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { endsOf, type EventLog } from '@posthaste/event-log';
+import { endsOf } from '@posthaste/event-log';
 import pg from 'pg';
-import { historyTopics } from '../history/history.projection.js';
-import { NEXT, OLD } from './next-history.js';
-import { dropNext, dropOld, rebuildHistory, type RebuildParts, whyNot } from './rebuild-history.js';
-import { endRun, insertRun, latestRun, type RebuildRun, runAtWork } from './runs.js';
+import type { Beside } from './beside.js';
+import { rebuild, type Rebuildable } from './rebuild.js';
+import type { RebuildRun } from './runs.js';
 
 /**
- * Works off what was asked for. Every replica of audit-log runs one: whoever gets the lock rebuilds, and when that
- * process dies the next one takes over, so a rebuild needs nobody to look after it.
+ * Works off what was asked for. Every replica of the projection's service runs one: whoever gets the lock rebuilds, and
+ * when that process dies the next one takes over, so a rebuild needs nobody to look after it.
  */
 export interface RunningRebuilds {
   /** Asks for a rebuild, unless one is at work. The refusal is a sentence. */
@@ -30,16 +29,20 @@ export interface RebuildProgress extends RebuildRun {
 
 /** Also how soon a rebuild is taken over from a process that died. */
 const POLL_MS = 1_000;
-/** Any constant does, as long as it stays. */
-const LOCK = [0x706f7374, 0x72656264];
+/** Any constant does, as long as it stays; the second half is the projection's. */
+const LOCK_CLASS = 0x706f7374;
 
-export interface RebuildLoopOptions extends RebuildParts {
-  /** History has what the log held at start: before that it is being rebuilt already. */
+export interface RebuildLoopOptions extends Rebuildable {
+  /** A constant that stays, and that no other projection has. */
+  lock: number;
+  pool: pg.Pool;
+  /** The live tables have what the log held at start: before that they are being rebuilt already. */
   opened: Promise<unknown>;
+  onRetry: (error: unknown) => void;
 }
 
 export function startRebuildLoop(options: RebuildLoopOptions): RunningRebuilds {
-  const { pool, log } = options;
+  const { runs, whyNot } = options;
   const stopping = new AbortController();
   const rest = (): Promise<unknown> =>
     sleep(POLL_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
@@ -55,17 +58,17 @@ export function startRebuildLoop(options: RebuildLoopOptions): RunningRebuilds {
   const working = work();
   return {
     start: async () => {
-      const refused = await whyNot(log);
+      const refused = await whyNot();
       if (refused !== undefined) return { refused };
-      await insertRun(pool, randomUUID(), Date.now());
-      return (await progressOf(pool, log)) ?? { refused: 'It was over at once.' };
+      await runs.insert(randomUUID(), Date.now());
+      return (await progressOf(options)) ?? { refused: 'It was over at once.' };
     },
     cancel: async () => {
-      const run = await runAtWork(pool);
-      if (run) await endRun(pool, run.id, { status: 'cancelled' });
+      const run = await runs.atWork();
+      if (run) await runs.end(run.id, { status: 'cancelled' });
     },
-    progress: () => progressOf(pool, log),
-    obstacle: () => whyNot(log),
+    progress: () => progressOf(options),
+    obstacle: () => whyNot(),
     stop: async () => {
       stopping.abort();
       await working;
@@ -75,11 +78,11 @@ export function startRebuildLoop(options: RebuildLoopOptions): RunningRebuilds {
 
 /** Whatever is asked for and nobody is at, and what a process left that died after a swap. */
 async function workOff(options: RebuildLoopOptions, signal: AbortSignal): Promise<void> {
-  const { pool, url } = options;
-  if (!(await hasWork(pool))) return;
+  const { pool, url, beside, runs } = options;
+  if (!(await runs.atWork()) && !(await hasLeftovers(pool, beside))) return;
   const client = new pg.Client({
     connectionString: url,
-    application_name: 'history-rebuild',
+    application_name: `${beside.live}-rebuild`,
     keepAlive: true,
   });
   client.on('error', () => undefined);
@@ -90,16 +93,16 @@ async function workOff(options: RebuildLoopOptions, signal: AbortSignal): Promis
   };
   signal.addEventListener('abort', cancel, { once: true });
   try {
-    const { rows } = await client.query<{ held: boolean }>(
-      'select pg_try_advisory_lock($1, $2) as held',
-      LOCK,
-    );
+    const { rows } = await client.query<{ held: boolean }>('select pg_try_advisory_lock($1, $2) as held', [
+      LOCK_CLASS,
+      options.lock,
+    ]);
     if (!rows[0]?.held) return;
-    const run = await runAtWork(pool);
-    if (run) await rebuildHistory(options, client, run, signal);
+    const run = await runs.atWork();
+    if (run) await rebuild(options, client, run, signal);
     else {
-      await dropOld(client);
-      await dropNext(client);
+      await beside.dropOld(client);
+      await beside.dropNext(client);
     }
   } finally {
     signal.removeEventListener('abort', cancel);
@@ -107,26 +110,32 @@ async function workOff(options: RebuildLoopOptions, signal: AbortSignal): Promis
   }
 }
 
-async function hasWork(pool: pg.Pool): Promise<boolean> {
+async function hasLeftovers(pool: pg.Pool, { next, old }: Beside): Promise<boolean> {
   const { rows } = await pool.query<{ found: boolean }>(
-    `select exists (select from rebuild.run where status = 'running')
-       or exists (select from pg_namespace where nspname in ('${NEXT}', '${OLD}')) as found`,
+    'select exists (select from pg_namespace where nspname = any($1::text[])) as found',
+    [[next, old]],
   );
   return rows[0]?.found ?? false;
 }
 
-async function progressOf(pool: pg.Pool, log: EventLog): Promise<RebuildProgress | undefined> {
-  const run = await latestRun(pool);
+async function progressOf({
+  runs,
+  log,
+  topics,
+  pool,
+  beside,
+}: RebuildLoopOptions): Promise<RebuildProgress | undefined> {
+  const run = await runs.latest();
   if (!run) return undefined;
-  const total = (await endsOf(log, historyTopics)).reduce((sum, { offset }) => sum + offset, 0);
+  const total = (await endsOf(log, topics)).reduce((sum, { offset }) => sum + offset, 0);
   if (run.status === 'completed') return { ...run, applied: total, total };
-  return { ...run, applied: Math.min(await appliedBy(pool), total), total };
+  return { ...run, applied: Math.min(await appliedBy(pool, beside), total), total };
 }
 
-async function appliedBy(pool: pg.Pool): Promise<number> {
+async function appliedBy(pool: pg.Pool, { next }: Beside): Promise<number> {
   try {
     const { rows } = await pool.query<{ applied: number }>(
-      `select coalesce(sum(next), 0)::bigint as applied from ${NEXT}.position`,
+      `select coalesce(sum(next), 0)::bigint as applied from ${next}.position`,
     );
     return rows[0]?.applied ?? 0;
   } catch (error) {

@@ -1,7 +1,7 @@
 import type { OpsRoute } from '@posthaste/runtime';
 import type { RunningRebuilds } from './rebuild-loop.js';
 
-/** `/rebuild` of the ops port: GET tells how far it is, POST asks for one, DELETE ends it and leaves history as it is. */
+/** `/rebuild` of the ops port: GET tells how far it is, POST asks for one, DELETE ends it and leaves what is live as it is. */
 export function rebuildRoute(rebuilds: RunningRebuilds): OpsRoute {
   const shown = async (): Promise<{ status: number; body: unknown }> => {
     const progress = (await rebuilds.progress()) ?? { status: 'none' };
