@@ -7,7 +7,9 @@ import {
   runProjection,
   type RunningProjection,
 } from '@posthaste/event-log';
+import { rebuildRoute } from '@posthaste/rebuild';
 import { createPool, type Health, type Logger, migrate, type RunningService } from '@posthaste/runtime';
+import type pg from 'pg';
 import type { RetrySchedulerConfig } from './config.js';
 import {
   DUE_GATHER_MS,
@@ -19,6 +21,7 @@ import {
 import { serveSchedule } from './ordering/schedule.grpc.js';
 import { schedulerMetrics } from './metrics.js';
 import { ParkingLot } from './parking/parking-lot.js';
+import { dueRebuildMigrations, REBUILD_SCHEMA, startDueRebuilds } from './rebuild/index.js';
 import { GoneEndpoints, HandOverPace, historyPayloads, ReleaseLoop } from './release/index.js';
 
 /**
@@ -45,20 +48,11 @@ export interface RunningRetryScheduler extends RunningService {
 
 export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<RunningRetryScheduler> {
   const { config, log, logger, health } = parts;
-  await migrate(config.DATABASE_URL, 'schedule', dueIndexMigrations);
-  const pool = createPool({
-    url: config.DATABASE_URL,
-    name: 'retry-scheduler',
-    max: 4,
-    logger,
-    settings: {
-      synchronous_commit: 'off',
-      // A plan made while the index was empty would read it whole until it is first analysed.
-      enable_seqscan: 'off',
-      // A release waits for history (5 s at most) and for the log (10 s) before it commits.
-      idle_in_transaction_session_timeout: '30s',
-    },
-  });
+  await Promise.all([
+    migrate(config.DATABASE_URL, 'schedule', dueIndexMigrations),
+    migrate(config.DATABASE_URL, REBUILD_SCHEMA, dueRebuildMigrations),
+  ]);
+  const pool = poolOf(parts, 'retry-scheduler', 4);
   const lot = new ParkingLot({
     onRoom: () => releases.noticeRoom(),
     onBounce: () => metrics.bounced(),
@@ -122,6 +116,18 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
   });
   await gone.start();
   releases.start();
+  const filling = poolOf(parts, 'due-rebuild', 3);
+  const rebuilds = startDueRebuilds({
+    log,
+    url: config.DATABASE_URL,
+    pool,
+    filling,
+    gone: () => gone.endpoints,
+    opened: caughtUp,
+    onStep: (step) => step !== 'applied' && logger.info({ step }, 'schedule.rebuild'),
+    onRetry: (error) => logger.warn({ err: error }, 'schedule.rebuild_retried'),
+  });
+  health.addRoute('/rebuild', rebuildRoute(rebuilds));
   const grpc = await serveSchedule(`${config.GRPC_HOST}:${config.GRPC_PORT}`, {
     pool,
     positions: store.positions,
@@ -135,12 +141,29 @@ export async function startRetryScheduler(parts: RetrySchedulerParts): Promise<R
     stop: async () => {
       stopping.abort();
       grpc.close();
+      await rebuilds.stop();
       await gone.stop();
       await releases.stop();
       await projection.stop();
       history.close();
       metrics.stop();
-      await pool.end();
+      await Promise.all([pool.end(), filling.end()]);
     },
   };
+}
+
+function poolOf({ config, logger }: RetrySchedulerParts, name: string, max: number): pg.Pool {
+  return createPool({
+    url: config.DATABASE_URL,
+    name,
+    max,
+    logger,
+    settings: {
+      synchronous_commit: 'off',
+      // A plan made while the index was empty would read it whole until it is first analysed.
+      enable_seqscan: 'off',
+      // A release waits for history (5 s at most) and for the log (10 s) before it commits.
+      idle_in_transaction_session_timeout: '30s',
+    },
+  });
 }

@@ -27,8 +27,13 @@ export class Beside {
   /** The pool, for statements about live tables that mean the next ones. A pool of its own: statements are prepared. */
   pool(pool: pg.Pool): pg.Pool {
     return this.withQueries(pool, {
-      connect: async (): Promise<pg.PoolClient> => this.withQueries(await pool.connect(), {}),
+      connect: async (): Promise<pg.PoolClient> => this.client(await pool.connect()),
     });
+  }
+
+  /** The same for one connection, which may run statements about both. */
+  client(client: pg.PoolClient): pg.PoolClient {
+    return this.withQueries(client, {});
   }
 
   /** Empty tables, as the migrations make them today; under their names, so that the swap leaves none open. */

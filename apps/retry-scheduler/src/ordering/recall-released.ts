@@ -7,7 +7,7 @@ import { letFirstGo, type OwedKeyRef } from './sql/let-first-go.js';
  * What was handed over and never answered for so long did not arrive: a record that no dispatcher could read, or a log
  * that lost its end. Its key would wait for ever. If it does arrive after all, the dispatcher drops the second one.
  */
-const UNANSWERED_MS = 15 * 60_000;
+export const UNANSWERED_MS = 15 * 60_000;
 const MOST = 100;
 
 /** Lets it go once more; answers how many that were. */

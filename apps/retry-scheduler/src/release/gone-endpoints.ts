@@ -54,6 +54,11 @@ export class GoneEndpoints {
     this.hastenSoon();
   }
 
+  /** Those that are gone now. */
+  get endpoints(): string[] {
+    return [...this.versions.keys()];
+  }
+
   /** The least version of the endpoint's configuration a dispatcher must know; 0: any will do. */
   readonly versionOf = (endpoint: string): number =>
     this.versions.get(endpoint) ?? this.back.get(endpoint) ?? 0;

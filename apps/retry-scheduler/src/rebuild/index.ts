@@ -1,0 +1,1 @@
+export { dueRebuildMigrations, REBUILD_SCHEMA, startDueRebuilds } from './rebuild-due.js';
