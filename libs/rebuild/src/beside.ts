@@ -32,7 +32,7 @@ export class Beside {
   }
 
   /** The same for one connection, which may run statements about both. */
-  client(client: pg.PoolClient): pg.PoolClient {
+  client<T extends pg.ClientBase>(client: T): T {
     return this.withQueries(client, {});
   }
 
@@ -114,7 +114,7 @@ export class Beside {
     return text;
   }
 
-  private withQueries<T extends pg.Pool | pg.PoolClient>(target: T, others: Record<string, unknown>): T {
+  private withQueries<T extends pg.Pool | pg.ClientBase>(target: T, others: Record<string, unknown>): T {
     const query = (statement: string | pg.QueryConfig, ...rest: unknown[]): unknown => {
       const moved =
         typeof statement === 'string'

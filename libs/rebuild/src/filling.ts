@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Topic } from '@posthaste/contracts';
-import { endsOf, type EventLog, type Position, type ProjectionStore, runProjection } from '@posthaste/event-log';
+import {
+  endsOf,
+  type EventLog,
+  type Position,
+  type ProjectionStore,
+  runProjection,
+} from '@posthaste/event-log';
 import type pg from 'pg';
 import type { Beside } from './beside.js';
 import { RebuildFailed } from './rebuild.js';

@@ -1,5 +1,5 @@
 import { lowestId, topics } from '@posthaste/contracts';
-import { type EventLog, type PartitionRef, partitionOf, type Position } from '@posthaste/event-log';
+import { type EventLog, partitionOf, type Position } from '@posthaste/event-log';
 import type pg from 'pg';
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
@@ -31,7 +31,7 @@ const CLOCKS_MS = 60_000;
 export async function noteForgotten(
   pool: pg.Pool,
   run: string,
-  { partition, until }: PartitionRef & { until: number },
+  { partition, until }: { partition: number; until: number },
 ): Promise<void> {
   await pool.query(
     `insert into schedule_rebuild.forgotten as f (run, partition, until) values ($1, $2, $3)
@@ -54,17 +54,17 @@ export async function emptied(log: EventLog, live: Position[]): Promise<Position
  * @param partitions how many the topic has
  */
 export async function forgottenAccounts(
-  client: pg.PoolClient,
+  client: pg.ClientBase,
   run: string,
   partitions: number,
 ): Promise<Forgotten[]> {
-  const { rows: gaps } = await client.query<{ partition: number; until: number }>(
+  const { rows: gaps } = await client.query<{ partition: number; until: string }>(
     'select partition, until from schedule_rebuild.forgotten where run = $1',
     [run],
   );
   if (gaps.length === 0) return [];
   const belowOf = new Map(
-    gaps.map(({ partition, until }) => [partition, lowestId('message', until + CLOCKS_MS)]),
+    gaps.map(({ partition, until }) => [partition, lowestId('message', Number(until) + CLOCKS_MS)]),
   );
   const highest = [...belowOf.values()].reduce((a, b) => (a > b ? a : b));
   const { rows } = await client.query<{ account: string }>(

@@ -22,7 +22,7 @@ export class Gate implements ProjectionStore {
   constructor(
     private readonly store: ProjectionStore,
     /** Records that came before this one are not in the log any more, as far as is known. Told before it is applied. */
-    private readonly onGap: (gap: PartitionRef & { until: number }) => Promise<void>,
+    private readonly onGap: (gap: { partition: number; until: number }) => Promise<void>,
   ) {}
 
   loadPositions(partitions: PartitionRef[]): Promise<Position[]> {
@@ -32,6 +32,8 @@ export class Gate implements ProjectionStore {
   async apply(batches: ProjectionBatch[]): Promise<'applied' | 'conflict'> {
     let left = batches;
     while (!this.isClosed) {
+      // Before the bounds are looked at: they may move while what is within them is written.
+      const { promise: moved } = this.moved;
       const { now, later } = this.cut(left);
       if (now.length > 0) {
         const applying = this.applyNow(now);
@@ -40,7 +42,7 @@ export class Gate implements ProjectionStore {
       }
       if (later.length === 0) return 'applied';
       left = later;
-      await this.moved.promise;
+      await moved;
     }
     return 'conflict';
   }
@@ -73,7 +75,7 @@ export class Gate implements ProjectionStore {
   private async applyNow(batches: ProjectionBatch[]): Promise<'applied' | 'conflict'> {
     for (const batch of batches) {
       const until = endOfGap(batch);
-      if (until !== undefined) await this.onGap({ topic: batch.topic, partition: batch.partition, until });
+      if (until !== undefined) await this.onGap({ partition: batch.partition, until });
     }
     return this.store.apply(batches);
   }

@@ -13,10 +13,9 @@ import {
 import type pg from 'pg';
 import { dueIndexProjection, scheduledTopics } from '../due-index/index.js';
 import { besideDue } from './beside-due.js';
-import { emptied, Forgotten1796000000003, noteForgotten } from './forgotten.js';
+import { Forgotten1796000000003, noteForgotten } from './forgotten.js';
 import { Gate } from './gate.js';
 import { swapDue } from './swap-due.js';
-import { takeOver } from './take-over.js';
 
 /**
  * The due index rebuilt, in the frame of libs/rebuild: filled from the log's start beside the live one, which releases
@@ -112,17 +111,8 @@ async function fillAndSwap(parts: DueRebuildParts, { client, runs, run, signal }
     onApplied: () => onStep('applied'),
   });
   const caughtUp = (): Promise<boolean> => filling.caughtUp();
-  const swap = () =>
-    swapDue(client, {
-      log,
-      pool: fillingPool,
-      runs,
-      run,
-      gate,
-      unreadable: (live) => emptied(log, live),
-      takeOver: (live) => takeOver({ log, filling: fillingPool, run: run.id, gone: parts.gone() }, live),
-      onStep,
-    });
+  const swapping = { log, pool: fillingPool, runs, run, gate, gone: parts.gone, onStep };
+  const swap = () => swapDue(client, swapping);
   try {
     if (!(await caughtUp())) return;
     onStep('filled');

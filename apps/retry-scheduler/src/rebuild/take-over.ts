@@ -1,65 +1,53 @@
 import type { Position } from '@posthaste/event-log';
 import type { TableComparison } from '@posthaste/rebuild';
-import { inTransaction } from '@posthaste/runtime';
 import type pg from 'pg';
 import { UNANSWERED_MS } from '../ordering/recall-released.js';
 import { letFirstGo, type OwedKeyRef } from '../ordering/sql/let-first-go.js';
 import { NOW_MS } from '../release/sql/claim-due.js';
 import { hastenDue } from '../release/sql/hasten-due.js';
 import { besideDue } from './beside-due.js';
-import { emptied, type Forgotten, forgottenAccounts, noteForgotten } from './forgotten.js';
-
-export interface TakeOverParts {
-  log: Parameters<typeof emptied>[0];
-  /** The rebuild's own pool: its statements are prepared for the next schema. */
-  filling: pg.Pool;
-  run: string;
-  /** Endpoints that are disabled or deleted. */
-  gone: string[];
-}
+import { type Forgotten, forgottenAccounts } from './forgotten.js';
 
 /** A due time this close may have come by the clock of whoever released it. */
 const CLOCKS_MS = 60_000;
-/** The locks that the live index is held by are not kept for longer. */
-const MOST_MS = 60_000;
 
 /**
  * Takes over into the next index what is known of the live one only: see rebuild-due.ts. Both stand at the same
- * positions, and nobody releases. Done again after a try that failed, it does no harm.
+ * positions, and nobody releases.
  *
  * @param live the positions of both; the next index is moved there where the log holds nothing it could read
+ * @param run the rebuild's id
+ * @param gone endpoints that are disabled or deleted
  */
 export async function takeOver(
-  { log, filling, run, gone }: TakeOverParts,
+  client: pg.ClientBase,
   live: Position[],
+  { run, gone }: { run: string; gone: string[] },
 ): Promise<TableComparison> {
-  for (const { offset: _, ...partition } of await emptied(log, live)) {
-    await noteForgotten(filling, run, { ...partition, until: Date.now() });
-  }
-  return inTransaction(filling, async (client) => {
-    // Whole tables are compared: what is right for single rows is not for these.
-    await client.query(`set local enable_seqscan = on; set local statement_timeout = ${MOST_MS}`);
-    const next = besideDue.client(client);
-    await movePositions(client, live);
-    await keepForgotten(client, next, await forgottenAccounts(client, run, live.length));
-    await keepMarks(client);
-    if (gone.length > 0) await hastenDue(next, gone);
-    await waitForAnswers(client);
-    return compare(client);
-  });
+  const next = besideDue.client(client);
+  await movePositions(client, live);
+  await keepForgotten(client, next, await forgottenAccounts(client, run, live.length));
+  await keepMarks(client);
+  if (gone.length > 0) await hastenDue(next, gone);
+  await waitForAnswers(client);
+  return compare(client);
 }
 
-async function movePositions(client: pg.PoolClient, live: Position[]): Promise<void> {
+async function movePositions(client: pg.ClientBase, live: Position[]): Promise<void> {
   await client.query(
     `insert into schedule_next.position as p (topic, partition, next)
      select * from unnest($1::text[], $2::int[], $3::bigint[])
      on conflict (topic, partition) do update set next = excluded.next where p.next < excluded.next`,
-    [live.map(({ topic }) => topic), live.map(({ partition }) => partition), live.map(({ offset }) => offset)],
+    [
+      live.map(({ topic }) => topic),
+      live.map(({ partition }) => partition),
+      live.map(({ offset }) => offset),
+    ],
   );
 }
 
 /** What the log cannot speak of stays as it is live, in every column, and in the order of its key. */
-async function keepForgotten(client: pg.PoolClient, next: pg.PoolClient, old: Forgotten[]): Promise<void> {
+async function keepForgotten(client: pg.ClientBase, next: pg.ClientBase, old: Forgotten[]): Promise<void> {
   if (old.length === 0) return;
   const columns = await columnsOfDue(client);
   const { rows } = await client.query<OwedKeyRef & { key: string | null }>(
@@ -71,9 +59,7 @@ async function keepForgotten(client: pg.PoolClient, next: pg.PoolClient, old: Fo
     [old.map(({ account }) => account), old.map(({ below }) => below)],
   );
   const keys = new Map(
-    rows
-      .filter(({ key }) => key !== null)
-      .map((ref) => [`${ref.partition} ${ref.endpoint} ${ref.key}`, ref]),
+    rows.filter(({ key }) => key !== null).map((ref) => [`${ref.partition} ${ref.endpoint} ${ref.key}`, ref]),
   );
   if (keys.size === 0) return;
   const refs = [...keys.values()];
@@ -88,7 +74,7 @@ async function keepForgotten(client: pg.PoolClient, next: pg.PoolClient, old: Fo
 }
 
 /** Those that are written: one is computed. */
-async function columnsOfDue(client: pg.PoolClient): Promise<string[]> {
+async function columnsOfDue(client: pg.ClientBase): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>(
     `select quote_ident(column_name) as name from information_schema.columns
      where table_schema = 'schedule' and table_name = 'due' and is_generated = 'NEVER' order by ordinal_position`,
@@ -97,7 +83,7 @@ async function columnsOfDue(client: pg.PoolClient): Promise<string[]> {
 }
 
 /** Handed over in the order of a key; and parked for want of room, which only what is due ever is. */
-async function keepMarks(client: pg.PoolClient): Promise<void> {
+async function keepMarks(client: pg.ClientBase): Promise<void> {
   await client.query(
     `update schedule_next.due n set
        parked = n.parked or l.parked,
@@ -111,7 +97,7 @@ async function keepMarks(client: pg.PoolClient): Promise<void> {
 }
 
 /** What may have been handed over, for the live index has it no more: its answer is waited for. */
-async function waitForAnswers(client: pg.PoolClient): Promise<void> {
+async function waitForAnswers(client: pg.ClientBase): Promise<void> {
   await client.query(
     `update schedule_next.due n set due_at = ${NOW_MS} + $1::bigint, parked = false
      where n.ordering_key is null and (n.parked or n.due_at <= ${NOW_MS} + $2::bigint) and not exists (
@@ -120,10 +106,12 @@ async function waitForAnswers(client: pg.PoolClient): Promise<void> {
   );
 }
 
-async function compare(client: pg.PoolClient): Promise<TableComparison> {
+async function compare(client: pg.ClientBase): Promise<TableComparison> {
   const { rows } = await client.query<Omit<TableComparison, 'table'>>(
-    `select (select count(*) from schedule.due) as live, (select count(*) from schedule_next.due) as rebuilt,
-       (select count(*) from schedule.due l left join schedule_next.due n using (delivery) where n is null) as missing`,
+    `select (select count(*)::int from schedule.due) as live,
+       (select count(*)::int from schedule_next.due) as rebuilt,
+       (select count(*)::int from schedule.due l left join schedule_next.due n using (delivery)
+         where n is null) as missing`,
   );
   const [{ live, rebuilt, missing } = { live: 0, rebuilt: 0, missing: 0 }] = rows;
   return { table: 'due', live, rebuilt, missing };

@@ -8,8 +8,13 @@ import type { ProjectionBatch } from './projection-store.js';
  * A projection's positions in PostgreSQL: the table `position(topic, partition, next)` of the schema the projection
  * writes, moved in the transaction that writes its rows. A replica that lost a partition without knowing finds the
  * position moved and rolls back, so rows are never written twice or out of order.
+ *
+ * The table may be put in the place of another one, with the rows it is the positions of (libs/rebuild). What was worked
+ * out from the rows that were there before must not be written over those that are there now: then too it has moved.
  */
 export class ProjectionPositions {
+  private tableOid: number | null = null;
+
   constructor(
     private readonly pool: pg.Pool,
     private readonly schema: string,
@@ -25,26 +30,29 @@ export class ProjectionPositions {
        on conflict do nothing`,
       refs,
     );
-    const { rows } = await this.pool.query<Position>(
-      `select topic, partition, next as offset from ${this.schema}.position
+    const { rows } = await this.pool.query<Position & { oid: number }>(
+      `select topic, partition, next as offset, l.tableoid as oid from ${this.schema}.position l
        join unnest($1::text[], $2::int[]) as p (topic, partition) using (topic, partition)`,
       refs,
     );
-    return rows;
+    this.tableOid = rows[0]?.oid ?? null;
+    return rows.map(({ oid: _, ...position }) => position);
   }
 
-  /** False when one of the partitions is not where its batch begins: the caller must roll back. */
+  /** False when one of the partitions is not where its batch begins, or the table is another one: the caller must roll back. */
   async move(client: pg.Pool | pg.PoolClient, batches: ProjectionBatch[]): Promise<boolean> {
     const { rowCount } = await client.query({
       name: `${this.schema}-move-positions`,
       text: `update ${this.schema}.position p set next = m.next
              from unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) as m (topic, partition, expected, next)
-             where p.topic = m.topic and p.partition = m.partition and p.next = m.expected`,
+             where p.topic = m.topic and p.partition = m.partition and p.next = m.expected
+               and p.tableoid = coalesce($5::oid, p.tableoid)`,
       values: [
         batches.map((b) => b.topic),
         batches.map((b) => b.partition),
         batches.map((b) => b.from),
         batches.map((b) => b.next),
+        this.tableOid,
       ],
     });
     return rowCount === batches.length;

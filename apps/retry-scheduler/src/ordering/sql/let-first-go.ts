@@ -22,7 +22,7 @@ const RUN = 32;
  * Lets the first delivery of each of these keys go, and with it those that follow, up to the first that has failed:
  * that one is retried alone. A dispatcher keeps them in order; what it has not begun comes back when one fails.
  */
-export async function letFirstGo(client: pg.PoolClient, keys: OwedKeyRef[]): Promise<LetGo[]> {
+export async function letFirstGo(client: pg.ClientBase, keys: OwedKeyRef[]): Promise<LetGo[]> {
   const { rows } = await client.query<LetGo>({
     name: 'let-first-go',
     text: `with head as (
