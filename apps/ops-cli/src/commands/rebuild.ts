@@ -4,7 +4,15 @@ import type { Command, Context } from '../command.js';
 import { Failure } from '../failure.js';
 import type { Answer, Cell } from '../output.js';
 
-/** What audit-log says of a rebuild; `none` when there was never one. */
+/** What is made from the log and can be made again, and the service that does it. */
+const projections = {
+  history: { service: 'audit-log', says: 'a new history' },
+  due: { service: 'retry-scheduler', says: 'a new due index: what is owed, and when' },
+} as const;
+type Projection = keyof typeof projections;
+const names = Object.keys(projections) as Projection[];
+
+/** What a service says of a rebuild; `none` when there was never one. */
 interface Rebuild {
   status: 'none' | 'running' | 'completed' | 'failed' | 'cancelled';
   id?: string;
@@ -23,43 +31,70 @@ const ASK_EVERY_MS = 500;
 const AWAY_MS = 60_000;
 const BAR_WIDTH = 30;
 
-const history: Command = {
-  name: 'rebuild history',
-  says: 'read the log into a new history beside the live one, and put it in its place',
+const rebuildOf = (projection: Projection): Command => ({
+  name: `rebuild ${projection}`,
+  says: `read the log into ${projections[projection].says} beside the live one, and put it in its place`,
   options: ['dry-run'],
   run: async ({ dryRun }, context) => {
     if (dryRun) {
-      const rebuild = await ask(context, 'GET');
+      const rebuild = await ask(context, projection, 'GET');
       const note = rebuild.obstacle ?? 'nothing was begun: --dry-run';
-      return { ...answerOf(rebuild), note, isBad: typeof rebuild.obstacle === 'string' };
+      return { ...answerOf(projection, rebuild), note, isBad: typeof rebuild.obstacle === 'string' };
     }
-    await ask(context, 'POST');
-    return answerOf(await whenOver(context));
+    await ask(context, projection, 'POST');
+    return answerOf(projection, await whenOver(context, projection));
   },
-};
+});
+
+const takes = { words: `[${names.join('|')}]`, least: 0, most: 1 };
 
 const status: Command = {
   name: 'rebuild status',
-  says: 'how far the rebuild is, or what became of the last one',
+  says: 'how far a rebuild is, or what became of the last one',
+  takes,
   options: [],
-  run: async (_, context) => answerOf(await ask(context, 'GET')),
+  run: async ({ words }, context) => {
+    const projection = await meant(words, context);
+    return answerOf(projection, await ask(context, projection, 'GET'));
+  },
 };
 
 const cancel: Command = {
   name: 'rebuild cancel',
-  says: 'end the rebuild and leave history as it is',
+  says: 'end a rebuild and leave what is live as it is',
+  takes,
   options: ['dry-run'],
-  run: async ({ dryRun }, context) => answerOf(await ask(context, dryRun ? 'GET' : 'DELETE')),
+  run: async ({ words, dryRun }, context) => {
+    const projection = await meant(words, context);
+    return answerOf(projection, await ask(context, projection, dryRun ? 'GET' : 'DELETE'));
+  },
 };
 
-export const rebuild: Command[] = [history, status, cancel];
+export const rebuild: Command[] = [...names.map(rebuildOf), status, cancel];
 
-/** Interrupted, it leaves the rebuild at work: it is audit-log's, and goes on over restarts of it. */
-async function whenOver(context: Context): Promise<Rebuild> {
+/** The one that is named, or else is at work, or was last. Two are at work: the later one. */
+async function meant([word]: string[], context: Context): Promise<Projection> {
+  if (word !== undefined) {
+    const named = names.find((name) => name === word);
+    if (named === undefined) throw new Failure('usage', `${word} is none of ${names.join(', ')}`);
+    return named;
+  }
+  const { ops } = context.target();
+  const known = names.filter((name) => ops[projections[name].service] !== undefined);
+  const found = await Promise.all(
+    known.map(async (name) => ({ name, rebuild: await ask(context, name, 'GET') })),
+  );
+  const rank = ({ status: state, started_at = 0 }: Rebuild): number =>
+    started_at + (state === 'running' ? Number.MAX_SAFE_INTEGER / 2 : 0);
+  return found.sort((a, b) => rank(b.rebuild) - rank(a.rebuild))[0]?.name ?? 'history';
+}
+
+/** Interrupted, it leaves the rebuild at work: it is the service's, and goes on over restarts of it. */
+async function whenOver(context: Context, projection: Projection): Promise<Rebuild> {
   let awaySince: number | undefined;
   for (;;) {
     try {
-      const rebuild = await ask(context, 'GET');
+      const rebuild = await ask(context, projection, 'GET');
       awaySince = undefined;
       if (rebuild.status !== 'running') return rebuild;
       context.progress(bar(rebuild));
@@ -67,7 +102,7 @@ async function whenOver(context: Context): Promise<Rebuild> {
       awaySince ??= context.nowMs();
       if (!(error instanceof Failure) || error.kind !== 'unreachable') throw error;
       if (context.nowMs() - awaySince > AWAY_MS) throw error;
-      context.progress('audit-log is away: the rebuild goes on when it is back');
+      context.progress(`${projections[projection].service} is away: the rebuild goes on when it is back`);
     }
     await sleep(ASK_EVERY_MS);
   }
@@ -80,12 +115,17 @@ function bar({ applied = 0, total = 0 }: Rebuild): string {
   return `${done} ${Math.floor(share * 100)} %  ${applied} of ${total} records`;
 }
 
-async function ask(context: Context, method: 'GET' | 'POST' | 'DELETE'): Promise<Rebuild> {
+async function ask(
+  context: Context,
+  projection: Projection,
+  method: 'GET' | 'POST' | 'DELETE',
+): Promise<Rebuild> {
+  const { service } = projections[projection];
   const { ops, from } = context.target();
-  const url = ops['audit-log'];
+  const url = ops[service];
   if (url === undefined) {
-    throw new Failure('usage', `${from} does not say where audit-log's ops port is`, {
-      hint: 'a profile names it: "ops": {"audit-log": "http://host:port"}',
+    throw new Failure('usage', `${from} does not say where ${service}'s ops port is`, {
+      hint: `a profile names it: "ops": {"${service}": "http://host:port"}`,
     });
   }
   const answer = await reach(`${url}/rebuild`, { method, headers: { 'content-type': 'application/json' } });
@@ -95,10 +135,11 @@ async function ask(context: Context, method: 'GET' | 'POST' | 'DELETE'): Promise
   throw new Failure(answer.status === 503 ? 'unreachable' : 'refused', why);
 }
 
-function answerOf(rebuild: Rebuild): Answer {
+function answerOf(projection: Projection, rebuild: Rebuild): Answer {
   const time = (ms: number | null | undefined): Cell =>
     typeof ms === 'number' ? new Date(ms).toISOString() : null;
   const fields: [string, Cell][] = [
+    ['rebuild', projection],
     ['status', rebuild.status],
     ['records', rebuild.total === undefined ? null : `${rebuild.applied ?? 0} of ${rebuild.total}`],
     ['started', time(rebuild.started_at)],

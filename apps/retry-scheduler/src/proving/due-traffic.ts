@@ -16,7 +16,10 @@ import { ReleaseLoop } from '../release/index.js';
 import { attempted, deferred, deliveryOf, sampleMessage } from '../sample-facts.js';
 
 /** Each with an account of its own, in every partition that a small installation has, more or less. */
-const ENDPOINTS = Array.from({ length: 8 }, () => ({ account: newId('account'), endpoint: newId('endpoint') }));
+const ENDPOINTS = Array.from({ length: 8 }, () => ({
+  account: newId('account'),
+  endpoint: newId('endpoint'),
+}));
 /** Answers take some time, so that some are under way whenever one looks. */
 const ANSWER_MS = 60;
 

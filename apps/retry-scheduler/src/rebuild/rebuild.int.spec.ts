@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type AcceptedMessage, topics } from '@posthaste/contracts';
 import { type EventLog, openEventLog, partitionOf } from '@posthaste/event-log';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
@@ -42,6 +42,7 @@ beforeAll(async () => {
   traffic = await DueTraffic.start(log, pool, random, (error) => void errors.push(error));
   await traffic.publish(300);
 }, 90_000);
+beforeEach(expectAllDone, 90_000);
 afterAll(async () => {
   await traffic.stop();
   await log.close();
@@ -116,6 +117,7 @@ function keepPublishing(): { stop(): Promise<void> } {
 
 /** Every delivery is done and the index is empty: nothing was lost. None went twice. */
 async function expectAllDone(): Promise<void> {
+  await traffic.answerAll();
   await waitFor(() => traffic.unsettled === 0, { what: 'all deliveries done', deadlineMs: 60_000 });
   await traffic.answerAll();
   expect(traffic.repeated).toEqual([]);
@@ -203,6 +205,8 @@ describe('a rebuild of the due index', () => {
     await settle(later.slice(45), 2);
     const right = before.filter(({ delivery }) => !settled.includes(delivery));
     expect(await dump()).toEqual(right);
+    // What is parked by mistake would go.
+    await traffic.stopReleases();
     await pool.query('delete from schedule.due where delivery = any($1)', [lost]);
     await pool.query(
       `update schedule.due set due_at = due_at + 86400000, parked = true where delivery = any($1)`,
@@ -221,6 +225,7 @@ describe('a rebuild of the due index', () => {
     const end = await rebuild(rebuilds);
     expect(end.tables).toEqual([{ table: 'due', live: 45, rebuilt: 45, missing: 15 }]);
     expect(await dump()).toEqual(right);
+    traffic.startReleases();
     await rebuilds.stop();
     await settle(later.slice(0, 45), 2);
     await expectAllDone();
