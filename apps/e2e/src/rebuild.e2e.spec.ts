@@ -109,5 +109,23 @@ describe.each(logsToTest())('history and due index read again, log: $log', ({ st
     await waitFor(isWhole, { what: 'the due index without what is not owed', everyMs: 100 });
     expect(await tableRows(database, SCHEMAS)).toEqual(before);
     expect(receiver.requests).toHaveLength(5 * EACH);
+
+    // Beside the live one, while everything runs.
+    const url = `${stack.opsUrl('retry-scheduler')}/rebuild`;
+    const ask = async (method: string): Promise<unknown> =>
+      (await fetch(url, { method, headers: { 'content-type': 'application/json' } })).json();
+    expect(await ask('POST')).toMatchObject({ status: 'running' });
+    const end = await waitFor(
+      async () => {
+        const rebuild = (await ask('GET')) as { status: string };
+        return rebuild.status === 'running' ? undefined : rebuild;
+      },
+      { what: 'the end of the rebuild', everyMs: 100 },
+    );
+    expect(end).toMatchObject({
+      status: 'completed',
+      tables: [{ table: 'due', live: EACH, rebuilt: EACH, missing: 0 }],
+    });
+    expect(await tableRows(database, SCHEMAS)).toEqual(before);
   }, 180_000);
 });

@@ -92,7 +92,9 @@ describe.each(logs)('retry-scheduler on the $kind log', ({ open }) => {
   const running: { service: RunningRetryScheduler; log: EventLog; health: Health }[] = [];
 
   beforeAll(async () => {
-    await database.query('drop schema if exists schedule cascade');
+    await database.query(
+      'drop schema if exists schedule cascade; drop schema if exists schedule_rebuild cascade',
+    );
     log = await open();
     await log.admin.ensureTopics([topics.deliveries, topics.due, topics.config], 'single');
   });
@@ -305,6 +307,32 @@ describe.each(logs)('retry-scheduler on the $kind log', ({ open }) => {
     // What was released long ago is in the log too: the index holds it until history says that it is settled.
     const rows = (await dueRows()).filter(({ due_at }) => Number(due_at) >= at);
     expect({ rows, positions: await positions() }).toEqual(before);
+  });
+
+  it('rebuilds the index beside the live one when its operator asks', async () => {
+    const { service, health } = await start();
+    const message = sampleMessage();
+    const at = Date.now() + 3_600_000;
+    await service.projection.whenApplied(await append([attempted(message, 1, { kind: 'retry', at })]));
+    const owed = async () =>
+      (await dueRows()).filter(
+        ({ delivery, due_at }) => delivery === deliveryOf(message) && Number(due_at) === at,
+      );
+    expect(await owed()).toHaveLength(1);
+    await database.query('delete from schedule.due where delivery = $1', [deliveryOf(message)]);
+    const route = health.routes.get('/rebuild');
+    expect(await route?.('POST')).toMatchObject({ status: 202, body: { status: 'running' } });
+    const isOver = async (): Promise<boolean> =>
+      ((await route?.('GET'))?.body as { status: string }).status !== 'running';
+    await waitFor(isOver, { what: 'the end of the rebuild', deadlineMs: 20_000 });
+    expect(await route?.('GET')).toMatchObject({
+      status: 200,
+      body: { status: 'completed', obstacle: null },
+    });
+    expect(await owed()).toHaveLength(1);
+    // And it goes on from there.
+    await service.projection.whenApplied(await append([cancelled(message, 2)]));
+    expect(await owed()).toEqual([]);
   });
 
   it('moves on behind records it cannot read', async () => {

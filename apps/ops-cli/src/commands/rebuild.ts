@@ -81,12 +81,14 @@ async function meant([word]: string[], context: Context): Promise<Projection> {
   }
   const { ops } = context.target();
   const known = names.filter((name) => ops[projections[name].service] !== undefined);
-  const found = await Promise.all(
+  const answers = await Promise.allSettled(
     known.map(async (name) => ({ name, rebuild: await ask(context, name, 'GET') })),
   );
+  // One that is away is seldom the one that is asked about, and says so when it is.
+  const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
   const rank = ({ status: state, started_at = 0 }: Rebuild): number =>
     started_at + (state === 'running' ? Number.MAX_SAFE_INTEGER / 2 : 0);
-  return found.sort((a, b) => rank(b.rebuild) - rank(a.rebuild))[0]?.name ?? 'history';
+  return found.sort((a, b) => rank(b.rebuild) - rank(a.rebuild))[0]?.name ?? known[0] ?? 'history';
 }
 
 /** Interrupted, it leaves the rebuild at work: it is the service's, and goes on over restarts of it. */

@@ -208,6 +208,19 @@ describe('the due index', () => {
     expect((await state()).next).toBe(events.length);
   });
 
+  it.each([
+    ['rows change', story],
+    ['no row changes', [attempted(first, 1, { kind: 'delivered' })]],
+  ])('works a batch in which %s out again when another index was put in its place', async (_, events) => {
+    await pool.query(`begin; alter table schedule.position rename to position_old;
+      create table schedule.position (like schedule.position_old including all);
+      insert into schedule.position select * from schedule.position_old; drop table schedule.position_old; commit`);
+    expect(await projection.apply([batch(0, events)])).toBe('conflict');
+    expect(await state()).toEqual({ due: [], next: 0 });
+    expect(await projection.apply([batch(0, events)])).toBe('applied');
+    expect((await state()).next).toBe(events.length);
+  });
+
   it('passes over what cannot be read or stored, says so, and applies the rest', async () => {
     const good = batch(0, story);
     const unreadable = { key: 'x', value: Buffer.from('{"type":"Nonsense"}') };

@@ -27,7 +27,8 @@ import { swapDue } from './swap-due.js';
  *                               has it and the live one has not. It waits for its answer, a quarter of an hour, and then
  *                               goes once more, as one of a key would. A row that was lost from the live index cannot be
  *                               told from one handed over unless its time is still to come: it goes as late.
- *   `released`, in a key        taken over with its time: those behind it go on waiting, and it is recalled as before
+ *   `released`, in a key        taken over with its time: those behind it go on waiting, and it is recalled as before.
+ *                               The row stays live until it is answered, so one that is not there was not handed over
  *   parked by the release       taken over where it is due. A mark that is wrong does no harm there
  *   hastened (endpoint gone)    hastened again, in the swap
  *   postponed (history was not  not taken over: asked for at once, and postponed again
@@ -40,8 +41,9 @@ import { swapDue } from './swap-due.js';
  * What is live and of neither kind is not owed, and goes: the count is `missing` of the run. What the log has of
  * deliveries that history knows to be settled is dropped by the release, as ever.
  *
- * Publishing and sending go on. Releases wait for the swap's last steps, for a moment, or three seconds if something
- * hangs; then it gives way and tries again. Killed before it commits, the live index is as it was.
+ * Publishing and sending go on. Releases wait while the swap takes over and renames, a second or two for a million rows.
+ * What it must wait for itself it gives three seconds, then it gives way and tries again. Killed before it commits, the
+ * live index is as it was.
  */
 export interface DueRebuildParts {
   log: EventLog;
@@ -111,7 +113,7 @@ async function fillAndSwap(parts: DueRebuildParts, { client, runs, run, signal }
     onApplied: () => onStep('applied'),
   });
   const caughtUp = (): Promise<boolean> => filling.caughtUp();
-  const swapping = { log, pool: fillingPool, runs, run, gate, gone: parts.gone, onStep };
+  const swapping = { log, pool: fillingPool, runs, run, gate, gone: parts.gone, signal, onStep };
   const swap = () => swapDue(client, swapping);
   try {
     if (!(await caughtUp())) return;

@@ -24,6 +24,7 @@ export interface SwapParts {
   run: RebuildRun;
   gate: Gate;
   gone: () => string[];
+  signal: AbortSignal;
   onStep: (step: 'compared' | 'swapping') => void;
 }
 
@@ -39,12 +40,12 @@ export interface SwapParts {
  * @param client a connection of its own; its locks go with it
  */
 export async function swapDue(client: pg.ClientBase, parts: SwapParts): Promise<SwapOutcome> {
-  const { pool, gate } = parts;
+  const { pool, gate, signal } = parts;
   await gate.hold();
   let outcome: SwapOutcome = 'not caught up';
   try {
     const held = await positionsOf(pool, besideDue.next);
-    if (!(await whenThere(pool, besideDue.live, held, LIVE_MS))) return outcome;
+    if (!(await whenThere(pool, besideDue.live, held, { mostMs: LIVE_MS, signal }))) return outcome;
     await client.query('begin');
     try {
       outcome = await swapHeld(client, parts);
@@ -58,7 +59,7 @@ export async function swapDue(client: pg.ClientBase, parts: SwapParts): Promise<
 }
 
 async function swapHeld(client: pg.ClientBase, parts: SwapParts): Promise<SwapOutcome> {
-  const { log, pool, gate, runs, run, gone, onStep } = parts;
+  const { log, pool, gate, runs, run, gone, signal, onStep } = parts;
   await client.query(`set local lock_timeout = ${HELD_MS}; set local statement_timeout = ${STATEMENT_MS}`);
   await client.query('lock table schedule.position in exclusive mode');
   await client.query('lock table schedule.due in exclusive mode');
@@ -68,7 +69,7 @@ async function swapHeld(client: pg.ClientBase, parts: SwapParts): Promise<SwapOu
   const unreadable = new Set((await emptied(log, live)).map(({ partition }) => partition));
   for (const partition of unreadable) await noteForgotten(pool, run.id, { partition, until: Date.now() });
   const readable = live.filter(({ partition }) => !unreadable.has(partition));
-  if (!(await whenThere(pool, besideDue.next, readable, HELD_MS))) return 'not caught up';
+  if (!(await whenThere(pool, besideDue.next, readable, { mostMs: HELD_MS, signal }))) return 'not caught up';
   const compared = await takeOver(client, live, { run: run.id, gone: gone() });
   onStep('compared');
   if (!(await runs.complete(client, run.id, [compared]))) return 'cancelled';
@@ -84,9 +85,14 @@ async function positionsOf(pool: pg.Pool, schema: string): Promise<Position[]> {
   return rows;
 }
 
-async function whenThere(pool: pg.Pool, schema: string, ends: Position[], mostMs: number): Promise<boolean> {
+async function whenThere(
+  pool: pg.Pool,
+  schema: string,
+  ends: Position[],
+  { mostMs, signal }: { mostMs: number; signal: AbortSignal },
+): Promise<boolean> {
   const deadline = performance.now() + mostMs;
-  while (performance.now() < deadline) {
+  while (performance.now() < deadline && !signal.aborted) {
     const at = new Map((await positionsOf(pool, schema)).map(({ partition, offset }) => [partition, offset]));
     if (ends.every(({ partition, offset }) => (at.get(partition) ?? 0) >= offset)) return true;
     await sleep(POLL_MS);
