@@ -41,7 +41,7 @@ import { swapDue } from './swap-due.js';
  * What is live and of neither kind is not owed, and goes: the count is `missing` of the run. What the log has of
  * deliveries that history knows to be settled is dropped by the release, as ever.
  *
- * Publishing and sending go on. Releases wait while the swap takes over and renames, a second or two for a million rows.
+ * Publishing and sending go on. Releases wait while the swap compares the two and renames: the longer, the more is owed.
  * What it must wait for itself it gives three seconds, then it gives way and tries again. Killed before it commits, the
  * live index is as it was.
  */
