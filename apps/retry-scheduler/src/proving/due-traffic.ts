@@ -20,8 +20,8 @@ const ENDPOINTS = Array.from({ length: 8 }, () => ({
   account: newId('account'),
   endpoint: newId('endpoint'),
 }));
-/** Answers take some time, so that some are under way whenever one looks. */
-const ANSWER_MS = 60;
+/** Answers take some time, and now and then long, so that some are under way whenever one looks. */
+const ANSWER_MS = { usual: 60, slow: 1_500 };
 
 /**
  * A live due index and its releases, on a real log and PostgreSQL, with everybody around them: messages whose first
@@ -210,7 +210,8 @@ export class DueTraffic {
     const delivery = this.deliveryOf(due);
     const { message, position } = this.known(delivery);
     const { attempt } = due.meta;
-    await new Promise((resolve) => setTimeout(resolve, this.random.below(ANSWER_MS)));
+    const answerMs = this.random.below(this.random.below(10) === 0 ? ANSWER_MS.slow : ANSWER_MS.usual);
+    await new Promise((resolve) => setTimeout(resolve, answerMs));
     const fate = this.random.below(10);
     const at = Date.now() + this.random.below(400);
     if (attempt < 5 && fate < 3) {
