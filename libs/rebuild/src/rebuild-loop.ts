@@ -79,7 +79,7 @@ export function startRebuildLoop(options: RebuildLoopOptions): RunningRebuilds {
 /** Whatever is asked for and nobody is at, and what a process left that died after a swap. */
 async function workOff(options: RebuildLoopOptions, signal: AbortSignal): Promise<void> {
   const { pool, url, beside, runs } = options;
-  if (!(await runs.atWork()) && !(await hasLeftovers(pool, beside))) return;
+  if (!(await runs.hasWork([beside.next, beside.old]))) return;
   const client = new pg.Client({
     connectionString: url,
     application_name: `${beside.live}-rebuild`,
@@ -108,14 +108,6 @@ async function workOff(options: RebuildLoopOptions, signal: AbortSignal): Promis
     signal.removeEventListener('abort', cancel);
     await client.end();
   }
-}
-
-async function hasLeftovers(pool: pg.Pool, { next, old }: Beside): Promise<boolean> {
-  const { rows } = await pool.query<{ found: boolean }>(
-    'select exists (select from pg_namespace where nspname = any($1::text[])) as found',
-    [[next, old]],
-  );
-  return rows[0]?.found ?? false;
 }
 
 async function progressOf({

@@ -46,6 +46,16 @@ export class Runs {
     return rows[0];
   }
 
+  /** True when one is at work, or one of these schemas was left by one that is over. */
+  async hasWork(leftovers: string[]): Promise<boolean> {
+    const { rows } = await this.pool.query<{ found: boolean }>(
+      `select exists (select from ${this.schema}.run where status = 'running')
+         or exists (select from pg_namespace where nspname = any($1::text[])) as found`,
+      [leftovers],
+    );
+    return rows[0]?.found ?? false;
+  }
+
   /** Asked for while another one is at work, it is that one. */
   async insert(id: string, startedAt: number): Promise<void> {
     await this.pool.query(
