@@ -12,7 +12,7 @@ import type { SeededRandom } from '@posthaste/test-kit';
 import type pg from 'pg';
 import { dueIndexProjection, SCHEDULER_GROUP, scheduledTopics } from '../due-index/index.js';
 import { ParkingLot } from '../parking/parking-lot.js';
-import { ReleaseLoop } from '../release/index.js';
+import { HandOverPace, ReleaseLoop } from '../release/index.js';
 import { attempted, deferred, deliveryOf, sampleMessage } from '../sample-facts.js';
 
 /** Each with an account of its own, in every partition that a small installation has, more or less. */
@@ -55,6 +55,7 @@ export class DueTraffic {
 
   private newReleases(): ReleaseLoop {
     return new ReleaseLoop({
+      pace: new HandOverPace(),
       pool: this.pool,
       producer: this.log.producer,
       payloads: async (ids) => ids.map((id) => this.history.get(id)).filter((entry) => entry !== undefined),
