@@ -17,6 +17,7 @@ export const HELP = `npm run bench -- [options]
     * recovery                an endpoint at 200/s is down for two minutes, beside the same nine
     * replay                  100,000 deliveries that failed for good are recovered beside the same nine
     * tail                    100 clients follow every attempt at 200/s
+    * projection              50,000 delivered while nobody writes history, or the due index, which then catch up
     * memory                  what 10,000 endpoints, and 100,000 deliveries put off, hold of the services' memory
     * scaling                 throughput of 24 accounts on four dispatchers, two and one; alone on its stack
     * soak                    half of the throughput for 30 minutes: by how much memory grows

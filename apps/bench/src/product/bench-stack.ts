@@ -22,8 +22,8 @@ export interface BenchStack {
   written(): Promise<WrittenBytes>;
   /** To stop one, and to start it again. */
   process(name: string): StackProcess;
-  /** What the dispatcher counts, in Prometheus' text format. */
-  dispatcherMetrics(): Promise<string>;
+  /** What a service counts, in Prometheus' text format. */
+  metrics(service: string): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -80,7 +80,7 @@ export async function startBenchStack(options: {
       kafkaLog: node === undefined ? 0 : kafkaBytes(node.dataDir),
     }),
     process: (name) => stack.process(name),
-    dispatcherMetrics: async () => (await fetch(`${stack.opsUrl('dispatcher')}/metrics`)).text(),
+    metrics: async (service) => (await fetch(`${stack.opsUrl(service)}/metrics`)).text(),
     stop: async () => {
       await stack.stop();
       await kafka?.stop();

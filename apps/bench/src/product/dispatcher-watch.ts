@@ -28,7 +28,7 @@ export class DispatcherWatch {
   }
 
   static async start(stack: BenchStack): Promise<DispatcherWatch> {
-    return new DispatcherWatch(stack, await stack.dispatcherMetrics());
+    return new DispatcherWatch(stack, await stack.metrics('dispatcher'));
   }
 
   /** At the end of the load. The answer is called when the deliveries are in, with their number. */
@@ -47,7 +47,7 @@ export class DispatcherWatch {
   private async counted(delivered: number): Promise<Pick<DispatcherDuring, 'attempts' | 'deferrals'>> {
     const what = 'that the dispatcher counted every delivery (it counts anew when it was restarted)';
     const look = async (): Promise<Pick<DispatcherDuring, 'attempts' | 'deferrals'> | null> => {
-      const metrics = await this.stack.dispatcherMetrics();
+      const metrics = await this.stack.metrics('dispatcher');
       const since = (name: string, label: string): Record<string, number> =>
         difference(countsOf(this.metricsBefore, name, label), countsOf(metrics, name, label));
       const attempts = since('posthaste_attempts_total', 'outcome');

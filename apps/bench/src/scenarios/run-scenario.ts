@@ -4,6 +4,7 @@ import { runFaults } from './run-faults.js';
 import { runHistoryReads } from './run-history-reads.js';
 import { runIdempotent } from './run-idempotent.js';
 import { runMemory } from './run-memory.js';
+import { runProjection } from './run-projection.js';
 import { runReplay } from './run-replay.js';
 import { runScaling } from './run-scaling.js';
 import { runSoak } from './run-soak.js';
@@ -30,6 +31,8 @@ export async function runScenario(name: ScenarioName, bench: Bench, sizes: Sizes
       return runReplay(bench, sizes, show);
     case 'tail':
       return runTail(bench, sizes, show);
+    case 'projection':
+      return runProjection(bench, sizes, show);
     case 'memory':
       return runMemory(bench, sizes, show);
     case 'scaling':

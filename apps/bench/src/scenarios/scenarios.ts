@@ -16,6 +16,7 @@ export const longScenarioNames = [
   'recovery',
   'replay',
   'tail',
+  'projection',
   'scaling',
   'memory',
   'soak',
