@@ -18,7 +18,8 @@ export interface DevFile {
 
 /** What `npm start` is told by its environment: free ports for one data folder, the same at every start. */
 export async function standaloneEnvironment(dataDir: string): Promise<Record<string, string>> {
-  const [api, history, dispatch, schedule, play, postgres] = await freePorts(6);
+  const ports = await freePorts(6);
+  const [api, history, dispatch, schedule, play, postgres] = ports;
   return {
     POSTHASTE_DATA_DIR: dataDir,
     POSTHASTE_PORT: String(api),
@@ -27,7 +28,7 @@ export async function standaloneEnvironment(dataDir: string): Promise<Record<str
     POSTHASTE_SCHEDULE_PORT: String(schedule),
     POSTHASTE_PLAY_PORT: String(play),
     POSTHASTE_POSTGRES_PORT: String(postgres),
-    POSTHASTE_OPS_PORT: String(await firstOfFourPorts()),
+    POSTHASTE_OPS_PORT: String(await firstOfFourPorts(ports)),
     POSTHASTE_LOG: 'postgres',
     KAFKA_BROKERS: '',
     DATABASE_URL: '',
@@ -107,11 +108,13 @@ export function hasStopped(dataDir: string, { processes }: DevFile): boolean {
 }
 
 /** The services' ops ports follow each other. */
-async function firstOfFourPorts(): Promise<number> {
+async function firstOfFourPorts(others: number[]): Promise<number> {
   for (;;) {
     const [first = 0] = await freePorts(1);
-    const rest = await Promise.all([1, 2, 3].map((next) => isFree(first + next)));
-    if (rest.every(Boolean)) return first;
+    const four = [first, first + 1, first + 2, first + 3];
+    if (four.some((port) => others.includes(port))) continue;
+    const free = await Promise.all(four.map(isFree));
+    if (free.every(Boolean)) return first;
   }
 }
 
