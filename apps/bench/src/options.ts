@@ -4,7 +4,7 @@ import { longScenarioNames, type ScenarioName, scenarioNames, Sizes } from './sc
 
 export const HELP = `npm run bench -- [options]
   --scenario name[,name...]   (all: those without a *)
-      throughput              64 in flight, 20,000 messages of 1 KB, one endpoint that answers at once
+      throughput              64 in flight, 20,000 messages of 1 KB, one endpoint that answers at once; three times
       latency                 open loop, 200/s for 20 s, the same endpoint
       fan-out                 400 messages, each to 50 endpoints
       isolation               ten accounts at 300/s; the tenth's endpoint hangs

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { capacityPage, needOf, partsOf } from './capacity.js';
-import { documentOf } from './measurement.js';
+import { documentOf, type Measurement } from './measurement.js';
 import { aMeasurement } from './proving/a-measurement.js';
 
 const parts = partsOf(aMeasurement({}));
@@ -83,6 +83,18 @@ describe('the page', () => {
     expect(page).toContain('**dispatcher** is full first, at 96,000 deliveries/s');
     expect(page).toMatch(/^\| +1,000,000 \|/m);
     expect(page).not.toContain('NaN');
+  });
+
+  it('takes the run of the median cost of those that were repeated', () => {
+    const costing = (cpuMsPerDelivery: number): Measurement =>
+      aMeasurement({
+        run: `costs ${cpuMsPerDelivery}`,
+        cpuMsPerDelivery,
+        processes: { postgres: { cpuSecondsPer1000: cpuMsPerDelivery, peakRssMb: 100 } },
+      });
+    const page = capacityPage(documentOf([costing(0.9), costing(0.6), costing(0.8)], 1));
+    expect(page.match(/^## .*log$/gm)).toEqual(['## PostgreSQL log']);
+    expect(page).toContain('**postgres** is full first, at 48,000 deliveries/s');
   });
 
   it('says that figures of a small scale say little, and that bytes were not measured', () => {
