@@ -9,7 +9,7 @@ import {
 } from '@posthaste/event-log';
 import type pg from 'pg';
 import type { Beside } from './beside.js';
-import { RebuildFailed } from './rebuild.js';
+import { RebuildFailed } from './errors.js';
 import type { Runs } from './runs.js';
 
 /** The next tables follow the log. */
@@ -39,11 +39,15 @@ export interface FillingOptions {
 const POLL_MS = 200;
 
 export async function startFilling(options: FillingOptions): Promise<Filling> {
-  const { log, topics, pool, beside, runs, run, signal } = options;
+  const { log, group, topics, store, pool, beside, runs, run, signal, onApplied } = options;
   let fatal: Error | undefined;
   let isSwapped = false;
   const projection = await runProjection({
-    ...options,
+    log,
+    group,
+    topics,
+    store,
+    onApplied,
     onRetry: (error) => isSwapped || options.onRetry(error),
     onFatal: (error) => (fatal = error),
   });

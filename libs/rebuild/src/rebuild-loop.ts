@@ -35,10 +35,8 @@ const LOCK_CLASS = 0x706f7374;
 export interface RebuildLoopOptions extends Rebuildable {
   /** A constant that stays, and that no other projection has. */
   lock: number;
-  pool: pg.Pool;
   /** The live tables have what the log held at start: before that they are being rebuilt already. */
   opened: Promise<unknown>;
-  onRetry: (error: unknown) => void;
 }
 
 export function startRebuildLoop(options: RebuildLoopOptions): RunningRebuilds {
@@ -99,7 +97,7 @@ async function workOff(options: RebuildLoopOptions, signal: AbortSignal): Promis
     ]);
     if (!rows[0]?.held) return;
     const run = await runs.atWork();
-    if (run) await rebuild(options, client, run, signal);
+    if (run) await rebuild(options, { client, run, signal });
     else {
       await beside.dropOld(client);
       await beside.dropNext(client);

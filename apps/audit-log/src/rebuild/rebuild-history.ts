@@ -1,15 +1,14 @@
 import type { EventLog } from '@posthaste/event-log';
 import {
   halfTheTime,
-  type RebuildRun,
+  type OwnSteps,
   type RebuildStep,
+  type RebuildWork,
   RebuildFailed,
   type RunningRebuilds,
   Runs,
   runsMigration,
-  startFilling,
   startRebuildLoop,
-  swapWhenCaughtUp,
 } from '@posthaste/rebuild';
 import type pg from 'pg';
 import { type HistoryOptions, historyProjection, historyTopics } from '../history/history.projection.js';
@@ -56,13 +55,14 @@ export function startHistoryRebuilds(parts: HistoryRebuildParts): RunningRebuild
   const runs = new Runs(pool, RUNS);
   return startRebuildLoop({
     ...parts,
+    group: parts.group ?? REBUILD_GROUP,
     name: 'history',
     topics: historyTopics,
     beside: besideHistory,
     runs,
     lock: LOCK,
     whyNot: () => whyNot(log),
-    fillAndSwap: (client, run, signal) => fillAndSwap(parts, { client, runs, run, signal }),
+    stepsOf: (work) => stepsOf(parts, runs, work),
   });
 }
 
@@ -77,55 +77,30 @@ async function whyNot(log: EventLog): Promise<string | undefined> {
   );
 }
 
-interface Work {
-  client: pg.ClientBase;
-  runs: Runs;
-  run: RebuildRun;
-  signal: AbortSignal;
-}
-
-async function fillAndSwap(parts: HistoryRebuildParts, { client, runs, run, signal }: Work): Promise<void> {
+function stepsOf(parts: HistoryRebuildParts, runs: Runs, { client, run, signal }: RebuildWork): OwnSteps {
   const { log, pool, onStep, sweep } = parts;
   const next = besideHistory.pool(parts.filling);
-  const filling = await startFilling({
-    log,
-    group: parts.group ?? REBUILD_GROUP,
-    topics: historyTopics,
+  return {
     store: halfTheTime(historyProjection(next, () => undefined, parts.history)),
-    pool,
-    beside: besideHistory,
-    runs,
-    run: run.id,
-    signal,
-    onRetry: parts.onRetry,
-    onApplied: () => onStep('applied'),
-  });
-  const caughtUp = (): Promise<boolean> => filling.caughtUp();
-  try {
-    if (!(await caughtUp())) return;
-    onStep('filled');
-    // By one clock, so that both have the same rows left.
-    const now = Date.now();
-    for (const history of [next, pool]) await sweep(history, now);
-    await besideHistory.analyse(client);
-    const tables = await compareHistories(client, run.started_at, caughtUp);
-    if (signal.aborted) return;
-    onStep('compared');
-    if (tables.some(({ missing }) => missing > 0)) {
-      throw new RebuildFailed('Rows of the live history are not in the log: nothing was changed.', tables);
-    }
-    const lost = await tablesNotFilled(client);
-    if (lost.length > 0) {
-      throw new RebuildFailed(`Nothing was made again of ${lost.join(', ')}: nothing was changed.`, tables);
-    }
-    // Forgotten meanwhile, perhaps before it was read.
-    const gone = await whyNot(log);
-    if (gone !== undefined) throw new RebuildFailed(gone);
-    const swap = () => swapHistories(client, pool, { runs, run, tables }, () => onStep('swapping'));
-    if (!(await swapWhenCaughtUp('history', caughtUp, swap))) return;
-    filling.swapped();
-    onStep('swapped');
-  } finally {
-    await filling.stop();
-  }
+    makeReady: async (caughtUp) => {
+      // By one clock, so that both have the same rows left.
+      const now = Date.now();
+      for (const history of [next, pool]) await sweep(history, now);
+      await besideHistory.analyse(client);
+      const tables = await compareHistories(client, run.started_at, caughtUp);
+      if (signal.aborted) return undefined;
+      onStep('compared');
+      if (tables.some(({ missing }) => missing > 0)) {
+        throw new RebuildFailed('Rows of the live history are not in the log: nothing was changed.', tables);
+      }
+      const lost = await tablesNotFilled(client);
+      if (lost.length > 0) {
+        throw new RebuildFailed(`Nothing was made again of ${lost.join(', ')}: nothing was changed.`, tables);
+      }
+      // Forgotten meanwhile, perhaps before it was read.
+      const gone = await whyNot(log);
+      if (gone !== undefined) throw new RebuildFailed(gone);
+      return () => swapHistories(client, pool, { runs, run, tables }, () => onStep('swapping'));
+    },
+  };
 }

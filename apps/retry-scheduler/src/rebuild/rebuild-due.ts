@@ -1,14 +1,13 @@
 import type { EventLog } from '@posthaste/event-log';
 import {
   halfTheTime,
-  type RebuildRun,
+  type OwnSteps,
   type RebuildStep,
+  type RebuildWork,
   type RunningRebuilds,
   Runs,
   runsMigration,
-  startFilling,
   startRebuildLoop,
-  swapWhenCaughtUp,
 } from '@posthaste/rebuild';
 import type pg from 'pg';
 import { dueIndexProjection, scheduledTopics } from '../due-index/index.js';
@@ -73,57 +72,33 @@ export function startDueRebuilds(parts: DueRebuildParts): RunningRebuilds {
   const runs = new Runs(parts.pool, REBUILD_SCHEMA);
   return startRebuildLoop({
     ...parts,
+    group: parts.group ?? REBUILD_GROUP,
     name: 'due index',
     topics: scheduledTopics,
     beside: besideDue,
     runs,
     lock: LOCK,
     whyNot: () => Promise.resolve(undefined),
-    fillAndSwap: (client, run, signal) => fillAndSwap(parts, { client, runs, run, signal }),
+    stepsOf: (work) => stepsOf(parts, runs, work),
   });
 }
 
-interface Work {
-  client: pg.ClientBase;
-  runs: Runs;
-  run: RebuildRun;
-  signal: AbortSignal;
-}
-
-async function fillAndSwap(parts: DueRebuildParts, { client, runs, run, signal }: Work): Promise<void> {
-  const { log, pool, filling: fillingPool, onStep } = parts;
-  const next = dueIndexProjection(besideDue.pool(fillingPool), {
+function stepsOf(parts: DueRebuildParts, runs: Runs, { client, run, signal }: RebuildWork): OwnSteps {
+  const { log, filling, gone, onStep } = parts;
+  const next = dueIndexProjection(besideDue.pool(filling), {
     onEvent: () => undefined,
     onOwed: () => undefined,
     onParked: () => undefined,
     onUnreadable: () => undefined,
   });
-  const gate = new Gate(halfTheTime(next), (gap) => noteForgotten(fillingPool, run.id, gap));
-  const filling = await startFilling({
-    log,
-    group: parts.group ?? REBUILD_GROUP,
-    topics: scheduledTopics,
+  const gate = new Gate(halfTheTime(next), (gap) => noteForgotten(filling, run.id, gap));
+  const swapping = { log, pool: filling, runs, run, gate, gone, signal, onStep };
+  return {
     store: gate,
-    pool,
-    beside: besideDue,
-    runs,
-    run: run.id,
-    signal,
-    onRetry: parts.onRetry,
-    onApplied: () => onStep('applied'),
-  });
-  const caughtUp = (): Promise<boolean> => filling.caughtUp();
-  const swapping = { log, pool: fillingPool, runs, run, gate, gone: parts.gone, signal, onStep };
-  const swap = () => swapDue(client, swapping);
-  try {
-    if (!(await caughtUp())) return;
-    onStep('filled');
-    await besideDue.analyse(client);
-    if (!(await swapWhenCaughtUp('due index', caughtUp, swap))) return;
-    filling.swapped();
-    onStep('swapped');
-  } finally {
-    gate.close();
-    await filling.stop();
-  }
+    makeReady: async () => {
+      await besideDue.analyse(client);
+      return () => swapDue(client, swapping);
+    },
+    close: () => gate.close(),
+  };
 }
