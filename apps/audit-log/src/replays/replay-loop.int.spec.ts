@@ -12,11 +12,11 @@ import {
 import type { OutgoingRecord } from '@posthaste/event-log';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
-import { seededRandom } from '@posthaste/test-kit';
+import { seededRandom, waitFor } from '@posthaste/test-kit';
 import type pg from 'pg';
 import { historyProjection } from '../history/index.js';
 import { attempted, cancelled, sampleMessage } from '../history/sample-facts.js';
-import { msUntilStep, stepReplay } from './replay-loop.js';
+import { msUntilStep, startReplayLoop, stepReplay } from './replay-loop.js';
 import { countRequestable } from './sql/select-requestable.js';
 import { getReplay, insertReplay, listReplays, scopeOf, steerReplay } from './sql/steer-replays.js';
 import { historyMigrations, replaysMigrations } from '../migrations.js';
@@ -233,6 +233,40 @@ describe('a replay', () => {
     await insertReplay(pool, replay, 9, at);
     expect(await step()).toBe(false);
   });
+});
+
+describe('the loop', () => {
+  it('takes no transaction while nothing is due, and runs to its end what becomes due', async () => {
+    await project(
+      ...Array.from({ length: 4 }, (_, i) => attempted(messageAt(at + i), 1, { kind: 'exhausted' })),
+    );
+    const asked = Promise.withResolvers<void>();
+    let transactions = 0;
+    const watched = withOwn(pool, {
+      query: (text: string): Promise<unknown> => pool.query(text).finally(() => asked.resolve()),
+      connect: (): Promise<pg.PoolClient> => {
+        transactions += 1;
+        return pool.connect();
+      },
+    });
+    const failures: unknown[] = [];
+    const loop = startReplayLoop({
+      ...{ pool: watched, producer, horizon, opened: Promise.resolve() },
+      onFailure: (error) => failures.push(error),
+    });
+    try {
+      await asked.promise;
+      expect(transactions).toBe(0);
+      await insertReplay(pool, { ...replay, rate_per_second: 3 }, 4, at);
+      const isOver = async (): Promise<boolean> =>
+        (await getReplay(pool, scope.tenant, replay.id))?.status === 'completed';
+      await waitFor(isOver, { what: 'the end of the replay', everyMs: 50 });
+    } finally {
+      await loop.stop();
+    }
+    expect(requests()).toHaveLength(4);
+    expect(failures).toEqual([]);
+  }, 30_000);
 });
 
 /** The pool, but its connection is ended by the server when the n-th transaction is about to commit. */

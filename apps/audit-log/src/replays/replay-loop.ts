@@ -151,7 +151,7 @@ function requestOf(replay: RunningReplay, delivery: Requestable, at: number): De
   };
 }
 
-/** By the database's clock; less than 0: it is late. */
+/** By the database's clock; not more than 0: one is due. */
 export async function msUntilStep(pool: pg.Pool): Promise<number> {
   const { rows } = await pool.query<{ ms: number | null }>(
     `select extract(epoch from min(next_at) - now())::float8 * 1000 as ms from replays.replay where status = 'running'`,
@@ -168,10 +168,11 @@ export function startReplayLoop(options: ReplayLoopOptions): { stop(): Promise<v
     await options.opened;
     while (!stopping.signal.aborted) {
       try {
-        if (await stepReplay(options)) continue;
-        // Another process may hold the one that is late.
+        // Asked first: where nothing is due, which is nearly always, this one query is all.
         const ms = await msUntilStep(options.pool);
-        await rest(ms > 0 ? Math.min(ms, POLL_MS) : POLL_MS);
+        if (ms > 0) await rest(Math.min(ms, POLL_MS));
+        // Another process may hold the one that is late.
+        else if (!(await stepReplay(options))) await rest(POLL_MS);
       } catch (error) {
         options.onFailure(error);
         await rest(BACKOFF_MS);
