@@ -7,9 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type AcceptedMessage, type DeliveryEvent, newId, topics } from '@posthaste/contracts';
 import { type EventLog, openEventLog, runProjection, type RunningProjection } from '@posthaste/event-log';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
-import type { RunningRebuilds } from '@posthaste/rebuild';
+import type { RebuildStep, RunningRebuilds } from '@posthaste/rebuild';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
-import { endOf, forkSource, waitFor } from '@posthaste/test-kit';
+import { endOf, forkSource, type RebuildChildOrder, waitFor } from '@posthaste/test-kit';
 import type pg from 'pg';
 import { HISTORY_GROUP, historyProjection, historyTopics } from '../history/history.projection.js';
 import { Retention } from '../retention/retention.js';
@@ -17,7 +17,6 @@ import { Retention1796000000002 } from '../retention/retention-migration.js';
 import { shredPayload } from '../retention/shred-payloads.js';
 import { attempted, requested, sampleMessage, shadowOf } from '../history/sample-facts.js';
 import { historyMigrations } from '../migrations.js';
-import type { RebuildChildOrder } from '../proving/rebuild-child.main.js';
 import { historyRunsMigration, startHistoryRebuilds } from './index.js';
 
 const { logger } = createLogger('rebuild-spec', 'silent');
@@ -219,7 +218,7 @@ describe('a rebuild of history', () => {
   }, 30_000);
 
   it('survives kill -9 at any point: live history is whole, and the next process ends it', async () => {
-    const deaths: NonNullable<RebuildChildOrder['dieAt']>[] = [
+    const deaths: NonNullable<RebuildChildOrder<RebuildStep>['dieAt']>[] = [
       { step: 'created', nth: 1 },
       { step: 'applied', nth: 1 },
       { step: 'applied', nth: 1 },
@@ -297,7 +296,7 @@ describe('a rebuild of history', () => {
   });
 });
 
-function startChild(order: RebuildChildOrder): ChildProcess {
+function startChild(order: RebuildChildOrder<RebuildStep>): ChildProcess {
   return forkSource(path.join(import.meta.dirname, '../proving/rebuild-child.main.ts'), [
     JSON.stringify(order),
   ]);

@@ -6,13 +6,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { type AcceptedMessage, topics } from '@posthaste/contracts';
 import { type EventLog, openEventLog, partitionOf } from '@posthaste/event-log';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
-import type { RebuildProgress, RunningRebuilds } from '@posthaste/rebuild';
+import type { RebuildProgress, RebuildStep, RunningRebuilds } from '@posthaste/rebuild';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
-import { endOf, forkSource, seededRandom, waitFor } from '@posthaste/test-kit';
+import { endOf, forkSource, type RebuildChildOrder, seededRandom, waitFor } from '@posthaste/test-kit';
 import type pg from 'pg';
 import { dueIndexMigrations } from '../due-index/index.js';
 import { DueTraffic } from '../proving/due-traffic.js';
-import type { RebuildChildOrder } from '../proving/rebuild-child.main.js';
 import { attempted, cancelled, deliveryOf, endpointOf, requested } from '../sample-facts.js';
 import { dueRebuildMigrations, REBUILD_SCHEMA, startDueRebuilds } from './index.js';
 
@@ -266,7 +265,7 @@ describe('a rebuild of the due index', () => {
   }, 60_000);
 
   it('survives kill -9 at any point: nothing is lost, nothing goes twice, and the next process ends it', async () => {
-    const deaths: NonNullable<RebuildChildOrder['dieAt']>[] = [
+    const deaths: NonNullable<RebuildChildOrder<RebuildStep>['dieAt']>[] = [
       { step: 'created', nth: 1 },
       { step: 'applied', nth: 1 },
       { step: 'applied', nth: 2 },
@@ -330,7 +329,7 @@ describe('a rebuild of the due index', () => {
   }, 120_000);
 });
 
-function startChild(order: RebuildChildOrder): ChildProcess {
+function startChild(order: RebuildChildOrder<RebuildStep>): ChildProcess {
   return forkSource(path.join(import.meta.dirname, '../proving/rebuild-child.main.ts'), [
     JSON.stringify(order),
   ]);
