@@ -118,7 +118,10 @@ async function retain(client: pg.Client, topic: number, retentionMs: number): Pr
   return deleted;
 }
 
-/** Only a prefix goes: a younger record keeps all behind it. Records and start offset change together. */
+/**
+ * Only a prefix goes: a younger record keeps all behind it. Records and start offset change together. Most of the time
+ * nothing has expired, which the first record says alone: the batch is read only behind one that has.
+ */
 async function retainOnce(
   client: pg.Client,
   topic: number,
@@ -126,9 +129,15 @@ async function retainOnce(
   retentionMs: number,
 ): Promise<number> {
   const { rows } = await client.query<{ deleted: string }>(
-    `with oldest as (
-       select "offset", appended_at < extract(epoch from clock_timestamp()) * 1000 - $3 as expired
-       from log.record where topic = $1 and partition = $2 order by "offset" limit $4
+    `with until as materialized (
+       select extract(epoch from clock_timestamp()) * 1000 - $3 as ms
+     ), first as materialized (
+       select appended_at from log.record where topic = $1 and partition = $2 order by "offset" limit 1
+     ), oldest as (
+       select "offset", appended_at < (select ms from until) as expired
+       from log.record
+       where topic = $1 and partition = $2 and (select appended_at < ms from first, until)
+       order by "offset" limit $4
      ), bound as (
        select coalesce(min("offset") filter (where not expired), max("offset") + 1) as keep_from from oldest
      ), gone as (
