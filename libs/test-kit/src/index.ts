@@ -13,6 +13,8 @@ export {
   type SeenEndpoint,
 } from './seed-tenant.js';
 export { seededRandom, type SeededRandom } from './seeded-random.js';
+export { idsBySecond, numberIds, withoutIndexes } from './filled-tables.js';
+export { fenced, plansOf, spentUs, timeRuns, type Times } from './statement-figures.js';
 export { StreamClient } from './stream-client.js';
 export { Upstream } from './upstream.js';
 export { waitFor, type WaitOptions } from './wait-for.js';

@@ -1,5 +1,6 @@
-import { lowestId, newId } from '@posthaste/contracts';
+import { newId } from '@posthaste/contracts';
 import { inTransaction } from '@posthaste/runtime';
+import { idsBySecond, numberIds, withoutIndexes } from '@posthaste/test-kit';
 import type pg from 'pg';
 import { bucketSql } from '../history/latency-buckets.js';
 import { payloadKeys } from '../history/payload-keys.js';
@@ -35,25 +36,24 @@ export async function fillHistory(
   const tenant = newId('tenant', since);
   const accounts = Array.from({ length: 101 }, () => newId('account', since));
   const endpoints = Array.from({ length: 20 }, () => newId('endpoint', since));
-  await makeParts(pool, { since, accounts, endpoints });
-  const indexes = await dropIndexes(pool);
+  await numberIds(pool, { account: accounts, endpoint: endpoints, second: idsBySecond(since, DAY_MS) });
   const startedAt = performance.now();
   const messages = Math.ceil(attempts / ATTEMPTS_PER_MESSAGE);
-  for (let from = 0; from < messages; from += CHUNK_MESSAGES) {
-    const values = [from, Math.min(from + CHUNK_MESSAGES, messages) - 1, messages, since, tenant];
-    for (const text of [MESSAGES, DELIVERIES, ATTEMPTS]) {
-      // Each statement names what it uses of them.
-      await pool.query(
-        `with input as (select $1::int as first, $2::int as last, $3::int as messages,
-        $4::bigint as since, $5::text as tenant) ${text}`,
-        values,
-      );
+  await withoutIndexes(pool, 'history', ['message', 'delivery', 'attempt'], async () => {
+    for (let from = 0; from < messages; from += CHUNK_MESSAGES) {
+      const until = Math.min(from + CHUNK_MESSAGES, messages);
+      const values = [from, until - 1, messages, since, tenant];
+      for (const text of [MESSAGES, DELIVERIES, ATTEMPTS]) {
+        // Each statement names what it uses of them.
+        await pool.query(
+          `with input as (select $1::int as first, $2::int as last, $3::int as messages,
+          $4::bigint as since, $5::text as tenant) ${text}`,
+          values,
+        );
+      }
+      progress(`${Math.round((performance.now() - startedAt) / 1_000)} s: ${until} of ${messages} messages`);
     }
-    progress(
-      `${Math.round((performance.now() - startedAt) / 1_000)} s: ${Math.min(from + CHUNK_MESSAGES, messages)} of ${messages} messages`,
-    );
-  }
-  for (const definition of indexes) await pool.query(definition);
+  });
   await pool.query(MINUTES);
   await indexPayloads(pool);
   progress(`${Math.round((performance.now() - startedAt) / 1_000)} s: indexed`);
@@ -85,36 +85,6 @@ async function indexPayloads(pool: pg.Pool): Promise<void> {
       .map(({ id, at, account, payload }) => ({ id, at, keys: payloadKeys(account, payload) }));
     await inTransaction(pool, (client) => insertPayloadKeys(client, { rows: keyed, gapUntil: 0 }));
   }
-}
-
-/** Ids by number, and the first characters of ids by second. */
-async function makeParts(
-  pool: pg.Pool,
-  { since, accounts, endpoints }: { since: number; accounts: string[]; endpoints: string[] },
-): Promise<void> {
-  await pool.query('create schema filling');
-  const seconds = Array.from({ length: DAY_MS / 1_000 + 1 }, (_, i) =>
-    lowestId('message', since + i * 1_000).slice(4),
-  );
-  for (const [table, items] of Object.entries({ account: accounts, endpoint: endpoints, second: seconds })) {
-    await pool.query(
-      `create unlogged table filling.${table} (n int primary key, id text collate "C" not null)`,
-    );
-    await pool.query(
-      `insert into filling.${table} select n - 1, id from unnest($1::text[]) with ordinality as u (id, n)`,
-      [items],
-    );
-    await pool.query(`analyze filling.${table}`);
-  }
-}
-
-async function dropIndexes(pool: pg.Pool): Promise<string[]> {
-  const { rows } = await pool.query<{ indexname: string; indexdef: string }>(
-    `select indexname, indexdef from pg_indexes where schemaname = 'history' and indexname not like '%pkey'
-       and tablename in ('message', 'delivery', 'attempt')`,
-  );
-  for (const { indexname } of rows) await pool.query(`drop index history.${indexname}`);
-  return rows.map(({ indexdef }) => indexdef);
 }
 
 const MINUTES = `

@@ -1,9 +1,6 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { type AcceptedMessage, type DeliveryEvent, type EncodedRecord, topics } from '@posthaste/contracts';
 import type { ProjectionBatch } from '@posthaste/event-log';
-import { startEmbeddedPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import type pg from 'pg';
 import { historyProjection } from '../history/history.projection.js';
@@ -20,10 +17,7 @@ export interface HistoryBed {
 }
 
 export async function startHistoryBed(): Promise<HistoryBed> {
-  const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-history-'));
-  // The server may run as another user than the tests.
-  chmodSync(dataRoot, 0o755);
-  const postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
+  const postgres = await startTemporaryPostgres('history');
   await migrate(postgres.url, 'history', historyMigrations);
   await migrate(postgres.url, 'replays', replaysMigrations);
   const { logger } = createLogger('history-spec', 'silent');
@@ -38,7 +32,6 @@ export async function startHistoryBed(): Promise<HistoryBed> {
     stop: async () => {
       await pool.end();
       await postgres.stop();
-      rmSync(dataRoot, { recursive: true, force: true });
     },
   };
 }

@@ -1,10 +1,9 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { lowestId, type PageRequest } from '@posthaste/contracts';
-import { startEmbeddedPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
+import { fenced, plansOf, timeRuns, type Times } from '@posthaste/test-kit';
 import type pg from 'pg';
 import { listAccountAttempts } from '../history/sql/select-attempts.js';
 import { listDeliveries } from '../history/sql/select-deliveries.js';
@@ -13,7 +12,6 @@ import { getEndpointStats } from '../history/sql/select-stats.js';
 import { historyMigrations } from '../migrations.js';
 import { type FilledHistory, fillHistory } from './filled-history.js';
 import { projectionFigures } from './projection-figures.js';
-import { spentUs } from './server-time.js';
 
 /**
  * npm run bench -- --scenario history-lists [--count 1000000] [--out docs/history-figures.md]
@@ -39,22 +37,15 @@ const SHOWN = [
   "an endpoint's day in minutes",
 ];
 
-interface Figure {
+interface Figure extends Times {
   name: string;
   rows: number;
   isCut: boolean;
-  firstMs: number;
-  medianMs: number;
-  worstMs: number;
-  serverMs: number;
   plan: string[];
 }
 
-const folder = mkdtempSync(path.join(os.tmpdir(), 'posthaste-figures-'));
-// The server may run as another user.
-chmodSync(folder, 0o755);
 const settings = { fsync: 'off', full_page_writes: 'off', maintenance_work_mem: '512MB' };
-const server = await startEmbeddedPostgres({ dataDir: path.join(folder, 'data'), settings });
+const server = await startTemporaryPostgres('figures', settings);
 try {
   await migrate(server.url, 'history', historyMigrations);
   const { logger } = createLogger('list-figures', 'silent');
@@ -76,7 +67,6 @@ try {
   else writeFileSync(options.out, report);
 } finally {
   await server.stop();
-  rmSync(folder, { recursive: true, force: true });
 }
 
 type Read = (pool: pg.Pool) => Promise<{ data: unknown[]; reached_at?: number | undefined }>;
@@ -141,42 +131,15 @@ function firstPages({ tenant, account, endpoints, since, until }: FilledHistory)
 }
 
 async function measure(pool: pg.Pool, name: string, read: Read): Promise<Figure> {
-  const times: number[] = [];
-  let rows = 0;
-  let isCut = false;
   const client = await pool.connect();
-  const before = await spentUs(client);
-  for (let run = 0; run < RUNS; run++) {
-    const startedAt = performance.now();
-    const { data, reached_at } = await read(client as unknown as pg.Pool);
-    times.push(performance.now() - startedAt);
-    [rows, isCut] = [data.length, reached_at !== undefined];
-  }
-  const serverMs = ((await spentUs(client)) - before) / 1_000 / RUNS;
+  const { last, ...times } = await timeRuns(client, RUNS, () => read(client as unknown as pg.Pool));
   client.release();
-  const [firstMs = 0] = times;
-  const sorted = times.slice(1).sort((a, b) => a - b);
-  const [medianMs = 0, worstMs = 0] = [sorted[Math.floor(sorted.length / 2)], sorted.at(-1)];
+  const { firstMs, medianMs, serverMs } = times;
   console.error(
     `${name}: ${firstMs.toFixed(1)}, ${medianMs.toFixed(1)} ms, ${serverMs.toFixed(1)} of the server`,
   );
-  return { name, rows, isCut, firstMs, medianMs, worstMs, serverMs, plan: await planOf(pool, read) };
-}
-
-/** The plans of the statements that a read sends, as it sends them: some searches go on with a second one. */
-async function planOf(pool: pg.Pool, read: Read): Promise<string[]> {
-  const plan: string[] = [];
-  const explaining = async (query: string | pg.QueryConfig, values: unknown[] = []): Promise<unknown> => {
-    const [text, given] = typeof query === 'string' ? [query, values] : [query.text, query.values];
-    const { rows } = await pool.query<Record<string, string>>(
-      `explain (analyze, buffers, costs off) ${text}`,
-      given,
-    );
-    plan.push(...(plan.length > 0 ? [''] : []), ...rows.map((row) => row['QUERY PLAN'] ?? ''));
-    return pool.query(text, given);
-  };
-  await read({ query: explaining } as unknown as pg.Pool);
-  return plan;
+  const plan = await plansOf(pool, (explaining) => read(explaining as pg.Pool));
+  return { name, rows: last?.data.length ?? 0, isCut: last?.reached_at !== undefined, ...times, plan };
 }
 
 function reportOf(what: string, figures: Figure[], cost: string[]): string {
@@ -184,11 +147,7 @@ function reportOf(what: string, figures: Figure[], cost: string[]): string {
     `| ${name} | ${rows}${isCut ? ', goes on' : ''} | ${firstMs.toFixed(1)} | ${medianMs.toFixed(1)} | ${worstMs.toFixed(1)} | ${serverMs.toFixed(1)} |`;
   const plans = figures
     .filter(({ name }) => SHOWN.includes(name))
-    .flatMap(({ name, plan }) => [
-      ...['', `### ${name}`, '', '```'],
-      ...plan.filter((line) => !/^ *Index Searches/.test(line)).map((line) => line.slice(0, 160)),
-      '```',
-    ]);
+    .flatMap(({ name, plan }) => fenced(name, plan));
   return `${[
     '# How long the lists of the history take',
     '',

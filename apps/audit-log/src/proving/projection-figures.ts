@@ -1,4 +1,5 @@
 import { type DeliveryAttempted, newId } from '@posthaste/contracts';
+import { spentUs } from '@posthaste/test-kit';
 import type pg from 'pg';
 import { toRow } from '../history/delivery-row.js';
 import { attempted, sampleMessage } from '../history/sample-facts.js';
@@ -10,7 +11,6 @@ import {
   toPayloadKeyRows,
 } from '../history/sql/insert-payload-keys.js';
 import { upsertDeliveries } from '../history/sql/upsert-deliveries.js';
-import { spentUs } from './server-time.js';
 
 const BATCHES = 40;
 const BATCH_ROWS = 250;

@@ -1,6 +1,3 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import {
   type AcceptedMessage,
   type DeliveryAttempted,
@@ -11,7 +8,7 @@ import {
   topics,
 } from '@posthaste/contracts';
 import type { OutgoingRecord, Position } from '@posthaste/event-log';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { type EmbeddedPostgres, startTemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, inTransaction, migrate } from '@posthaste/runtime';
 import type pg from 'pg';
 import { dueIndexMigrations } from '../due-index/index.js';
@@ -40,14 +37,10 @@ export class ReleaseStage {
   private constructor(
     readonly pool: pg.Pool,
     private readonly postgres: EmbeddedPostgres,
-    private readonly dataRoot: string,
   ) {}
 
   static async open(): Promise<ReleaseStage> {
-    const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-release-'));
-    // The server may run as another user than the tests.
-    chmodSync(dataRoot, 0o755);
-    const postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
+    const postgres = await startTemporaryPostgres('release');
     await migrate(postgres.url, 'schedule', dueIndexMigrations);
     const pool = createPool({
       url: postgres.url,
@@ -56,13 +49,12 @@ export class ReleaseStage {
       logger: createLogger('release-spec', 'silent').logger,
       settings: { synchronous_commit: 'off', enable_seqscan: 'off' },
     });
-    return new ReleaseStage(pool, postgres, dataRoot);
+    return new ReleaseStage(pool, postgres);
   }
 
   async close(): Promise<void> {
     await this.pool.end();
     await this.postgres.stop();
-    rmSync(this.dataRoot, { recursive: true, force: true });
   }
 
   async reset(): Promise<void> {
@@ -126,11 +118,7 @@ export class ReleaseStage {
     );
   }
 
-  readonly everything: ReleaseParts['payloads'] = async (deliveries) =>
-    deliveries.map((id) => {
-      const message_meta_json = JSON.stringify({ ...sampleMeta, id: id.replace('dlv', 'msg') });
-      return { id, status: 'retrying', attempts: 1, message_meta_json, payload: Buffer.from('{}') };
-    });
+  readonly everything = everythingKnown;
 
   async indexed(where = 'true'): Promise<string[]> {
     const { rows } = await this.pool.query<{ delivery: string }>(
@@ -169,6 +157,13 @@ export class ReleaseStage {
 
 const sample = sampleMessage();
 const sampleMeta = sample.meta;
+
+/** A history that knows every delivery it is asked for, if its message has the same id but for the prefix. */
+export const everythingKnown: ReleaseParts['payloads'] = async (deliveries) =>
+  deliveries.map((id) => {
+    const message_meta_json = JSON.stringify({ ...sampleMeta, id: id.replace('dlv', 'msg') });
+    return { id, status: 'retrying', attempts: 1, message_meta_json, payload: Buffer.from('{}') };
+  });
 
 /** What a dispatcher reports of a delivery that was made up by `fillIndex`. */
 export function answerTo({ meta }: DueDelivery, decision: DeliveryAttempted['decision']): DeliveryAttempted {
