@@ -5,14 +5,17 @@ import { checkNode, installIfNeeded, node24 } from './install.mjs';
 import { step } from './progress.mjs';
 import { endRunning, onEnd, PlainError, root, run } from './run.mjs';
 
-// Of one service's statements only: it needs no stack, and reads the service's sources.
-const LIST_FIGURES = [
+// Of one service's statements only: these need no stack, and read the service's sources.
+const FIGURES = {
+  'history-lists': 'apps/audit-log/src/proving/list-figures.main.ts',
+  'due-index': 'apps/retry-scheduler/src/proving/due-figures.main.ts',
+};
+const [, figures] = Object.entries(FIGURES).find(([name]) => process.argv.includes(name)) ?? [];
+const fromSources = [
   '--experimental-transform-types',
   '--disable-warning=ExperimentalWarning',
   ...['--import', path.join(root, 'tools/typescript-sources.mjs')],
-  path.join(root, 'apps/audit-log/src/proving/list-figures.main.ts'),
 ];
-const isOfLists = process.argv.includes('history-lists');
 const APPS = ['management-api', 'dispatcher', 'retry-scheduler', 'audit-log', 'bench'];
 
 // Until the benchmark itself runs and takes its signals.
@@ -29,12 +32,15 @@ onEnd((signal) => {
 try {
   checkNode();
   await installIfNeeded();
-  if (!isOfLists) {
+  if (figures === undefined) {
     await step('building the services', async () => {
       for (const app of APPS) await run(node24(), [path.join(root, 'tools/build.mjs'), app]);
     });
   }
-  const program = isOfLists ? LIST_FIGURES : [path.join(root, 'dist/apps/bench/main.js')];
+  const program =
+    figures === undefined
+      ? [path.join(root, 'dist/apps/bench/main.js')]
+      : [...fromSources, path.join(root, figures)];
   // In a session of its own: Ctrl-C reaches every process of the terminal's group, and the stack is stopped in order.
   bench = spawn(node24(), [...program, ...process.argv.slice(2)], {
     detached: true,

@@ -22,6 +22,7 @@ export const HELP = `npm run bench -- [options]
     * scaling                 throughput of 24 accounts on four dispatchers, two and one; alone on its stack
     * soak                    half of the throughput for 30 minutes: by how much memory grows
     * history-lists           first pages of a filled history (--count attempts, --out file); alone, as it needs no stack
+    * due-index               what is due, the projection and the swap of a filled due index, likewise (--count deliveries)
   --log postgres|kafka|both   (postgres)
   --scale n                   (1) all counts and durations times n: 0.05 to try out, 0.01 at the least
   --count n, --warm-up n      exactly so many messages in each run, and before the first

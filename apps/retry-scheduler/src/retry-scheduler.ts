@@ -42,6 +42,15 @@ export interface RetrySchedulerParts {
   fatal: (error: unknown) => void;
 }
 
+/** Of all connections of the due index. */
+export const scheduleSettings = {
+  synchronous_commit: 'off',
+  // A plan made while the index was empty would read it whole until it is first analysed.
+  enable_seqscan: 'off',
+  // A release waits for history (5 s at most) and for the log (10 s) before it commits.
+  idle_in_transaction_session_timeout: '30s',
+};
+
 export interface RunningRetryScheduler extends RunningService {
   projection: RunningProjection;
 }
@@ -158,12 +167,6 @@ function poolOf({ config, logger }: RetrySchedulerParts, name: string, max: numb
     name,
     max,
     logger,
-    settings: {
-      synchronous_commit: 'off',
-      // A plan made while the index was empty would read it whole until it is first analysed.
-      enable_seqscan: 'off',
-      // A release waits for history (5 s at most) and for the log (10 s) before it commits.
-      idle_in_transaction_session_timeout: '30s',
-    },
+    settings: scheduleSettings,
   });
 }
