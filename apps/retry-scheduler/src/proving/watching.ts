@@ -1,6 +1,6 @@
 import type pg from 'pg';
 
-/** The pool or connection, telling how long each statement took: its name, or its text. */
+/** The pool or connection, telling how long each statement took, and failed ones too: its name, or its text. */
 export function watching<T extends pg.Pool | pg.ClientBase>(
   target: T,
   onStatement: (statement: string, ms: number) => void,
@@ -8,10 +8,12 @@ export function watching<T extends pg.Pool | pg.ClientBase>(
   const own: Record<string, unknown> = {
     query: async (statement: string | pg.QueryConfig, ...rest: unknown[]): Promise<unknown> => {
       const startedAt = performance.now();
-      const answer: unknown = await Reflect.apply(target.query.bind(target), target, [statement, ...rest]);
-      const said = typeof statement === 'string' ? statement : (statement.name ?? statement.text);
-      onStatement(said, performance.now() - startedAt);
-      return answer;
+      try {
+        return await (Reflect.apply(target.query.bind(target), target, [statement, ...rest]) as unknown);
+      } finally {
+        const said = typeof statement === 'string' ? statement : (statement.name ?? statement.text);
+        onStatement(said, performance.now() - startedAt);
+      }
     },
     connect: async (): Promise<pg.ClientBase> => watching(await (target as pg.Pool).connect(), onStatement),
   };
