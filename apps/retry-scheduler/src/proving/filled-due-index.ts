@@ -80,7 +80,7 @@ with input as (select $1::int as first, $2::int as last, $3::bigint as count, $4
 kind as (
   select i, now, count, i % 20 = 13 as parked, i % 20 = 7 as is_in_key, i % 100 = 1 as is_due, i / 200 as key,
     i / 20 % 10 as place,
-    case i % 20 when 13 then i / 20 % 500 when 7 then i / 200 % 10000 else (i::bigint * 7919 % 10000)::int end as lane
+    case i % 20 when 13 then i / 20 % 500 when 7 then i / 200 % 10000 else (abs(hashint4(i)::bigint) % 10000)::int end as lane
   from input cross join generate_series(first, last) as i
 ), state as (
   select *, case when not is_in_key then null when place > 0 then 'behind' when key % 20 = 0 then 'released'
@@ -90,7 +90,7 @@ kind as (
 insert into schedule.due (due_at, attempt, delivery, message, tenant, account, endpoint, trigger, reason, parked,
   partition, ordering_key, position, key_state)
 select
-  case when is_due then now - i % 60000 when key_state = 'released' and key % 200 = 0 then now - 3600000
+  case when is_due then now - abs(hashint4(-i)::bigint) % 60000 when key_state = 'released' and key % 200 = 0 then now - 3600000
     else now + 3600000 + i::bigint * 2654435761 % ${SPAN_MS} end,
   2, 'dlv_' || s.id || substr(md5(i::text), 1, 21), 'msg_' || s.id || substr(md5(i::text), 1, 21), t.id, a.id, e.id,
   'retry', case when parked then 'lane_full' when key_state = 'behind' then 'behind_key' end, parked,
