@@ -16,6 +16,7 @@ import type { OwedAttempt } from '../due-index/owed-attempt.js';
 import { upsertOwed } from '../due-index/sql/upsert-owed.js';
 import { ParkingLot } from '../parking/parking-lot.js';
 import type { ReleaseParts } from '../release/release-batch.js';
+import { scheduleSettings } from '../retry-scheduler.js';
 import { attempted, deferred, deliveryOf, endpointOf, sampleMessage } from '../sample-facts.js';
 
 export interface Owing {
@@ -47,7 +48,7 @@ export class ReleaseStage {
       name: 'spec',
       max: 8,
       logger: createLogger('release-spec', 'silent').logger,
-      settings: { synchronous_commit: 'off', enable_seqscan: 'off' },
+      settings: scheduleSettings,
     });
     return new ReleaseStage(pool, postgres);
   }
