@@ -10,7 +10,6 @@ import {
   type DeliveryEvent,
   type DueDelivery,
   type DueDeliveryPayload,
-  EndpointState,
   HISTORY_PACKAGE,
   HISTORY_SERVICE,
   grpcLoader,
@@ -24,7 +23,7 @@ import { createLogger, Health } from '@posthaste/runtime';
 import { waitFor } from '@posthaste/test-kit';
 import pg from 'pg';
 import { type RunningRetryScheduler, startRetryScheduler } from './retry-scheduler.js';
-import { attempted, cancelled, deferred, deliveryOf, sampleMessage } from './sample-facts.js';
+import { attempted, cancelled, configured, deferred, deliveryOf, sampleMessage } from './sample-facts.js';
 
 // Above the 20 s after which a wait says what did not come.
 jest.setTimeout(30_000);
@@ -189,20 +188,8 @@ describe.each(logs)('retry-scheduler on the $kind log', ({ open }) => {
     const at = Date.now() + 36_000_000;
     const owed = [attempted(waiting, 1, { kind: 'retry', at }), deferred(parked, 1, at, 'breaker_open')];
     await service.projection.whenApplied(await append(owed));
-    const configure = (id: string, version: number, enabled: boolean) => {
-      const state = EndpointState.parse({
-        ...{ kind: 'endpoint', id, version, deleted: false, tenant: 't', account: 'a', config: 1, enabled },
-        ...{
-          url: 'https://receiver.example/',
-          profile: 'standard',
-          eventTypes: [],
-          channels: [],
-          headers: {},
-        },
-        ...{ retryPolicy: { preset: 'ada' }, timeoutSeconds: 15, secrets: [] },
-      });
-      return log.producer.append([{ topic: topics.config, ...topics.config.encode(state) }]);
-    };
+    const configure = (...change: Parameters<typeof configured>) =>
+      log.producer.append([{ topic: topics.config, ...topics.config.encode(configured(...change)) }]);
     await configure(retried, 7, false);
     await configure(down, 7, false);
     const isReleased = ({ meta }: AcceptedMessage): boolean =>

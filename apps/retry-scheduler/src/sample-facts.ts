@@ -6,6 +6,7 @@ import {
   type DeliveryCancelled,
   type DeliveryDeferred,
   type DeliveryRequested,
+  EndpointState,
   newId,
 } from '@posthaste/contracts';
 
@@ -101,4 +102,12 @@ export function requested(
   trigger: DeliveryRequested['trigger'] = 'resend',
 ): DeliveryRequested {
   return { type: 'DeliveryRequested', ...keyOf(message, attempt), trigger, at: at + 500, by: 'key_1' };
+}
+
+export function configured(id: string, version: number, enabled: boolean): EndpointState {
+  return EndpointState.parse({
+    ...{ kind: 'endpoint', id, version, deleted: false, tenant: 't', account: 'a', config: 1, enabled },
+    ...{ url: 'https://receiver.example/', profile: 'standard', eventTypes: [], channels: [], headers: {} },
+    ...{ retryPolicy: { preset: 'ada' }, timeoutSeconds: 15, secrets: [] },
+  });
 }

@@ -18,13 +18,14 @@ export interface GoneEndpointsOptions {
   reader: LogReader;
   /** What is owed to these is due, or parked. */
   onHastened: (endpoints: string[]) => void;
-  /** Noted again with the next change; until then it falls due in its own time. */
+  /** Tried again after a while; what is owed stays as it is until then. */
   onFailure: (error: unknown) => void;
   onUnreadable: (offset: number, error: unknown) => void;
 }
 
 /** Changes that come together are one statement; and an event that was noticed is in the index by then. */
 const GATHER_MS = 1_000;
+const RETRY_MS = 5_000;
 
 export class GoneEndpoints {
   /** The versions they are gone at. */
@@ -34,8 +35,9 @@ export class GoneEndpoints {
   private readonly fresh = new Set<string>();
   private following: { close(): Promise<void> } | undefined;
   private timer: NodeJS.Timeout | undefined;
-  private hastening: Promise<void> | undefined;
+  private hastening = Promise.resolve();
   private isCaughtUp = false;
+  private isStopped = false;
 
   constructor(private readonly options: GoneEndpointsOptions) {}
 
@@ -71,8 +73,9 @@ export class GoneEndpoints {
   }
 
   async stop(): Promise<void> {
-    clearTimeout(this.timer);
     await this.following?.close();
+    this.isStopped = true;
+    clearTimeout(this.timer);
     await this.hastening;
   }
 
@@ -90,12 +93,12 @@ export class GoneEndpoints {
     this.hastenSoon();
   }
 
-  private hastenSoon(): void {
-    if (!this.isCaughtUp || this.fresh.size === 0) return;
+  private hastenSoon(inMs = GATHER_MS): void {
+    if (!this.isCaughtUp || this.isStopped || this.fresh.size === 0) return;
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
-      this.hastening = this.hasten();
-    }, GATHER_MS);
+      this.hastening = this.hastening.then(() => this.hasten());
+    }, inMs);
   }
 
   private async hasten(): Promise<void> {
@@ -107,6 +110,7 @@ export class GoneEndpoints {
     } catch (error) {
       for (const endpoint of endpoints) if (this.versions.has(endpoint)) this.fresh.add(endpoint);
       this.options.onFailure(error);
+      this.hastenSoon(RETRY_MS);
     }
   }
 }
