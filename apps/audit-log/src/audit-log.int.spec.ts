@@ -1,6 +1,3 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ClientGrpcProxy } from '@nestjs/microservices';
@@ -18,7 +15,7 @@ import {
   topics,
 } from '@posthaste/contracts';
 import { type EventLog, MemoryEventLog, openEventLog } from '@posthaste/event-log';
-import { type EmbeddedPostgres, freePorts, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { freePorts, startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, Health } from '@posthaste/runtime';
 import { waitFor } from '@posthaste/test-kit';
 import pg from 'pg';
@@ -28,22 +25,18 @@ import { attempted, sampleMessage, shadowOf } from './history/sample-facts.js';
 import { deleteExpired } from './retention/delete-expired.js';
 
 const { logger } = createLogger('audit-log-spec', 'silent');
-const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-audit-log-'));
-let postgres: EmbeddedPostgres;
+let postgres: TemporaryPostgres;
 let database: pg.Pool;
 
 beforeAll(async () => {
-  // The server may run as another user than the tests.
-  chmodSync(dataRoot, 0o755);
-  postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
+  postgres = await startTemporaryPostgres('audit-log');
   database = new pg.Pool({ connectionString: postgres.url });
   // The server stops before the pool's last connection has ended, or under it.
   database.on('error', () => undefined);
 }, 60_000);
 afterAll(async () => {
   await database.end();
-  await postgres.stop();
-  rmSync(dataRoot, { recursive: true, force: true });
+  await postgres.remove();
 });
 
 const logs: { kind: string; open: () => Promise<EventLog> }[] = [

@@ -1,6 +1,3 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { loadPackageDefinition, Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
@@ -18,7 +15,7 @@ import {
   topics,
 } from '@posthaste/contracts';
 import { type EventLog, MemoryBroker, MemoryEventLog, openEventLog } from '@posthaste/event-log';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, Health } from '@posthaste/runtime';
 import { waitFor } from '@posthaste/test-kit';
 import pg from 'pg';
@@ -29,17 +26,14 @@ import { attempted, cancelled, configured, deferred, deliveryOf, sampleMessage }
 jest.setTimeout(30_000);
 
 const { logger } = createLogger('retry-scheduler-spec', 'silent');
-const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-scheduler-'));
 const history = new Server();
 const known = new Map<string, DueDeliveryPayload>();
 let historyAddress: string;
-let postgres: EmbeddedPostgres;
+let postgres: TemporaryPostgres;
 let database: pg.Pool;
 
 beforeAll(async () => {
-  // The server may run as another user than the tests.
-  chmodSync(dataRoot, 0o755);
-  postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
+  postgres = await startTemporaryPostgres('scheduler');
   database = new pg.Pool({ connectionString: postgres.url });
   // The server stops before the pool's last connection has ended, or under it.
   database.on('error', () => undefined);
@@ -48,8 +42,7 @@ beforeAll(async () => {
 afterAll(async () => {
   history.forceShutdown();
   await database.end();
-  await postgres.stop();
-  rmSync(dataRoot, { recursive: true, force: true });
+  await postgres.remove();
 });
 
 /** The part of audit-log's gRPC interface that the scheduler asks, answering from `known`. */

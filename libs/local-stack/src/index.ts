@@ -3,7 +3,7 @@ export {
   type EmbeddedPostgres,
   type EmbeddedPostgresOptions,
 } from './embedded-postgres.js';
-export { startTemporaryPostgres } from './temporary-postgres.js';
+export { startTemporaryPostgres, type TemporaryPostgres } from './temporary-postgres.js';
 export { LocalStackError, type LocalStackErrorCode } from './errors.js';
 export { freePorts } from './free-ports.js';
 export { startKafka, type KafkaNode, type LocalKafka, type LocalKafkaOptions } from './kafka-broker.js';

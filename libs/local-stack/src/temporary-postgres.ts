@@ -7,19 +7,25 @@ import {
   startEmbeddedPostgres,
 } from './embedded-postgres.js';
 
-/** A PostgreSQL in a folder of its own, named after what it is for, that is gone once it is stopped. */
+/** May be stopped and started again like any other; its data is for one test or measurement. */
+export interface TemporaryPostgres extends EmbeddedPostgres {
+  /** Stops it and deletes its data. */
+  remove(): Promise<void>;
+}
+
+/** A PostgreSQL in a folder of its own, named after what it is for. */
 export async function startTemporaryPostgres(
   name: string,
   settings: EmbeddedPostgresOptions['settings'] = {},
-): Promise<EmbeddedPostgres> {
+): Promise<TemporaryPostgres> {
   const folder = mkdtempSync(path.join(os.tmpdir(), `posthaste-${name}-`));
   // The server may run as another user than we do.
   chmodSync(folder, 0o755);
   const server = await startEmbeddedPostgres({ dataDir: path.join(folder, 'data'), settings });
-  const stop = server.stop.bind(server);
-  server.stop = async () => {
-    await stop();
-    rmSync(folder, { recursive: true, force: true });
-  };
-  return server;
+  return Object.assign(server, {
+    remove: async () => {
+      await server.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  });
 }

@@ -1,8 +1,5 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import fc from 'fast-check';
 import pg from 'pg';
 import {
@@ -15,21 +12,17 @@ import {
   textArray,
 } from './pg-arrays.js';
 
-const folder = mkdtempSync(path.join(os.tmpdir(), 'posthaste-pg-arrays-'));
-let postgres: EmbeddedPostgres;
+let postgres: TemporaryPostgres;
 let client: pg.Client;
 
 beforeAll(async () => {
-  // The server may run as another user than the tests.
-  chmodSync(folder, 0o755);
-  postgres = await startEmbeddedPostgres({ dataDir: path.join(folder, 'data') });
+  postgres = await startTemporaryPostgres('pg-arrays');
   client = new pg.Client({ connectionString: postgres.url });
   await client.connect();
 });
 afterAll(async () => {
   await client.end();
-  await postgres.stop();
-  rmSync(folder, { recursive: true, force: true });
+  await postgres.remove();
 });
 
 /** As PostgreSQL understands the parameter, each element in its own text. */

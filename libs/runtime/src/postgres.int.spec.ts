@@ -1,8 +1,5 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { startEmbeddedPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import type pg from 'pg';
 import type { QueryRunner } from 'typeorm';
 import { createLogger, createPool, inTransaction, migrate } from './index.js';
@@ -15,15 +12,11 @@ class Things1790000000000 {
 }
 
 describe('a service and its PostgreSQL', () => {
-  let server: Awaited<ReturnType<typeof startEmbeddedPostgres>>;
-  let folder: string;
+  let server: TemporaryPostgres;
   let pool: pg.Pool;
 
   beforeAll(async () => {
-    folder = await mkdtemp(path.join(os.tmpdir(), 'posthaste-runtime-'));
-    // PostgreSQL runs as another user when we are root, and must reach its data.
-    await chmod(folder, 0o755);
-    server = await startEmbeddedPostgres({ dataDir: path.join(folder, 'postgres') });
+    server = await startTemporaryPostgres('runtime');
     const { logger } = createLogger('test', 'silent');
     pool = createPool({
       url: server.url,
@@ -35,8 +28,7 @@ describe('a service and its PostgreSQL', () => {
   }, 60_000);
   afterAll(async () => {
     await pool.end();
-    await server.stop();
-    await rm(folder, { recursive: true, force: true });
+    await server.remove();
   });
 
   it('migrates once, though four replicas start at the same moment', async () => {

@@ -14,8 +14,9 @@ export {
 } from './seed-tenant.js';
 export { seededRandom, type SeededRandom } from './seeded-random.js';
 export { idsBySecond, numberIds, withoutIndexes } from './filled-tables.js';
-export { fenced, plansOf, spentUs, timeRuns, type Times } from './statement-figures.js';
+export { explain, fenced, plansOf, spentUs, timeRuns, type Times } from './statement-figures.js';
 export { StreamClient } from './stream-client.js';
+export { takeFigures } from './take-figures.js';
 export { Upstream } from './upstream.js';
 export { waitFor, type WaitOptions } from './wait-for.js';
 export { kafkaForTests, type KafkaForTests } from './kafka-for-tests.js';

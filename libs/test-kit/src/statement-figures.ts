@@ -48,21 +48,32 @@ export async function timeRuns<T>(
   return { firstMs, medianMs: sorted[sorted.length >> 1] ?? 0, worstMs: sorted.at(-1) ?? 0, serverMs, last };
 }
 
+/** @param how options of EXPLAIN */
+export async function explain(
+  client: Queries,
+  how: string,
+  statement: string | pg.QueryConfig,
+  values: unknown[] = [],
+): Promise<string[]> {
+  const [text, given] =
+    typeof statement === 'string' ? [statement, values] : [statement.text, statement.values];
+  const { rows } = await client.query<Record<string, string>>(`explain (${how}) ${text}`, given);
+  return rows.map((row) => row['QUERY PLAN'] ?? '');
+}
+
 /** The plans of the statements that the work sends, as it sends them: some go on with what an earlier one answered. */
 export async function plansOf(
   client: Queries,
   work: (explaining: Queries) => Promise<unknown>,
 ): Promise<string[]> {
   const plans: string[] = [];
-  const query = async (statement: string | pg.QueryConfig, values: unknown[] = []): Promise<unknown> => {
-    const [text, given] =
-      typeof statement === 'string' ? [statement, values] : [statement.text, statement.values];
-    const { rows } = await client.query<Record<string, string>>(
-      `explain (analyze, buffers, costs off) ${text}`,
-      given,
-    );
-    plans.push(...(plans.length > 0 ? [''] : []), ...rows.map((row) => row['QUERY PLAN'] ?? ''));
-    return client.query(text, given);
+  const query = async (statement: string | pg.QueryConfig, values?: unknown[]): Promise<unknown> => {
+    const plan = await explain(client, 'analyze, buffers, costs off', statement, values);
+    plans.push(...(plans.length > 0 ? [''] : []), ...plan);
+    // Without its name, as it was explained.
+    return typeof statement === 'string'
+      ? client.query(statement, values)
+      : client.query(statement.text, statement.values);
   };
   await work({ query } as unknown as Queries);
   return plans;

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
@@ -16,7 +16,7 @@ import {
 } from '@posthaste/audit-tree';
 import { type AuditEntry, newId, topics } from '@posthaste/contracts';
 import { type EventLog, MemoryEventLog } from '@posthaste/event-log';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, Health, migrate } from '@posthaste/runtime';
 import { waitFor } from '@posthaste/test-kit';
 import type pg from 'pg';
@@ -30,7 +30,7 @@ import { AuditTreeController } from './audit-tree.grpc.js';
 const { logger } = createLogger('audit-tree-spec', 'silent');
 const folder = mkdtempSync(path.join(os.tmpdir(), 'posthaste-audit-tree-'));
 const keys = [new SigningKey(Buffer.alloc(32, 7))];
-let postgres: EmbeddedPostgres;
+let postgres: TemporaryPostgres;
 let pool: pg.Pool;
 let trees: AuditTreeController;
 let log: EventLog;
@@ -38,16 +38,14 @@ let tenant: string;
 let inJava: ReturnType<typeof verifierInJava>;
 
 beforeAll(async () => {
-  // The server may run as another user than the tests.
-  chmodSync(folder, 0o755);
   inJava = verifierInJava(folder);
-  postgres = await startEmbeddedPostgres({ dataDir: path.join(folder, 'data') });
+  postgres = await startTemporaryPostgres('audit-tree');
   pool = createPool({ url: postgres.url, name: 'spec', max: 4, logger });
   trees = new AuditTreeController(pool, keys);
 }, 60_000);
 afterAll(async () => {
   await pool.end();
-  await postgres.stop();
+  await postgres.remove();
   rmSync(folder, { recursive: true, force: true });
 });
 beforeEach(async () => {

@@ -1,10 +1,7 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type AcceptedMessage, newId, topics } from '@posthaste/contracts';
 import type { ProjectionBatch } from '@posthaste/event-log';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import { seededRandom } from '@posthaste/test-kit';
 import type pg from 'pg';
@@ -15,15 +12,12 @@ import { feedHeads, readFeed } from './sql/select-feed.js';
 import { historyMigrations } from '../migrations.js';
 
 const TABLES = ['message', 'delivery', 'feed_head', 'feed_item'];
-const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-feeds-'));
-let postgres: EmbeddedPostgres;
+let postgres: TemporaryPostgres;
 let pool: pg.Pool;
 let projection: ReturnType<typeof historyProjection>;
 
 beforeAll(async () => {
-  // The server may run as another user than the tests.
-  chmodSync(dataRoot, 0o755);
-  postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
+  postgres = await startTemporaryPostgres('feeds');
   await migrate(postgres.url, 'history', historyMigrations);
   const { logger } = createLogger('feeds-spec', 'silent');
   pool = createPool({ url: postgres.url, name: 'spec', max: 6, logger });
@@ -33,8 +27,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => {
   await pool.end();
-  await postgres.stop();
-  rmSync(dataRoot, { recursive: true, force: true });
+  await postgres.remove();
 });
 beforeEach(reset);
 

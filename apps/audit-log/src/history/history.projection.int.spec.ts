@@ -1,10 +1,9 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import os from 'node:os';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type AcceptedMessage, type DeliveryEvent, newId, topics } from '@posthaste/contracts';
 import type { ProjectionBatch, StoredRecord } from '@posthaste/event-log';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import { seededRandom } from '@posthaste/test-kit';
 import type pg from 'pg';
@@ -23,16 +22,13 @@ const TABLES = [
   'endpoint_minute',
   'quarantine',
 ];
-const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-history-'));
-let postgres: EmbeddedPostgres;
+let postgres: TemporaryPostgres;
 let pool: pg.Pool;
 let projection: ReturnType<typeof historyProjection>;
 const quarantined: Quarantined[] = [];
 
 beforeAll(async () => {
-  // The server may run as another user than the tests.
-  chmodSync(dataRoot, 0o755);
-  postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
+  postgres = await startTemporaryPostgres('history');
   await migrate(postgres.url, 'history', historyMigrations);
   pool = createPool({
     url: postgres.url,
@@ -45,8 +41,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => {
   await pool.end();
-  await postgres.stop();
-  rmSync(dataRoot, { recursive: true, force: true });
+  await postgres.remove();
 });
 beforeEach(async () => {
   quarantined.length = 0;

@@ -31,7 +31,7 @@ export async function startHistoryBed(): Promise<HistoryBed> {
     projection,
     stop: async () => {
       await pool.end();
-      await postgres.stop();
+      await postgres.remove();
     },
   };
 }

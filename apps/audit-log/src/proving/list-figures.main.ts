@@ -1,9 +1,6 @@
-import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { lowestId, type PageRequest } from '@posthaste/contracts';
-import { startTemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
-import { fenced, plansOf, timeRuns, type Times } from '@posthaste/test-kit';
+import { fenced, plansOf, takeFigures, timeRuns, type Times } from '@posthaste/test-kit';
 import type pg from 'pg';
 import { listAccountAttempts } from '../history/sql/select-attempts.js';
 import { listDeliveries } from '../history/sql/select-deliveries.js';
@@ -19,14 +16,6 @@ import { projectionFigures } from './projection-figures.js';
  * Fills a PostgreSQL of its own over the real schema, times the first page of every list as the service reads it, and
  * writes what it measured with the plans of some; then what the projection pays for them. Needs 3 GB a million attempts.
  */
-const { values: options } = parseArgs({
-  options: {
-    count: { type: 'string', default: '1000000' },
-    out: { type: 'string' },
-    scenario: { type: 'string' },
-  },
-});
-const attempts = Number(options.count);
 const RUNS = 20;
 
 /** Whose plans are written down: one of each kind. */
@@ -45,12 +34,11 @@ interface Figure extends Times {
 }
 
 const settings = { fsync: 'off', full_page_writes: 'off', maintenance_work_mem: '512MB' };
-const server = await startTemporaryPostgres('figures', settings);
-try {
-  await migrate(server.url, 'history', historyMigrations);
+await takeFigures(settings, async (url, attempts) => {
+  await migrate(url, 'history', historyMigrations);
   const { logger } = createLogger('list-figures', 'silent');
   const unhurried = { statement_timeout: '0' };
-  const pool = createPool({ url: server.url, name: 'figures', max: 2, logger, settings: unhurried });
+  const pool = createPool({ url, name: 'figures', max: 2, logger, settings: unhurried });
   const startedAt = performance.now();
   const filled = await fillHistory(pool, attempts, (line) => console.error(line));
   const fillSeconds = Math.round((performance.now() - startedAt) / 1_000);
@@ -62,12 +50,8 @@ try {
   for (const [name, read] of firstPages(filled)) figures.push(await measure(pool, name, read));
   const cost = await projectionFigures(pool);
   await pool.end();
-  const report = reportOf(`${rows[0]?.text}, filled in ${fillSeconds} s`, figures, cost);
-  if (options.out === undefined) console.log(report);
-  else writeFileSync(options.out, report);
-} finally {
-  await server.stop();
-}
+  return reportOf(attempts, `${rows[0]?.text}, filled in ${fillSeconds} s`, figures, cost);
+});
 
 type Read = (pool: pg.Pool) => Promise<{ data: unknown[]; reached_at?: number | undefined }>;
 
@@ -142,7 +126,7 @@ async function measure(pool: pg.Pool, name: string, read: Read): Promise<Figure>
   return { name, rows: last?.data.length ?? 0, isCut: last?.reached_at !== undefined, ...times, plan };
 }
 
-function reportOf(what: string, figures: Figure[], cost: string[]): string {
+function reportOf(attempts: number, what: string, figures: Figure[], cost: string[]): string {
   const row = ({ name, rows, isCut, firstMs, medianMs, worstMs, serverMs }: Figure): string =>
     `| ${name} | ${rows}${isCut ? ', goes on' : ''} | ${firstMs.toFixed(1)} | ${medianMs.toFixed(1)} | ${worstMs.toFixed(1)} | ${serverMs.toFixed(1)} |`;
   const plans = figures

@@ -1,12 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type AcceptedMessage, type DeliveryEvent, newId, topics } from '@posthaste/contracts';
 import { type EventLog, openEventLog, runProjection, type RunningProjection } from '@posthaste/event-log';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import type { RebuildStep, RunningRebuilds } from '@posthaste/rebuild';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import { endOf, forkSource, type RebuildChildOrder, waitFor } from '@posthaste/test-kit';
@@ -20,21 +18,18 @@ import { historyMigrations } from '../migrations.js';
 import { historyRunsMigration, startHistoryRebuilds } from './index.js';
 
 const { logger } = createLogger('rebuild-spec', 'silent');
-const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-rebuild-'));
 const at = Date.now() - 3_600_000;
 const sample = { tenant: newId('tenant'), account: newId('account'), endpoint: newId('endpoint'), at };
 /** A delivery of an hour ago, of which the log knows nothing. */
 const strange = newId('delivery', at);
-let postgres: EmbeddedPostgres;
+let postgres: TemporaryPostgres;
 let pool: pg.Pool;
 let filling: pg.Pool;
 let log: EventLog;
 let live: RunningProjection;
 
 beforeAll(async () => {
-  // The server may run as another user than the tests.
-  chmodSync(dataRoot, 0o755);
-  postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
+  postgres = await startTemporaryPostgres('rebuild');
   await migrate(postgres.url, 'history', historyMigrations);
   await migrate(postgres.url, 'rebuild', [historyRunsMigration]);
   await migrate(postgres.url, 'retention', [Retention1796000000002]);
@@ -58,8 +53,7 @@ afterAll(async () => {
   await live.stop();
   await log.close();
   await Promise.all([pool.end(), filling.end()]);
-  await postgres.stop();
-  rmSync(dataRoot, { recursive: true, force: true });
+  await postgres.remove();
 });
 
 /** Reads that never rest would slow down what they watch. */

@@ -1,6 +1,3 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   type DeliveryEvent,
@@ -10,7 +7,7 @@ import {
   topics,
 } from '@posthaste/contracts';
 import type { OutgoingRecord } from '@posthaste/event-log';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import { seededRandom, waitFor } from '@posthaste/test-kit';
 import type pg from 'pg';
@@ -22,8 +19,7 @@ import { getReplay, insertReplay, listReplays, scopeOf, steerReplay } from './sq
 import { historyMigrations, replaysMigrations } from '../migrations.js';
 
 const { logger } = createLogger('replays-spec', 'silent');
-const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-replays-'));
-let postgres: EmbeddedPostgres;
+let postgres: TemporaryPostgres;
 let pool: pg.Pool;
 let projection: ReturnType<typeof historyProjection>;
 /** What the log holds, and how far history has read it. */
@@ -31,9 +27,7 @@ let log: DeliveryEvent[] = [];
 let applied = 0;
 
 beforeAll(async () => {
-  // The server may run as another user than the tests.
-  chmodSync(dataRoot, 0o755);
-  postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
+  postgres = await startTemporaryPostgres('replays');
   await migrate(postgres.url, 'history', historyMigrations);
   await migrate(postgres.url, 'replays', replaysMigrations);
   pool = createPool({ url: postgres.url, name: 'spec', max: 6, logger });
@@ -43,8 +37,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => {
   await pool.end();
-  await postgres.stop();
-  rmSync(dataRoot, { recursive: true, force: true });
+  await postgres.remove();
 });
 beforeEach(async () => {
   await pool.query(

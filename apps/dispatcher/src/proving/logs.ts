@@ -1,8 +1,5 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { type EventLog, MemoryBroker, MemoryEventLog, openEventLog } from '@posthaste/event-log';
-import { startEmbeddedPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres } from '@posthaste/local-stack';
 import { kafkaForTests } from '@posthaste/test-kit';
 
 /** A log of a test's own; every `open` is one more process's connection to it. */
@@ -25,17 +22,11 @@ export async function memoryLog(broker = new MemoryBroker()): Promise<LogUnderTe
 }
 
 export async function postgresLog(): Promise<LogUnderTest> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'posthaste-dispatcher-'));
-  // Under root the server runs as another user, who must be able to enter.
-  chmodSync(folder, 0o755);
-  const postgres = await startEmbeddedPostgres({ dataDir: path.join(folder, 'postgres') });
+  const postgres = await startTemporaryPostgres('dispatcher');
   return {
     open: () => openEventLog({ kind: 'postgres', url: postgres.url }),
     waitsForHandOver: true,
-    stop: async () => {
-      await postgres.stop();
-      rmSync(folder, { recursive: true, force: true });
-    },
+    stop: () => postgres.remove(),
   };
 }
 

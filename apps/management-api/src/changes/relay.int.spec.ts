@@ -1,26 +1,26 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { newId, type TenantState, topics } from '@posthaste/contracts';
 import { MemoryEventLog } from '@posthaste/event-log';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, migrate } from '@posthaste/runtime';
 import { waitFor } from '@posthaste/test-kit';
 import pg from 'pg';
 import { Configuration1790000000000 } from '../migrations/1790000000000-configuration.js';
 import { DeliveryEngine1791000000000 } from '../migrations/1791000000000-delivery-engine.js';
-import { startPostgres } from '../proving/test-bed.js';
 import { OutboxRelay } from './relay.js';
 
 // Two replicas' relays on one outbox. Each has its own way to the log, so that one can lose it.
 
-let server: Awaited<ReturnType<typeof startPostgres>>;
+let server: TemporaryPostgres;
 let database: pg.Pool;
 let logs: MemoryEventLog[];
 let relays: OutboxRelay[];
 const { logger } = createLogger('relay', 'silent');
 
 beforeAll(async () => {
-  server = await startPostgres();
-  await migrate(server.postgres.url, 'config', [Configuration1790000000000, DeliveryEngine1791000000000]);
-  database = new pg.Pool({ connectionString: server.postgres.url, max: 2 });
+  server = await startTemporaryPostgres('relay');
+  await migrate(server.url, 'config', [Configuration1790000000000, DeliveryEngine1791000000000]);
+  database = new pg.Pool({ connectionString: server.url, max: 2 });
   // The server stops before the pool's last connection has ended, or under it.
   database.on('error', () => undefined);
 }, 60_000);
@@ -32,9 +32,7 @@ beforeEach(async () => {
   await database.query('truncate config.outbox');
   logs = [new MemoryEventLog(), new MemoryEventLog()];
   for (const log of logs) await log.admin.ensureTopics([topics.config], 'single');
-  relays = logs.map(
-    (log) => new OutboxRelay({ databaseUrl: server.postgres.url, log, logger, batchRows: 20 }),
-  );
+  relays = logs.map((log) => new OutboxRelay({ databaseUrl: server.url, log, logger, batchRows: 20 }));
   for (const relay of relays) relay.start();
 });
 afterEach(async () => {
@@ -133,7 +131,7 @@ it('a relay without its log says so, and goes on by itself when the log is back'
   const log = new MemoryEventLog({ ackTimeoutMs: 50 });
   await log.admin.ensureTopics([topics.config], 'single');
   await relays[0]?.stop();
-  const relay = new OutboxRelay({ databaseUrl: server.postgres.url, log, logger });
+  const relay = new OutboxRelay({ databaseUrl: server.url, log, logger });
   relays = [relay];
   logs = [log];
   log.broker.stopAnswering();

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@je
 import { type DeliveryAttempted, type Endpoint, healthFactOf, topics } from '@posthaste/contracts';
 import type { AttemptOutcome } from '@posthaste/delivery';
 import { type EventLog, openEventLog, type ProjectionBatch } from '@posthaste/event-log';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool } from '@posthaste/runtime';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
@@ -10,7 +11,6 @@ import { Changes } from '../changes/changes.js';
 import { startApi } from '../proving/api-under-test.js';
 import { answered, attemptAt, type Attempted, refused } from '../proving/attempt-facts.js';
 import { loggedMessages } from '../proving/logged-messages.js';
-import { startPostgres } from '../proving/test-bed.js';
 import { disableEndpoint } from './disable-endpoint.js';
 import { healthProjection } from './health.projection.js';
 import { forgetOldHealth } from './sql/todo-actions.js';
@@ -22,7 +22,7 @@ const HOUR = 3_600_000;
 const start = Date.parse('2026-03-01T00:00:00Z');
 const { logger } = createLogger('interrupted-spec', 'silent');
 
-let server: Awaited<ReturnType<typeof startPostgres>>;
+let server: TemporaryPostgres;
 let pool: pg.Pool;
 let database: DataSource;
 let changes: Changes;
@@ -33,8 +33,8 @@ const newProjection = (): ReturnType<typeof healthProjection> =>
   healthProjection(pool, { onActions: () => undefined, onUnreadable: () => undefined });
 
 beforeAll(async () => {
-  server = await startPostgres();
-  const { url } = server.postgres;
+  server = await startTemporaryPostgres('health');
+  const { url } = server;
   const api = await startApi(url);
   const tenant = await api.newTenant('Acme');
   await tenant.rest.put('/v1/accounts/ops', { receives_operator_events: true });
@@ -206,7 +206,7 @@ describe('whoever dies', () => {
 
   it('while the log does not acknowledge has told nothing; two that tell at once tell each thing once', async () => {
     await project(week());
-    const silent = await openEventLog({ kind: 'postgres', url: server.postgres.url });
+    const silent = await openEventLog({ kind: 'postgres', url: server.url });
     await silent.close();
     await expect(tellOperators(pool, silent.producer)).rejects.toThrow();
     expect((await actions('tell')).map(({ done }) => done)).toEqual([false, false]);

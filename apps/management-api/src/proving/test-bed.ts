@@ -1,8 +1,5 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { type EventLog, openEventLog } from '@posthaste/event-log';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { type EmbeddedPostgres, startTemporaryPostgres } from '@posthaste/local-stack';
 import pg from 'pg';
 import { type ApiUnderTest, startApi } from './api-under-test.js';
 import type { ScriptedHistory } from './scripted-history.js';
@@ -30,8 +27,7 @@ export async function startTestBed(options: TestBedOptions = {}): Promise<TestBe
   const { replicas = 1, history } = options;
   await history?.start();
   const env = { ...(history && { HISTORY_GRPC: history.address }), ...options.env };
-  const server = await startPostgres();
-  const { postgres } = server;
+  const postgres = await startTemporaryPostgres('management-api');
   // At once, as a deployment starts them: they share one database that is not there yet.
   const apis = await Promise.all(Array.from({ length: replicas }, () => startApi(postgres.url, env)));
   const log = await openEventLog({ kind: 'postgres', url: postgres.url });
@@ -49,23 +45,8 @@ export async function startTestBed(options: TestBedOptions = {}): Promise<TestBe
       await Promise.all(apis.map((one) => one.stop()));
       await log.close();
       await database.end();
-      await server.remove();
+      await postgres.remove();
       history?.stop();
-    },
-  };
-}
-
-/** An empty PostgreSQL in a folder of its own. */
-export async function startPostgres(): Promise<{ postgres: EmbeddedPostgres; remove(): Promise<void> }> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'management-api-'));
-  // The server may run as another user than the test.
-  chmodSync(folder, 0o755);
-  const postgres = await startEmbeddedPostgres({ dataDir: path.join(folder, 'pg') });
-  return {
-    postgres,
-    remove: async () => {
-      await postgres.stop();
-      rmSync(folder, { recursive: true, force: true });
     },
   };
 }

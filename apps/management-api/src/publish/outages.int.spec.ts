@@ -1,10 +1,7 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { topics } from '@posthaste/contracts';
 import { MemoryEventLog } from '@posthaste/event-log';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, startTelemetry } from '@posthaste/runtime';
 import fastify, { type FastifyInstance } from 'fastify';
 import type pg from 'pg';
@@ -18,8 +15,7 @@ import { publishPool, registerPublish } from './index.js';
 const PEPPER = 'pepper-of-the-outages-0123456789abcdef';
 const STALE_LIMIT_MS = 60_000;
 
-let folder: string;
-let postgres: EmbeddedPostgres;
+let postgres: TemporaryPostgres;
 let key: string;
 let otherKey: string;
 let pool: pg.Pool;
@@ -28,9 +24,7 @@ let server: FastifyInstance;
 let now = 1_800_000_000_000;
 
 beforeAll(async () => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'outages-'));
-  chmodSync(folder, 0o755);
-  postgres = await startEmbeddedPostgres({ dataDir: path.join(folder, 'pg') });
+  postgres = await startTemporaryPostgres('outages');
   const api = await startApi(postgres.url, { POSTHASTE_KEY_PEPPER: PEPPER });
   const tenant = await api.newTenant();
   for (const account of ['acme', 'unseen']) {
@@ -66,8 +60,7 @@ beforeEach(async () => {
 afterAll(async () => {
   await server?.close();
   await pool?.end();
-  await postgres?.stop();
-  rmSync(folder, { recursive: true, force: true });
+  await postgres?.remove();
 });
 
 interface Published {

@@ -3,18 +3,18 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Source } from '@posthaste/contracts';
 import { openEventLog } from '@posthaste/event-log';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import { forkSource, type TenantClient, Upstream, waitFor } from '@posthaste/test-kit';
 import pg from 'pg';
 import { type ApiUnderTest, KEKS, startApi } from '../proving/api-under-test.js';
 import { type LoggedMessage, loggedMessages } from '../proving/logged-messages.js';
-import { startPostgres } from '../proving/test-bed.js';
 
 const EVENTS = 300;
 const numberIn = (payload: Buffer): number => (JSON.parse(payload.toString()) as { n: number }).n;
 const SOURCE = '/v1/accounts/acme/source';
 
 describe('the process that reads a source', () => {
-  let server: Awaited<ReturnType<typeof startPostgres>>;
+  let server: TemporaryPostgres;
   let upstream: Upstream;
   let api: ApiUnderTest | undefined;
   let child: ChildProcess | undefined;
@@ -23,9 +23,9 @@ describe('the process that reads a source', () => {
 
   /** A source is configured; the one replica that did so is gone again, and the child reads. */
   beforeEach(async () => {
-    server = await startPostgres();
+    server = await startTemporaryPostgres('takeover');
     upstream = await Upstream.start();
-    const first = await startApi(server.postgres.url);
+    const first = await startApi(server.url);
     tenant = await first.newTenant();
     await tenant.putAccount('acme');
     await tenant.rest.ask('POST', '/v1/accounts/acme/endpoints', {
@@ -36,7 +36,7 @@ describe('the process that reads a source', () => {
     await first.stop();
     leasesAfterStop = await leases();
     await upstream.whenOpen(0);
-    child = await startChild(server.postgres.url);
+    child = await startChild(server.url);
     await upstream.whenOpen(1);
   }, 90_000);
   afterEach(async () => {
@@ -47,7 +47,7 @@ describe('the process that reads a source', () => {
   }, 30_000);
 
   const leases = async (): Promise<unknown[]> => {
-    const pool = new pg.Pool({ connectionString: server.postgres.url, max: 1 });
+    const pool = new pg.Pool({ connectionString: server.url, max: 1 });
     const { rows } = await pool.query<{ owner: string | null; lease_until: Date | null }>(
       'select owner, lease_until from config.source_stream',
     );
@@ -62,7 +62,7 @@ describe('the process that reads a source', () => {
     });
   };
   const messages = async (): Promise<LoggedMessage[]> => {
-    const log = await openEventLog({ kind: 'postgres', url: server.postgres.url });
+    const log = await openEventLog({ kind: 'postgres', url: server.url });
     return loggedMessages(log).finally(() => log.close());
   };
   const send = (from: number, to: number): void => {
@@ -74,7 +74,7 @@ describe('the process that reads a source', () => {
 
   it('gives its lease back at a stop, and is succeeded within 15 s of kill -9: no event is lost, and none is two messages', async () => {
     expect(leasesAfterStop).toEqual([{ owner: null, lease_until: null }]);
-    api = await startApi(server.postgres.url);
+    api = await startApi(server.url);
     const reading = tenant.through(api.url).rest;
     send(1, EVENTS / 2);
     await waitFor(async () => (await numbersById()).size > 0);
@@ -93,7 +93,7 @@ describe('the process that reads a source', () => {
 
   it('is succeeded in all of its sources at once', async () => {
     const sources = 1_000;
-    const pool = new pg.Pool({ connectionString: server.postgres.url, max: 1 });
+    const pool = new pg.Pool({ connectionString: server.url, max: 1 });
     const copies = (table: string, own: string): Promise<unknown> =>
       pool.query(
         `insert into config.${table} overriding user value
@@ -108,7 +108,7 @@ describe('the process that reads a source', () => {
     await copies('monitoring_period', `jsonb_build_object('account', t.account || n)`);
     await pool.end();
     await upstream.whenOpen(sources);
-    api = await startApi(server.postgres.url);
+    api = await startApi(server.url);
     child?.kill('SIGKILL');
     const killedAt = performance.now();
     await waitFor(() => upstream.requests.length === 1 + 2 * sources, {
@@ -119,7 +119,7 @@ describe('the process that reads a source', () => {
   }, 90_000);
 
   it('stops publishing before another starts, when it was only frozen', async () => {
-    api = await startApi(server.postgres.url);
+    api = await startApi(server.url);
     const reading = tenant.through(api.url).rest;
     send(1, EVENTS / 2);
     await waitFor(async () => (await numbersById()).size > 0);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type EventLog, openEventLog } from '@posthaste/event-log';
+import { startTemporaryPostgres } from '@posthaste/local-stack';
 import { kafkaForTests } from '@posthaste/test-kit';
-import { startPostgres } from '../proving/test-bed.js';
 import { followTraffic } from '../proving/tail-clients.js';
 
 // What tail.spec.ts proves on a log in memory, on those that are used: there seeks and pauses take time, and meet
@@ -12,8 +12,8 @@ const logs: [name: string, open: () => Promise<{ log: EventLog; stop: () => Prom
   [
     'PostgreSQL',
     async () => {
-      const server = await startPostgres();
-      const log = await openEventLog({ kind: 'postgres', url: server.postgres.url });
+      const server = await startTemporaryPostgres('tail');
+      const log = await openEventLog({ kind: 'postgres', url: server.url });
       return { log, stop: () => server.remove() };
     },
   ],

@@ -1,10 +1,9 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import os from 'node:os';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type AcceptedMessage, type DeliveryEvent, topics } from '@posthaste/contracts';
 import type { ProjectionBatch } from '@posthaste/event-log';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import { seededRandom } from '@posthaste/test-kit';
 import type pg from 'pg';
@@ -20,8 +19,7 @@ import {
 import { dueIndexMigrations, dueIndexProjection } from './index.js';
 
 const { logger } = createLogger('due-index-spec', 'silent');
-const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-due-index-'));
-let postgres: EmbeddedPostgres;
+let postgres: TemporaryPostgres;
 let pool: pg.Pool;
 const told = {
   owed: [] as number[],
@@ -38,17 +36,14 @@ const hooks = {
 let projection: ReturnType<typeof dueIndexProjection>;
 
 beforeAll(async () => {
-  // The server may run as another user than the tests.
-  chmodSync(dataRoot, 0o755);
-  postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
+  postgres = await startTemporaryPostgres('due-index');
   await migrate(postgres.url, 'schedule', dueIndexMigrations);
   pool = createPool({ url: postgres.url, name: 'spec', max: 6, logger });
   projection = dueIndexProjection(pool, hooks);
 }, 60_000);
 afterAll(async () => {
   await pool.end();
-  await postgres.stop();
-  rmSync(dataRoot, { recursive: true, force: true });
+  await postgres.remove();
 });
 beforeEach(reset);
 

@@ -9,5 +9,7 @@ export {
   scheduledTopics,
 } from './due-index.projection.js';
 
+export { scheduleSettings } from './schedule-settings.js';
+
 /** The schema `schedule`, in the order it grew. */
 export const dueIndexMigrations = [DueIndex1790000000000, ParkingLot1791000000001, Ordering1791000000002];

@@ -1,10 +1,7 @@
-import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import { startTemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
+import { takeFigures } from '@posthaste/test-kit';
 import type pg from 'pg';
-import { dueIndexMigrations } from '../due-index/index.js';
-import { scheduleSettings } from '../retry-scheduler.js';
+import { dueIndexMigrations, scheduleSettings } from '../due-index/index.js';
 import { fillDueIndex } from './filled-due-index.js';
 import { projectionFigures, setFullPages } from './projection-figures.js';
 import { releaseFigures } from './release-figures.js';
@@ -16,23 +13,10 @@ import { swapFigures } from './swap-figures.js';
  * Fills a PostgreSQL of its own over the real schema with deliveries that are owed, and measures what retry-scheduler does
  * with them: its statements, releases, the projection, and the swap of a rebuild. Needs 1 GB a million.
  */
-const { values: options } = parseArgs({
-  options: {
-    count: { type: 'string', default: '1000000' },
-    out: { type: 'string' },
-    scenario: { type: 'string' },
-  },
-});
-const count = Number(options.count);
-
-const server = await startTemporaryPostgres('figures', {
-  fsync: 'off',
-  maintenance_work_mem: '512MB',
-});
-try {
-  await migrate(server.url, 'schedule', dueIndexMigrations);
+await takeFigures({ fsync: 'off', maintenance_work_mem: '512MB' }, async (url, count) => {
+  await migrate(url, 'schedule', dueIndexMigrations);
   const { logger } = createLogger('due-figures', 'silent');
-  const pools = { url: server.url, name: 'figures', logger };
+  const pools = { url, name: 'figures', logger };
   const unhurried = createPool({ ...pools, max: 2, settings: { statement_timeout: '0' } });
   // As the service has it, but for the time it gives a statement; one connection, whose processor time is what all took.
   const measured = createPool({
@@ -45,10 +29,10 @@ try {
   await setFullPages(unhurried, 'off');
   const filled = await fillDueIndex(unhurried, count, (line) => console.error(line));
   const fillSeconds = Math.round((performance.now() - startedAt) / 1_000);
-  const size = await sizes(unhurried);
+  const size = await sizes(unhurried, count);
   const released = await releaseFigures(measured, filled);
   const projected = await projectionFigures(measured, filled);
-  const swapped = await swapFigures(server.url, { pool: unhurried, releasing, filled });
+  const swapped = await swapFigures(url, { pool: unhurried, releasing, filled });
   const report = [
     '# What the due index takes at its size',
     '',
@@ -67,13 +51,10 @@ try {
     ...swapped.plans,
   ];
   await Promise.all([unhurried.end(), measured.end(), releasing.end()]);
-  if (options.out === undefined) console.log(report.join('\n'));
-  else writeFileSync(options.out, `${report.join('\n')}\n`);
-} finally {
-  await server.stop();
-}
+  return `${report.join('\n')}\n`;
+});
 
-async function sizes(pool: pg.Pool): Promise<string[]> {
+async function sizes(pool: pg.Pool, count: number): Promise<string[]> {
   const { rows } = await pool.query<{ name: string; size: string; each: number }>(
     `select relname as name, pg_size_pretty(pg_relation_size(oid)) as size,
        round(pg_relation_size(oid)::numeric / $1)::float as each

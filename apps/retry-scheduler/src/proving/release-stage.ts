@@ -8,15 +8,14 @@ import {
   topics,
 } from '@posthaste/contracts';
 import type { OutgoingRecord, Position } from '@posthaste/event-log';
-import { type EmbeddedPostgres, startTemporaryPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import { createLogger, createPool, inTransaction, migrate } from '@posthaste/runtime';
 import type pg from 'pg';
-import { dueIndexMigrations } from '../due-index/index.js';
+import { dueIndexMigrations, scheduleSettings } from '../due-index/index.js';
 import type { OwedAttempt } from '../due-index/owed-attempt.js';
 import { upsertOwed } from '../due-index/sql/upsert-owed.js';
 import { ParkingLot } from '../parking/parking-lot.js';
 import type { ReleaseParts } from '../release/release-batch.js';
-import { scheduleSettings } from '../retry-scheduler.js';
 import { attempted, deferred, deliveryOf, endpointOf, sampleMessage } from '../sample-facts.js';
 
 export interface Owing {
@@ -37,7 +36,7 @@ export class ReleaseStage {
 
   private constructor(
     readonly pool: pg.Pool,
-    private readonly postgres: EmbeddedPostgres,
+    private readonly postgres: TemporaryPostgres,
   ) {}
 
   static async open(): Promise<ReleaseStage> {
@@ -55,7 +54,7 @@ export class ReleaseStage {
 
   async close(): Promise<void> {
     await this.pool.end();
-    await this.postgres.stop();
+    await this.postgres.remove();
   }
 
   async reset(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { EventLog } from '@posthaste/event-log';
 import { Runs } from '@posthaste/rebuild';
-import { fenced, withoutIndexes } from '@posthaste/test-kit';
+import { explain, fenced, withoutIndexes } from '@posthaste/test-kit';
 import { migrate } from '@posthaste/runtime';
 import pg from 'pg';
 import { besideDue } from '../rebuild/beside-due.js';
@@ -113,13 +113,11 @@ function worstRelease(pool: pg.Pool): { stop(): Promise<{ worstMs: number; refus
 
 /** Its plans of what it does to whole tables, as it would carry them out. */
 function explaining(client: pg.Client, plans: string[]): pg.Client {
-  const query = async (statement: string | pg.QueryConfig, values: unknown[] = []): Promise<unknown> => {
-    const [text, given] =
-      typeof statement === 'string' ? [statement, values] : [statement.text, statement.values];
+  const query = async (statement: string | pg.QueryConfig, values?: unknown[]): Promise<unknown> => {
+    const text = typeof statement === 'string' ? statement : statement.text;
     if (/schedule_next\.due/.test(text)) {
-      const { rows } = await client.query<Record<string, string>>(`explain (costs off) ${text}`, given);
-      plans.push(...(plans.length > 0 ? [''] : []), `-- ${onOneLine(text)}`);
-      plans.push(...rows.map((row) => row['QUERY PLAN'] ?? ''));
+      const plan = await explain(client, 'costs off', statement, values);
+      plans.push(...(plans.length > 0 ? [''] : []), `-- ${onOneLine(text)}`, ...plan);
     }
     return typeof statement === 'string' ? client.query(statement, values) : client.query(statement);
   };

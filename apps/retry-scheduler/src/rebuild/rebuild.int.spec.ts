@@ -1,26 +1,22 @@
 import type { ChildProcess } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type AcceptedMessage, topics } from '@posthaste/contracts';
 import { type EventLog, openEventLog, partitionOf } from '@posthaste/event-log';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import type { RebuildProgress, RebuildStep, RunningRebuilds } from '@posthaste/rebuild';
 import { createLogger, createPool, migrate } from '@posthaste/runtime';
 import { endOf, forkSource, type RebuildChildOrder, seededRandom, waitFor } from '@posthaste/test-kit';
 import type pg from 'pg';
-import { dueIndexMigrations } from '../due-index/index.js';
+import { dueIndexMigrations, scheduleSettings } from '../due-index/index.js';
 import { DueTraffic } from '../proving/due-traffic.js';
 import { attempted, cancelled, deliveryOf, endpointOf, requested } from '../sample-facts.js';
 import { dueRebuildMigrations, REBUILD_SCHEMA, startDueRebuilds } from './index.js';
 
 const { logger } = createLogger('rebuild-spec', 'silent');
-const dataRoot = mkdtempSync(path.join(os.tmpdir(), 'posthaste-due-rebuild-'));
-const settings = { synchronous_commit: 'off', enable_seqscan: 'off' };
 const random = seededRandom();
 const HOURS = 3_600_000;
-let postgres: EmbeddedPostgres;
+let postgres: TemporaryPostgres;
 let pool: pg.Pool;
 let filling: pg.Pool;
 let log: EventLog;
@@ -29,13 +25,17 @@ let gone: string[] = [];
 const errors: unknown[] = [];
 
 beforeAll(async () => {
-  // The server may run as another user than the tests.
-  chmodSync(dataRoot, 0o755);
-  postgres = await startEmbeddedPostgres({ dataDir: path.join(dataRoot, 'data') });
+  postgres = await startTemporaryPostgres('due-rebuild');
   await migrate(postgres.url, 'schedule', dueIndexMigrations);
   await migrate(postgres.url, REBUILD_SCHEMA, dueRebuildMigrations);
-  pool = createPool({ url: postgres.url, name: 'spec', max: 6, logger, settings });
-  filling = createPool({ url: postgres.url, name: 'spec-filling', max: 3, logger, settings });
+  pool = createPool({ url: postgres.url, name: 'spec', max: 6, logger, settings: scheduleSettings });
+  filling = createPool({
+    url: postgres.url,
+    name: 'spec-filling',
+    max: 3,
+    logger,
+    settings: scheduleSettings,
+  });
   log = await openEventLog({ kind: 'postgres', url: postgres.url });
   await log.admin.ensureTopics([topics.deliveries, topics.due], 'single');
   traffic = await DueTraffic.start(log, pool, random, (error) => void errors.push(error));
@@ -46,8 +46,7 @@ afterAll(async () => {
   await traffic.stop();
   await log.close();
   await Promise.all([pool.end(), filling.end()]);
-  await postgres.stop();
-  rmSync(dataRoot, { recursive: true, force: true });
+  await postgres.remove();
 });
 
 type Row = Record<string, unknown> & { delivery: string; due_at: number };

@@ -1,9 +1,6 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, connect, type Server, type Socket } from 'node:net';
-import os from 'node:os';
-import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '@posthaste/local-stack';
+import { startTemporaryPostgres, type TemporaryPostgres } from '@posthaste/local-stack';
 import pg from 'pg';
 import { eventLogConformance } from '../conformance/event-log.conformance.js';
 import {
@@ -18,19 +15,6 @@ import {
 import { PostgresEventLog } from './postgres-event-log.js';
 
 jest.setTimeout(60_000);
-
-async function startServer(): Promise<{ server: EmbeddedPostgres; remove: () => Promise<void> }> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'posthaste-log-'));
-  chmodSync(folder, 0o755);
-  const server = await startEmbeddedPostgres({ dataDir: path.join(folder, 'data') });
-  return {
-    server,
-    remove: async () => {
-      await server.stop();
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
-}
 
 /**
  * Stands between clients and server. `cut`: appends pass, and the connection breaks at their answer. `stalled`: what
@@ -95,7 +79,7 @@ eventLogConformance({
   isSharedByProcesses: true,
   patienceMs: 1_500,
   start: async () => {
-    const { server, remove } = await startServer();
+    const server = await startTemporaryPostgres('log');
     const proxy = await FaultyProxy.inFrontOf(server.port);
     const url = server.url.replace(`:${server.port}/`, `:${proxy.port}/`);
     const quick = { heartbeatMs: 200, leaseMs: 3_000, maintenanceMs: 0 };
@@ -119,20 +103,19 @@ eventLogConformance({
       childOptions: { kind: 'postgres', url: server.url, ...quick },
       stop: async () => {
         proxy.close();
-        await remove();
+        await server.remove();
       },
     };
   },
 });
 
 describe('the log on PostgreSQL, beyond the port', () => {
-  let server: EmbeddedPostgres;
-  let remove: () => Promise<void>;
+  let server: TemporaryPostgres;
   let log: PostgresEventLog;
   let client: pg.Client;
 
   beforeAll(async () => {
-    ({ server, remove } = await startServer());
+    server = await startTemporaryPostgres('log');
     log = PostgresEventLog.open({ url: server.url, maintenanceMs: 0 });
     client = new pg.Client(server.url);
     client.on('error', () => undefined);
@@ -141,7 +124,7 @@ describe('the log on PostgreSQL, beyond the port', () => {
   afterAll(async () => {
     await log.close();
     await client.end();
-    await remove();
+    await server.remove();
   });
 
   it('keeps no gap and no repeat in offsets under many producers', async () => {
