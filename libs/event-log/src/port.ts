@@ -111,10 +111,12 @@ export interface LogReader {
   /**
    * Reads every record of a topic from the oldest to the ends as they were when called, then goes on following new
    * ones until closed. `caughtUp` resolves when those first ends are reached. No group, no commits: for compacted topics.
+   * `gatherMs`: how long news may wait, as a consumer says it.
    */
   follow(
     topic: Pick<Topic, 'name'>,
     onRecord: (record: StoredRecord, partition: number) => void,
+    gatherMs?: number,
   ): Promise<{ caughtUp: Promise<void>; close(): Promise<void> }>;
 }
 

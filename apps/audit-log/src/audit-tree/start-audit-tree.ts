@@ -3,6 +3,9 @@ import { catchUpCheck, endsOf, type EventLog, runProjection } from '@posthaste/e
 import { createPool, type Health, type Logger } from '@posthaste/runtime';
 import { AUDIT_TREE_GROUP, auditTreeProjection, auditTreeTopics } from './audit-tree.projection.js';
 
+/** A change is in its tree this much later at most. */
+const GATHER_MS = 200;
+
 /** The keys of the environment variable, the current one first. */
 export function auditKeys(text: string): SigningKey[] {
   return text.split(',').map((seed) => new SigningKey(Buffer.from(seed, 'base64')));
@@ -40,6 +43,7 @@ export async function startAuditTree(parts: {
     group: AUDIT_TREE_GROUP,
     topics: auditTreeTopics,
     store,
+    gatherMs: GATHER_MS,
     onRetry: (error) => logger.warn({ err: error }, 'audit.projection_retried'),
     onFatal: parts.fatal,
   });

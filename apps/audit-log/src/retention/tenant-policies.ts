@@ -1,6 +1,9 @@
 import { topics } from '@posthaste/contracts';
-import type { LogReader } from '@posthaste/event-log';
+import type { LogReader, StoredRecord } from '@posthaste/event-log';
 import type pg from 'pg';
+
+/** Retention comes by the hour. */
+const GATHER_MS = 1_000;
 
 /**
  * Follows the configuration for what it says of keeping: how long each tenant wants its history kept, and which tenants
@@ -12,7 +15,7 @@ export async function followPolicies(
   onFailure: (error: unknown) => void,
 ): Promise<{ caughtUp: Promise<void>; close(): Promise<void> }> {
   let writing: Promise<void> = Promise.resolve();
-  const following = await reader.follow(topics.config, (record) => {
+  const take = (record: StoredRecord): void => {
     const state = topics.config.decode(record);
     if (state.kind !== 'tenant') return;
     const { id, version, deleted, retentionDays = null } = state;
@@ -20,7 +23,8 @@ export async function followPolicies(
     writing = writing
       .then(() => writePolicy(pool, { id, version, keptDays: retentionDays, deleted }, isDefault))
       .catch(onFailure);
-  });
+  };
+  const following = await reader.follow(topics.config, take, GATHER_MS);
   return {
     caughtUp: following.caughtUp.then(() => writing),
     close: async () => {

@@ -1,5 +1,5 @@
 import { type DeliveryEvent, topics } from '@posthaste/contracts';
-import type { LogReader } from '@posthaste/event-log';
+import type { LogReader, StoredRecord } from '@posthaste/event-log';
 import type pg from 'pg';
 import { hastenDue } from './sql/hasten-due.js';
 
@@ -25,6 +25,8 @@ export interface GoneEndpointsOptions {
 
 /** Changes that come together are one statement; and an event that was noticed is in the index by then. */
 const GATHER_MS = 1_000;
+/** How late the configuration may come: what is owed is hastened a second later anyway. */
+const NEWS_MS = 250;
 const RETRY_MS = 5_000;
 
 export class GoneEndpoints {
@@ -42,13 +44,14 @@ export class GoneEndpoints {
   constructor(private readonly options: GoneEndpointsOptions) {}
 
   async start(): Promise<void> {
-    const following = await this.options.reader.follow(topics.config, (record) => {
+    const take = (record: StoredRecord): void => {
       try {
         this.take(topics.config.decode(record));
       } catch (error) {
         this.options.onUnreadable(record.offset, error);
       }
-    });
+    };
+    const following = await this.options.reader.follow(topics.config, take, NEWS_MS);
     this.following = following;
     await following.caughtUp;
     // What was gone before this process began may have been missed by all that came before it.

@@ -1,7 +1,7 @@
 import { int2Array, int4Array, textArray } from '@posthaste/pg-arrays';
 import type { OutgoingRecord } from '../port.js';
 import type { Connection } from './connection.js';
-import { topicChannel } from './schema.js';
+import { announce } from './schema.js';
 import type { KnownTopic } from './topic-catalog.js';
 
 /** A record with its place. */
@@ -34,7 +34,7 @@ with head as materialized (
     substring($9::bytea from ($8::int[])[i] for ($8::int[])[i + 1] - ($8::int[])[i])
   from head d, generate_series(d.first, d.beyond - 1) i
 )
-select d.topic, d.partition, d.base, (select count(pg_notify(c, '')) from unnest($10::text[]) c) from head d`;
+select d.topic, d.partition, d.base, (${announce('$1::smallint[]')}) from head d`;
 
 /** Answers the records' offsets, in their order. */
 export async function appendRecords(
@@ -58,7 +58,6 @@ export async function appendRecords(
     textArray(sorted.map((record) => record.trace ?? null)),
     int4Array(starts),
     sorted.length === 1 ? sorted[0]?.value : Buffer.concat(sorted.map((record) => record.value)),
-    textArray([...new Set(runs.map((run) => topicChannel(run.topic.name)))]),
   ];
   const rows = await connection.query<[number, number, string]>(
     { name: 'append', text: APPEND, values },

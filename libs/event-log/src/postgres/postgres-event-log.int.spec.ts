@@ -13,6 +13,7 @@ import {
   textRecord,
 } from '../conformance/harness.js';
 import { PostgresEventLog } from './postgres-event-log.js';
+import { topicChannel } from './schema.js';
 
 jest.setTimeout(60_000);
 
@@ -285,6 +286,7 @@ describe('the log on PostgreSQL, beyond the port', () => {
     const quiet = PostgresEventLog.open({ url: server.url, maintenanceMs: 0, pollMs: 0 });
     await quiet.admin.ensureTopics([ours, theirs], 'single');
     const member = await Member.join(quiet, newGroup(), [ours]);
+    await client.query('update log.topic set announced = true where name = $1', [theirs.name]);
     await quiet.producer.append([textRecord(ours, 'k', 'first')]);
     await eventually('the first record arrives', () => member.taken.length === 1);
     const backend = `select pid, state_change::text as changed from pg_stat_activity
@@ -298,5 +300,31 @@ describe('the log on PostgreSQL, beyond the port', () => {
     expect((await client.query(backend)).rows).not.toEqual(before);
     await member.consumer.stop();
     await quiet.close();
+  });
+
+  it('announces a topic once somebody wants to be told of it, and wakes nobody before', async () => {
+    const [gathered, told] = [newTopic(1), newTopic(1)];
+    await log.admin.ensureTopics([gathered, told], 'single');
+    const heard: string[] = [];
+    const listener = new pg.Client({ connectionString: server.url });
+    await listener.connect();
+    listener.on('notification', ({ channel }) => heard.push(channel));
+    for (const { name } of [gathered, told]) await listener.query(`listen "${topicChannel(name)}"`);
+    const gathering = await Member.join(log, newGroup(), [gathered, told], { gatherMs: 50 });
+    const following = await log.reader.follow(gathered, () => undefined, 50);
+    await log.producer.append([textRecord(gathered, 'k', '1'), textRecord(told, 'k', '1')]);
+    await eventually('what was appended is gathered', () => gathering.taken.length === 2);
+
+    const live = await Member.join(log, newGroup(), [told]);
+    // Asking to be told is not waited for by whoever asks.
+    const asked = 'select from log.topic where announced and name = $1';
+    while ((await listener.query(asked, [told.name])).rowCount === 0);
+    await log.producer.append([textRecord(gathered, 'k', '2'), textRecord(told, 'k', '2')]);
+    await eventually('what is live arrives', () => live.taken.length === 2);
+    await eventually('it was announced', () => heard.length > 0);
+    // Behind anything else that could have been announced.
+    await listener.query('select');
+    expect(heard).toEqual([topicChannel(told.name)]);
+    await Promise.all([gathering.consumer.stop(), live.consumer.stop(), following.close(), listener.end()]);
   });
 });

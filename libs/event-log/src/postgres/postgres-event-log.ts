@@ -19,7 +19,7 @@ import { maintain } from './maintenance.js';
 import { PostgresConsumer } from './postgres-consumer.js';
 import { PostgresProducer } from './postgres-producer.js';
 import { readRecords } from './read-records.js';
-import { ensureSchema, ensureTopics, GROUPS_CHANNEL, topicChannel } from './schema.js';
+import { ensureSchema, ensureTopics, GROUPS_CHANNEL, listenTo, topicChannel } from './schema.js';
 import { TopicCatalog } from './topic-catalog.js';
 
 /**
@@ -32,7 +32,8 @@ import { TopicCatalog } from './topic-catalog.js';
  * Connections of a process: two for appending and one for reading, made when first needed, and one control connection
  * that listens for news and carries heartbeats, commits and the members' locks. Notifications only save waiting: what
  * they miss is found by a look each `pollMs`. A notification wakes every process that listens to anything, so one that
- * only gathers (`gatherMs`) listens to nothing and looks by the clock; of its group's news its heartbeats tell it.
+ * only gathers (`gatherMs`) listens to nothing and looks by the clock; of its group's news its heartbeats tell it. What
+ * nobody ever listened to is not announced.
  */
 export interface PostgresEventLogOptions {
   url: string;
@@ -62,7 +63,7 @@ export class PostgresEventLog extends EventLog {
   readonly #reading: Connection;
   readonly #catalog: TopicCatalog;
   readonly #source: FetchSource;
-  /** Loops to be told of news at once, with their topics. */
+  /** Loops, with the topics of whose news they are to be told at once. */
   readonly #loops = new Map<FetchLoop, string[]>();
   readonly #channels = new Set<string>();
   readonly #groupListeners = new Map<string, Set<() => void>>();
@@ -102,7 +103,7 @@ export class PostgresEventLog extends EventLog {
       (_, i) => new AppendLane(connect(`append ${i}`, NO_SCANS), onRetry),
     );
     this.producer = new PostgresProducer({ lanes, catalog: this.#catalog, ackTimeoutMs, maxQueuedBytes });
-    this.reader = { follow: (topic, onRecord) => this.#follow(topic, onRecord) };
+    this.reader = { follow: (...args) => this.#follow(...args) };
     this.admin = {
       ensureTopics: (topics, scale) => this.#ensureTopics(topics, scale),
       endOffsets: (topic) => this.#offsets('next', [topic.name]),
@@ -126,10 +127,7 @@ export class PostgresEventLog extends EventLog {
       source: this.#source,
       ends: () => this.#offsets('next', topics),
       subscribe: (loop, onGroupNews, onReconnected) => {
-        const stopLoop =
-          (options.gatherMs ?? 0) > 0
-            ? this.#wakeEvery(options.gatherMs ?? 0, loop)
-            : this.#subscribe(loop, topics, [GROUPS_CHANNEL]);
+        const stopLoop = this.#wakeOnNews(loop, topics, options.gatherMs, [GROUPS_CHANNEL]);
         const listeners = this.#groupListeners.get(options.group) ?? new Set();
         this.#groupListeners.set(options.group, listeners.add(onGroupNews));
         this.#reconnectListeners.add(onReconnected);
@@ -176,7 +174,11 @@ export class PostgresEventLog extends EventLog {
     }
   }
 
-  #subscribe(loop: FetchLoop, topics: string[], alsoListenTo: string[] = []): () => void {
+  #wakeOnNews(loop: FetchLoop, topics: string[], gatherMs = 0, alsoListenTo: string[] = []): () => void {
+    return gatherMs > 0 ? this.#wakeEvery(gatherMs, loop) : this.#subscribe(loop, topics, alsoListenTo);
+  }
+
+  #subscribe(loop: FetchLoop, topics: string[], alsoListenTo: string[]): () => void {
     this.#loops.set(loop, topics);
     const channels = [...topics.map(topicChannel), ...alsoListenTo].filter((c) => !this.#channels.has(c));
     if (channels.length > 0) {
@@ -191,15 +193,21 @@ export class PostgresEventLog extends EventLog {
   }
 
   #wakeEvery(gatherMs: number, loop: FetchLoop): () => void {
+    this.#loops.set(loop, []);
     const timer = setInterval(() => loop.wake(), gatherMs);
-    return () => clearInterval(timer);
+    return () => {
+      clearInterval(timer);
+      this.#loops.delete(loop);
+    };
   }
 
-  async #follow(...[topic, onRecord]: Parameters<LogReader['follow']>): ReturnType<LogReader['follow']> {
+  async #follow(
+    ...[topic, onRecord, gatherMs]: Parameters<LogReader['follow']>
+  ): ReturnType<LogReader['follow']> {
     return follow({
       ends: await this.#offsets('next', [topic.name]),
       source: this.#source,
-      subscribe: (loop) => this.#subscribe(loop, [topic.name]),
+      subscribe: (loop) => this.#wakeOnNews(loop, [topic.name], gatherMs),
       onRecord,
       hooks: this.#hooks,
     });
@@ -254,8 +262,4 @@ export class PostgresEventLog extends EventLog {
     timer.unref();
     this.#timers.push(timer);
   }
-}
-
-function listenTo(channels: Iterable<string>): string {
-  return [...channels].map((channel) => `listen ${pg.escapeIdentifier(channel)}`).join(';');
 }

@@ -1,20 +1,35 @@
-import type pg from 'pg';
+import pg from 'pg';
 import type { TopicLayout } from '../port.js';
 
 /**
  * The tables of the log, in a schema of their own. Every statement may run again at any time.
  *
- * - `topic`, `partition_head`: what there is. A head holds the next offset of its partition, and the oldest one kept;
- *   locking it is what makes offsets gapless and appends to one partition wait for each other.
- * - `record`: `appended_at` is in ms since 1970, as it leaves the log. Values are kept uncompressed outside the row once they are large (`external`): most of the work on a
- *   record does not touch its value.
+ * - `topic`, `partition_head`: what there is, and whether anybody ever asked to be told of it. A head holds the next
+ *   offset of its partition, and the oldest one kept; locking it is what makes offsets gapless and appends to one
+ *   partition wait for each other.
+ * - `record`: `appended_at` is in ms since 1970, as it leaves the log. Values are kept uncompressed outside the row once
+ *   they are large (`external`): most of the work on a record does not touch its value.
  * - `group_member`, `partition_lease`, `committed`: who reads what, and how far. A member lives while its lease runs
  *   and its session holds its advisory lock (MEMBER_LOCKS, member); the lock goes with a killed process at once, the
  *   lease covers a frozen one. A partition lease is for partition i of every topic of the group.
  */
-/** Announces records of a topic, without a payload. */
-export const topicChannel = (topic: string): string => `log_topic_${topic}`;
+/** Before a topic's name: the channel that announces its records, without a payload. */
+const TOPIC_CHANNEL = 'log_topic_';
+export const topicChannel = (topic: string): string => `${TOPIC_CHANNEL}${topic}`;
 export const GROUPS_CHANNEL = 'log_groups';
+
+/** Also has what is listened to announced from now on. */
+export function listenTo(channels: Iterable<string>): string {
+  const names = [...channels];
+  const topics = names.map((name) => pg.escapeLiteral(name)).join(', ');
+  return `${names.map((name) => `listen ${pg.escapeIdentifier(name)}`).join(';')};
+    update log.topic set announced = true where '${TOPIC_CHANNEL}' || name in (${topics}) and not announced`;
+}
+
+/** Announces that the topics with these ids got records, where anybody ever asked to be told. */
+export const announce = (ids: string): string =>
+  `select count(pg_notify('${TOPIC_CHANNEL}' || name, '')) from log.topic where id = any(${ids}) and announced`;
+
 /** First halves of advisory locks. */
 export const MEMBER_LOCKS = 0x706f7301;
 const SCHEMA_LOCK = 0x706f7302;
@@ -30,6 +45,12 @@ create table if not exists log.topic (
   compacted boolean not null,
   retention_ms bigint
 );
+-- Asked for first: the lock of a change that is not needed would wait for all who read, and all others for it.
+do $$ begin
+  if not exists (select from pg_attribute where attrelid = 'log.topic'::regclass and attname = 'announced') then
+    alter table log.topic add announced boolean not null default false;
+  end if;
+end $$;
 
 create table if not exists log.partition_head (
   topic smallint not null references log.topic,
