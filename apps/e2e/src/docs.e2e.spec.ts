@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { serviceNodeFlags } from '@posthaste/local-stack';
+import { serviceEnvironment, serviceNodeFlags } from '@posthaste/local-stack';
 import { waitFor } from '@posthaste/test-kit';
 import { RunningStandalone, standaloneEnvironment } from './running-standalone.js';
 
@@ -107,8 +107,11 @@ describe('the README', () => {
     expect(await answersTo(command)).toMatchObject([{ deliveries: 1 }]);
   });
 
-  it('names the flags of Node that the supervisor gives every service', () => {
-    expect(readme).toContain(`NODE_OPTIONS="${serviceNodeFlags.join(' ')}"`);
+  it('names the flags of Node, and what the allocator is told, that the supervisor gives every service', () => {
+    const allocator = Object.entries(serviceEnvironment).map(([name, value]) => `\`${name}=${value}\``);
+    expect(readme).toContain(
+      `\`NODE_OPTIONS="${serviceNodeFlags.join(' ')}"\` and ${allocator.join(' and ')}`,
+    );
   });
 });
 

@@ -8,7 +8,7 @@ export { LocalStackError, type LocalStackErrorCode } from './errors.js';
 export { freePorts } from './free-ports.js';
 export { startKafka, type KafkaNode, type LocalKafka, type LocalKafkaOptions } from './kafka-broker.js';
 export { kafkaAvailable } from './kafka-jars.js';
-export { serviceNodeFlags } from './node-flags.js';
+export { serviceEnvironment, serviceNodeFlags } from './node-flags.js';
 export { type ProcessChange, type ProcessSpec, type SupervisedProcess } from './supervised-process.js';
 export { startStack, type Stack, type StackOptions, type StackProcess } from './stack.js';
 export { type Replicas, type StackLog } from './stack-processes.js';

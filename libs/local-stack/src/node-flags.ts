@@ -8,3 +8,10 @@
  * (--single-threaded-gc) makes 200 messages a second a tenth faster, and full speed a tenth slower: left alone.
  */
 export const serviceNodeFlags = ['--max-old-space-size=512', '--max-semi-space-size=8'];
+
+/**
+ * What the C library is told likewise. It keeps a heap for each thread that allocates, up to eight for each core, and
+ * what was freed in one is not used in another: with two of them management-api and the dispatcher hold 10 MB less
+ * at full speed.
+ */
+export const serviceEnvironment = { MALLOC_ARENA_MAX: '2' };

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { EmbeddedPostgres } from './embedded-postgres.js';
-import { serviceNodeFlags } from './node-flags.js';
+import { serviceEnvironment, serviceNodeFlags } from './node-flags.js';
 import { type ProcessPlan, type Replicas, type StackLog, planServices, playSpec } from './stack-processes.js';
 import { portGiver, type StackPorts } from './stack-ports.js';
 import { startStackPostgres } from './stack-postgres.js';
@@ -110,7 +110,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       secrets,
       egressAllow: options.egressAllow ?? '127.0.0.0/8',
       replicas: options.replicas ?? {},
-      env: options.env ?? {},
+      env: { ...serviceEnvironment, ...options.env },
       givePort,
     };
     const { specs, apiUrls } = await planServices(plan);

@@ -43,6 +43,14 @@ export class Meter {
   }
 }
 
+export const freeOfCost: RunCost = {
+  processes: {},
+  peakRssMb: 0,
+  cpuMsPerDelivery: 0,
+  bytesPerDelivery: { postgresWal: 0, kafkaLog: 0 },
+  benchmarkCpuMs: 0,
+};
+
 /** Of a run that has no product. */
 export async function costWithoutProduct<T>(
   workers: Workers,
@@ -51,14 +59,10 @@ export async function costWithoutProduct<T>(
 ): Promise<{ result: T; cost: RunCost }> {
   const before = cpuSecondsOfWorkers(workers);
   const result = await run();
-  const cost = {
-    processes: {},
-    peakRssMb: 0,
-    cpuMsPerDelivery: 0,
-    bytesPerDelivery: { postgresWal: 0, kafkaLog: 0 },
-    benchmarkCpuMs: benchmarkCpuMs(before, workers, deliveriesOf(result)),
+  return {
+    result,
+    cost: { ...freeOfCost, benchmarkCpuMs: benchmarkCpuMs(before, workers, deliveriesOf(result)) },
   };
-  return { result, cost };
 }
 
 function benchmarkCpuMs(before: number, workers: Workers, deliveries: number): number {

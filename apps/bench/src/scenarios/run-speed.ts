@@ -1,8 +1,10 @@
 import type { Bench } from '../product/bench-stack.js';
 import { type Load, measureLoad, measurementOf, openWay, sendAll, warmUp, type Way } from './load.js';
 import type { Measurement } from '../results/measurement.js';
-import { costWithoutProduct } from '../product/meter.js';
+import { costWithoutProduct, freeOfCost } from '../product/meter.js';
+import { commitToDisk, type DiskCommits } from '../traffic/disk-commits.js';
 import type { Pace } from '../traffic/protocol.js';
+import { quantilesOf, round } from '../traffic/quantiles.js';
 import type { Sizes } from './scenarios.js';
 import type { Workers } from '../traffic/worker-process.js';
 
@@ -47,7 +49,7 @@ export async function runFanOut(bench: Bench, sizes: Sizes, show: Show): Promise
   show(await measureLoad('fan-out', `1 message to ${endpoints} endpoints`, load, way, bench));
 }
 
-/** What the generator and the receiver can do with nothing between them, in both loops. */
+/** What the generator and the receiver can do with nothing between them, in both loops, and the disk by itself. */
 export async function calibrate(workers: Workers, sizes: Sizes, show: Show): Promise<void> {
   const receiver = await workers.receiver.ask<string>({ kind: 'listen', behaviour: 'prompt' });
   const headers = { 'content-type': 'application/json' };
@@ -61,4 +63,27 @@ export async function calibrate(workers: Workers, sizes: Sizes, show: Show): Pro
     const { result, cost } = await costWithoutProduct(workers, send, ({ collected }) => collected.distinct);
     show(measurementOf({ scenario: 'calibration', log: 'none', run }, 1, result, cost));
   }
+  const commits = await commitToDisk(steady(sizes).count, STEADY);
+  show(commitsMeasured(`${STEADY_PER_SECOND} commits/s to disk`, commits));
+}
+
+function commitsMeasured(run: string, { tookMs, seconds }: DiskCommits): Measurement {
+  const perSecond = round(tookMs.length / seconds, 0);
+  const quantiles = quantilesOf(tookMs);
+  return {
+    scenario: 'calibration',
+    log: 'none',
+    run,
+    messages: tookMs.length,
+    answers: { 'on disk': tookMs.length },
+    delivered: tookMs.length,
+    acceptsPerSecond: perSecond,
+    deliveriesPerSecond: perSecond,
+    acceptMs: quantiles,
+    endToEndMs: quantiles,
+    lost: 0,
+    duplicates: 0,
+    ...freeOfCost,
+    figures: {},
+  };
 }
