@@ -63,12 +63,14 @@ describe('embedded PostgreSQL', () => {
     expect(await query(server.url, 'select 1 as one')).toEqual([{ one: 1 }]);
   }, 60_000);
 
-  it('initialises again what a died initialisation left', async () => {
+  it('initialises again what a died initialisation left, and leaves nothing of itself when it is stopped', async () => {
+    const owner = process.listenerCount('exit');
     const dataDir = path.join(open, 'half');
     mkdirSync(`${dataDir}.new/base`, { recursive: true });
     const healed = await startEmbeddedPostgres({ dataDir });
     expect(await query(healed.url, 'select current_database() as name')).toEqual([{ name: 'posthaste' }]);
     await healed.stop();
+    expect(process.listenerCount('exit')).toBe(owner);
   }, 60_000);
 
   it('refuses a folder with other files and a database without its heart, and leaves them as they are', async () => {

@@ -67,9 +67,6 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     server.kill('SIGINT');
     await ended(server);
   };
-  // An owner that ends without stopping it must not leave it behind.
-  process.once('exit', () => server.kill('SIGINT'));
-
   return {
     url: `postgres://posthaste@127.0.0.1:${port}/posthaste`,
     port,
@@ -98,11 +95,21 @@ async function startServer(
   const deadline = Date.now() + ORPHANS_TIMEOUT_MS;
   for (;;) {
     const outcome = await tryStart(binaries, dataDir, port, settings);
-    if (typeof outcome !== 'string') return outcome;
+    if (typeof outcome !== 'string') {
+      endWithOwner(outcome);
+      return outcome;
+    }
     const orphansRemain = outcome.includes('pre-existing shared memory block');
     if (!orphansRemain || Date.now() > deadline) throw explain(outcome, dataDir, port);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+}
+
+/** An owner that ends without stopping it must not leave it behind. */
+function endWithOwner(server: ChildProcess): void {
+  const end = (): boolean => server.kill('SIGINT');
+  process.once('exit', end);
+  server.once('exit', () => process.removeListener('exit', end));
 }
 
 /** The running server, or its last words. */
