@@ -43,6 +43,7 @@ export class Meter {
   }
 }
 
+/** Where the product does not run. */
 export const freeOfCost: RunCost = {
   processes: {},
   peakRssMb: 0,

@@ -22,16 +22,15 @@ export interface DiskCommits {
  */
 export async function commitToDisk(count: number, pace: Pace): Promise<DiskCommits> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'posthaste-commits-'));
+  const file = await open(path.join(folder, 'segment'), 'w');
   try {
-    const file = await open(path.join(folder, 'segment'), 'w');
     await file.write(Buffer.alloc(FILE_BYTES));
     await file.sync();
     const beganAtMs = nowMs();
     const tookMs = await commitAll(file, count, pace);
-    const seconds = (nowMs() - beganAtMs) / 1_000;
-    await file.close();
-    return { tookMs, seconds };
+    return { tookMs, seconds: (nowMs() - beganAtMs) / 1_000 };
   } finally {
+    await file.close();
     await rm(folder, { recursive: true });
   }
 }

@@ -14,9 +14,9 @@ export interface PlacedRecord {
 /**
  * One statement and one commit for a batch of many topics. It locks the heads of the partitions in (topic, partition)
  * order, so that two batches never wait for each other in a circle, numbers the records, moves the heads and announces
- * each topic once. The records come sorted by partition: records `first` to `beyond - 1` are one partition's.
- * All values travel as one parameter, and each is cut out of it: finding it in an array would mean to walk over those
- * before it.
+ * each topic once to those who listen. The records come sorted by partition: records `first` to `beyond - 1` are one
+ * partition's. All values travel as one parameter, and each is cut out of it: finding it in an array would mean to walk
+ * over those before it.
  */
 const APPEND = `
 with head as materialized (

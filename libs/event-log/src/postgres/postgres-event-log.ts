@@ -63,7 +63,7 @@ export class PostgresEventLog extends EventLog {
   readonly #reading: Connection;
   readonly #catalog: TopicCatalog;
   readonly #source: FetchSource;
-  /** Loops, with the topics of whose news they are to be told at once. */
+  /** Loops, with the topics of whose news they are to be told at once; none where they look by the clock. */
   readonly #loops = new Map<FetchLoop, string[]>();
   readonly #channels = new Set<string>();
   readonly #groupListeners = new Map<string, Set<() => void>>();
@@ -110,7 +110,9 @@ export class PostgresEventLog extends EventLog {
       startOffsets: (topic) => this.#offsets('start', [topic.name]),
       lag: (group, topics) => this.#lag(group, topics),
     };
-    this.#every(options.pollMs ?? 1_000, () => this.#loops.forEach((_, loop) => loop.wake()));
+    this.#every(options.pollMs ?? 1_000, () => {
+      for (const [loop, topics] of this.#loops) if (topics.length > 0) loop.wake();
+    });
     this.#every(options.maintenanceMs ?? 60_000, () => {
       this.#maintaining ??= this.maintain()
         .catch((error: unknown) => hooks.onWarning?.('cleaning the log failed', { error }))
