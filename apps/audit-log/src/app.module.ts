@@ -3,14 +3,14 @@ import type { SigningKey } from '@posthaste/audit-tree';
 import type pg from 'pg';
 import { AUDIT_KEYS, auditTreeFeature } from './audit-tree/index.js';
 import { FEED_KEPT_MS, feedsFeature } from './feeds/index.js';
-import { HISTORY_READS, historyFeature } from './history/index.js';
+import { AsOfNow, HISTORY_READS, historyFeature } from './history/index.js';
 import { retentionFeature } from './retention/index.js';
 import { replaysFeature } from './replays/index.js';
 import { reconcileFeature } from './reconcile/index.js';
 
 @Module({})
 export class AppModule {
-  static over(reads: pg.Pool, feedKeptMs: number, auditKeys: SigningKey[]): DynamicModule {
+  static over(reads: pg.Pool, asOfNow: AsOfNow, feedKeptMs: number, auditKeys: SigningKey[]): DynamicModule {
     return {
       module: AppModule,
       controllers: [
@@ -23,6 +23,7 @@ export class AppModule {
       ],
       providers: [
         { provide: HISTORY_READS, useValue: reads },
+        { provide: AsOfNow, useValue: asOfNow },
         { provide: FEED_KEPT_MS, useValue: feedKeptMs },
         { provide: AUDIT_KEYS, useValue: auditKeys },
       ],

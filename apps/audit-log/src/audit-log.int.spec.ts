@@ -150,6 +150,20 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
     expect(content_type).toBe('application/json');
   });
 
+  it('has what the log holds, for who asks as of now', async () => {
+    const sample = { tenant, account: newId('account'), endpoint: newId('endpoint'), at };
+    for (let n = 0; n < 20; n++) {
+      const message = sampleMessage(sample);
+      const { id } = message.meta;
+      const delivery = deliveryId(id, sample.endpoint);
+      await append([message], []);
+      expect((await ask(history.getMessage({ tenant, id, as_of_now: true }))).message).toMatchObject({ id });
+      await append([], [attempted(message, 1, { kind: 'delivered' })]);
+      const known = await ask(history.getDelivery({ tenant, id: delivery, as_of_now: true }));
+      expect(known.delivery).toMatchObject({ id: delivery, status: 'delivered' });
+    }
+  });
+
   it('finds one attempt by its id, for its own tenant', async () => {
     const delivery = deliveryId(first.meta.id, endpoints[0] ?? '');
     const id = attemptId(delivery, 2);

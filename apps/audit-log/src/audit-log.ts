@@ -17,6 +17,7 @@ import { AppModule } from './app.module.js';
 import { auditKeys, AuditTree1795000000000, startAuditTree } from './audit-tree/index.js';
 import type { AuditLogConfig } from './config.js';
 import {
+  AsOfNow,
   HISTORY_GATHER_MS,
   HISTORY_GROUP,
   historyProjection,
@@ -112,7 +113,8 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     keys,
     onAside: metrics.quarantined,
   });
-  const grpc = await serveGrpc(config, AppModule.over(reads, feedKeptMs, keys));
+  const asOfNow = new AsOfNow(log, store.positions, stopping.signal);
+  const grpc = await serveGrpc(config, AppModule.over(reads, asOfNow, feedKeptMs, keys));
   const replaying = createPool({
     url: config.DATABASE_URL,
     name: 'replays',

@@ -58,6 +58,18 @@ describe.each(logsToTest())('a message on its way, log: $log', ({ start, openLog
     expect(received.filter(({ body }) => body.toString() === AWKWARD)).toHaveLength(2);
   });
 
+  it('is found by its id, with its deliveries, however soon after the 202 one asks', async () => {
+    await tenant.putAccount('soon');
+    await tenant.createEndpoint('soon', { url: receiver.url('/soon') });
+    for (let n = 0; n < 30; n++) {
+      const { id } = await tenant.publish('soon', 'order.placed', { n });
+      const found = await tenant.rest.get<{ id: string }>(`/v1/messages/${id}`);
+      expect([found.status, found.json.id]).toEqual([200, id]);
+      const { json } = await tenant.rest.get<{ data: unknown[] }>(`/v1/messages/${id}/deliveries`);
+      expect(json.data).toHaveLength(1);
+    }
+  });
+
   it('is tried again on schedule under the same id with a new timestamp, and every try is in the history', async () => {
     await tenant.putAccount('again');
     receiver.plan({

@@ -34,6 +34,10 @@ export interface GetById {
   tenant: string;
   id: string;
 }
+/** `as_of_now`: once history has all the log holds at that moment, or UNAVAILABLE where that takes more than 1.5 s. */
+export interface GetAsOf extends GetById {
+  as_of_now?: boolean | undefined;
+}
 export interface HistoryMessage {
   id: string;
   tenant: string;
@@ -269,10 +273,10 @@ export interface CompareReceivedReply {
 
 /** Client side; Nest's gRPC client answers with Observables. */
 export interface HistoryClient {
-  getMessage(request: GetById): Observable<{ message?: HistoryMessage }>;
+  getMessage(request: GetAsOf): Observable<{ message?: HistoryMessage }>;
   getPayload(request: GetById): Observable<{ payload?: Buffer; content_type?: string }>;
   listMessages(request: ListMessagesRequest): Observable<HistoryPage<HistoryMessage>>;
-  getDelivery(request: GetById): Observable<{ delivery?: HistoryDelivery }>;
+  getDelivery(request: GetAsOf): Observable<{ delivery?: HistoryDelivery }>;
   listDeliveries(request: ListDeliveriesRequest): Observable<HistoryPage<HistoryDelivery>>;
   listAttempts(request: {
     tenant: string;

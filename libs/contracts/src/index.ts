@@ -77,6 +77,7 @@ export {
   type EndpointStatsReply,
   type EndpointStatsRequest,
   type FeedHead,
+  type GetAsOf,
   type GetById,
   type HistoryAttempt,
   type HistoryClient,

@@ -12,7 +12,7 @@ import {
   type TreeEntriesReply,
 } from '@posthaste/contracts';
 import type pg from 'pg';
-import { DatabaseAwayFilter } from '../history/database-away.filter.js';
+import { AwayFilter } from '../history/away.filter.js';
 import { HISTORY_READS } from '../history/history.grpc.js';
 import { proveConsistency, proveInclusion } from './prove.js';
 import { getHead, listEntries } from './sql/select-tree.js';
@@ -20,7 +20,7 @@ import { getHead, listEntries } from './sql/select-tree.js';
 export const AUDIT_KEYS = Symbol('AUDIT_KEYS');
 
 /** Answers with what is stored and signed already: a read signs nothing, whatever somebody made of the tables. */
-@UseFilters(DatabaseAwayFilter)
+@UseFilters(AwayFilter)
 @Controller()
 export class AuditTreeController {
   constructor(

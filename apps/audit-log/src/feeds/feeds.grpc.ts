@@ -7,7 +7,7 @@ import {
   type ReadFeedRequest,
 } from '@posthaste/contracts';
 import type pg from 'pg';
-import { DatabaseAwayFilter } from '../history/database-away.filter.js';
+import { AwayFilter } from '../history/away.filter.js';
 import { HISTORY_READS } from '../history/history.grpc.js';
 import { feedHeads, readFeed } from './sql/select-feed.js';
 
@@ -15,7 +15,7 @@ import { feedHeads, readFeed } from './sql/select-feed.js';
 export const FEED_KEPT_MS = Symbol('FEED_KEPT_MS');
 
 /** The feeds' part of the gRPC service `History`. An unknown feed is an empty one. */
-@UseFilters(DatabaseAwayFilter)
+@UseFilters(AwayFilter)
 @Controller()
 export class FeedsController {
   constructor(

@@ -4,6 +4,7 @@ import {
   type DueDeliveryPayload,
   type EndpointStatsReply,
   type EndpointStatsRequest,
+  type GetAsOf,
   type GetById,
   HISTORY_SERVICE,
   type HistoryAttempt,
@@ -19,7 +20,8 @@ import {
   type RoutesRequest,
 } from '@posthaste/contracts';
 import type pg from 'pg';
-import { DatabaseAwayFilter } from './database-away.filter.js';
+import { AsOfNow, HistoryBehind } from './as-of-now.js';
+import { AwayFilter } from './away.filter.js';
 import { getAttempt, listAccountAttempts, listAttempts } from './sql/select-attempts.js';
 import { getLastAttempt } from './sql/select-last-attempt.js';
 import { getDelivery, getDueDeliveries, listDeliveries } from './sql/select-deliveries.js';
@@ -32,15 +34,20 @@ export const HISTORY_READS = Symbol('HISTORY_READS');
 
 /**
  * Answers the gRPC service `History`. What is not there, or belongs to another tenant, is an answer without it and
- * no error: the caller decides what that means to its own caller. Without the database it is UNAVAILABLE.
+ * no error: the caller decides what that means to its own caller. Without the database it is UNAVAILABLE, and so is what
+ * is asked as of now while history is far behind.
  */
-@UseFilters(DatabaseAwayFilter)
+@UseFilters(AwayFilter)
 @Controller()
 export class HistoryController {
-  constructor(@Inject(HISTORY_READS) private readonly reads: pg.Pool) {}
+  constructor(
+    @Inject(HISTORY_READS) private readonly reads: pg.Pool,
+    private readonly asOfNow: AsOfNow,
+  ) {}
 
   @GrpcMethod(HISTORY_SERVICE, 'GetMessage')
-  async getMessage(request: GetById): Promise<{ message?: HistoryMessage | undefined }> {
+  async getMessage(request: GetAsOf): Promise<{ message?: HistoryMessage | undefined }> {
+    await this.catchUp(request);
     return { message: await getMessage(this.reads, request) };
   }
 
@@ -55,7 +62,8 @@ export class HistoryController {
   }
 
   @GrpcMethod(HISTORY_SERVICE, 'GetDelivery')
-  async getDelivery(request: GetById): Promise<{ delivery?: HistoryDelivery | undefined }> {
+  async getDelivery(request: GetAsOf): Promise<{ delivery?: HistoryDelivery | undefined }> {
+    await this.catchUp(request);
     return { delivery: await getDelivery(this.reads, request) };
   }
 
@@ -101,5 +109,10 @@ export class HistoryController {
   @GrpcMethod(HISTORY_SERVICE, 'GetDueDeliveries')
   async getDueDeliveries(request: { ids: string[] }): Promise<{ data: DueDeliveryPayload[] }> {
     return { data: await getDueDeliveries(this.reads, request.ids) };
+  }
+
+  private async catchUp({ as_of_now = false }: GetAsOf): Promise<void> {
+    if (!as_of_now || (await this.asOfNow.reached())) return;
+    throw new HistoryBehind();
   }
 }

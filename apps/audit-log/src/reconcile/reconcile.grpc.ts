@@ -9,13 +9,13 @@ import {
   type ListMeantRequest,
 } from '@posthaste/contracts';
 import type pg from 'pg';
-import { DatabaseAwayFilter } from '../history/database-away.filter.js';
+import { AwayFilter } from '../history/away.filter.js';
 import { HISTORY_READS } from '../history/history.grpc.js';
 import { compareReceived } from './compare-received.js';
 import { listMeant } from './sql/select-meant.js';
 
 /** What was meant for endpoints: that part of the gRPC service `History`. For an unknown endpoint there was nothing. */
-@UseFilters(DatabaseAwayFilter)
+@UseFilters(AwayFilter)
 @Controller()
 export class ReconcileController {
   constructor(@Inject(HISTORY_READS) private readonly reads: pg.Pool) {}

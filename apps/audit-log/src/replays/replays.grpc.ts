@@ -11,7 +11,7 @@ import {
   type SteerReplayRequest,
 } from '@posthaste/contracts';
 import type pg from 'pg';
-import { DatabaseAwayFilter } from '../history/database-away.filter.js';
+import { AwayFilter } from '../history/away.filter.js';
 import { HISTORY_READS } from '../history/history.grpc.js';
 import { countRequestable, selectRequestable } from './sql/select-requestable.js';
 import { getReplay, insertReplay, listReplays, scopeOf, steerReplay } from './sql/steer-replays.js';
@@ -19,7 +19,7 @@ import { getReplay, insertReplay, listReplays, scopeOf, steerReplay } from './sq
 const SAMPLE_ROWS = 10;
 
 /** Starts, shows and steers replays; the loop runs them. What is not there, or another tenant's, is an empty answer. */
-@UseFilters(DatabaseAwayFilter)
+@UseFilters(AwayFilter)
 @Controller()
 export class ReplaysController {
   constructor(@Inject(HISTORY_READS) private readonly reads: pg.Pool) {}

@@ -2,12 +2,12 @@ import { Controller, Inject, UseFilters } from '@nestjs/common';
 import { GrpcMethod } from '@nestjs/microservices';
 import { HISTORY_SERVICE, type ShredPayloadReply, type ShredPayloadRequest } from '@posthaste/contracts';
 import type pg from 'pg';
-import { DatabaseAwayFilter } from '../history/database-away.filter.js';
+import { AwayFilter } from '../history/away.filter.js';
 import { HISTORY_READS } from '../history/history.grpc.js';
 import { shredPayload } from './shred-payloads.js';
 
 /** The part of the gRPC service `History` that makes it forget. */
-@UseFilters(DatabaseAwayFilter)
+@UseFilters(AwayFilter)
 @Controller()
 export class RetentionController {
   constructor(@Inject(HISTORY_READS) private readonly pool: pg.Pool) {}

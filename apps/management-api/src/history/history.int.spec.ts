@@ -87,6 +87,31 @@ describe('a read', () => {
     });
   });
 
+  it('of what history has not yet is made once more as of now, and of what was never there only once', async () => {
+    const now = Date.now();
+    const row = messageRow({ id: newId('message', now) });
+    history.replies['GetMessage'] = ({ as_of_now }) => (as_of_now === true ? { message: row } : {});
+    expect((await tenant.rest.get(`/v1/messages/${row.id}`)).status).toBe(200);
+    const late = { ...deliveryRow(), id: newId('delivery', now) };
+    history.replies['GetDelivery'] = ({ as_of_now }) => (as_of_now === true ? { delivery: late } : {});
+    expect((await tenant.rest.get(`/v1/deliveries/${late.id}`)).status).toBe(200);
+    expect((await accountClient.get(`/v1/deliveries/${late.id}`)).status).toBe(404);
+
+    history.asked.length = 0;
+    expect((await tenant.rest.get(`/v1/messages/${newId('message', now - 120_000)}`)).status).toBe(404);
+    expect((await tenant.rest.get(`/v1/messages/${newId('delivery', now)}`)).status).toBe(404);
+    expect(history.asked).toHaveLength(1);
+  });
+
+  it('of what history would have to be further for is refused for the moment', async () => {
+    history.replies['GetMessage'] = ({ as_of_now }) => {
+      if (as_of_now === true) throw new Error('history is behind the log');
+      return {};
+    };
+    const answer = await tenant.rest.get(`/v1/messages/${newId('message')}`);
+    expect(refusalOf(answer)).toEqual([503, 'unavailable']);
+  });
+
   it("of another account's things finds nothing, even when audit-log has them", async () => {
     const [message, delivery] = [messageRow(), deliveryRow()];
     history.replies['GetMessage'] = () => ({ message });
@@ -234,6 +259,15 @@ describe('a resend', () => {
     expect(rows).toMatchObject([
       { entry: { entity: { kind: 'delivery', id: row.id }, actor: tenant.keyId } },
     ]);
+  });
+
+  it('of a delivery that was settled a moment ago is made', async () => {
+    const row = { ...deliveryRow(), attempts: 1 };
+    history.replies['GetDelivery'] = ({ as_of_now }) => ({
+      delivery: { ...row, status: as_of_now === true ? 'delivered' : 'pending' },
+    });
+    const { status, json } = await tenant.rest.post(`/v1/deliveries/${row.id}/resend`);
+    expect([status, json]).toMatchObject([202, { id: row.id, status: 'delivered' }]);
   });
 
   it.each(['pending', 'retrying', 'deferred'])('of a delivery that is %s is refused', async (status) => {

@@ -8,10 +8,12 @@ import {
   type HistoryPage,
   isId,
   type ListedAttempt,
+  lowestId,
   type Message,
   type MessagesQuery,
   type PageQuery,
 } from '@posthaste/contracts';
+import { isSettledStatus } from '@posthaste/delivery';
 import type { Author, Reach } from '../access/principal.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { Changes } from '../changes/changes.js';
@@ -25,6 +27,9 @@ import type { HistoryReader } from './history-reader.js';
 import { payloadMatch } from './payload-path.js';
 import { shredPayload } from './shred-payload.js';
 import { attemptView, deliveryView, listedAttemptView, messageView } from './views.js';
+
+/** What history may not have yet: it follows the log by a fifth of a second, and clocks of replicas differ. */
+const RECENT_MS = 60_000;
 
 /**
  * What a key may know of the past. Tenant and account come from the key: audit-log is asked within the tenant only, and
@@ -99,7 +104,7 @@ export class History {
 
   /** Answers the delivery as it is: the attempt follows a moment later. */
   async resend(author: Author, reach: Reach, id: string): Promise<Delivery> {
-    const row = await this.delivery(reach, id);
+    const row = await this.delivery(reach, id, ({ status }) => isSettledStatus(status));
     refuseUnsendable(await this.endpoints.find(reach, { endpoint: row.endpoint }), ':id');
     refuseShredded(await this.message(reach, row.message));
     await resendDelivery(this.changes, author, row);
@@ -171,17 +176,41 @@ export class History {
 
   /** The message within reach, as audit-log has it. */
   async message({ tenant, account }: Reach, id: string): Promise<HistoryMessage> {
-    if (!isId('message', id)) throw absent('message', ':id');
-    const { message } = await this.reader.read((client) => client.getMessage({ tenant, id }));
-    if (message && (account === null || account === message.account)) return message;
-    throw absent('message', ':id');
+    return this.lookUp('message', account, id, async (as_of_now) => {
+      const { message } = await this.reader.read((client) => client.getMessage({ tenant, id, as_of_now }));
+      return message;
+    });
   }
 
-  private async delivery({ tenant, account }: Reach, id: string): Promise<HistoryDelivery> {
-    if (!isId('delivery', id)) throw absent('delivery', ':id');
-    const { delivery } = await this.reader.read((client) => client.getDelivery({ tenant, id }));
-    if (delivery && (account === null || account === delivery.account)) return delivery;
-    throw absent('delivery', ':id');
+  private async delivery(
+    { tenant, account }: Reach,
+    id: string,
+    isExpected?: (row: HistoryDelivery) => boolean,
+  ): Promise<HistoryDelivery> {
+    const look = async (as_of_now?: boolean) => {
+      const { delivery } = await this.reader.read((client) => client.getDelivery({ tenant, id, as_of_now }));
+      return delivery;
+    };
+    return this.lookUp('delivery', account, id, look, isExpected);
+  }
+
+  /**
+   * What history has not yet, or not yet as it would be accepted, is looked at once more as of now: who read of it in
+   * the tail, or was answered a moment ago, is not told that it is not there.
+   */
+  private async lookUp<T extends { account: string }>(
+    kind: 'message' | 'delivery',
+    account: string | null,
+    id: string,
+    look: (asOfNow?: boolean) => Promise<T | undefined>,
+    isExpected: (row: T) => boolean = () => true,
+  ): Promise<T> {
+    if (!isId(kind, id)) throw absent(kind, ':id');
+    const known = await look();
+    const isNews = known ? !isExpected(known) : id > lowestId(kind, Date.now() - RECENT_MS);
+    const row = isNews ? await look(true) : known;
+    if (row && (account === null || account === row.account)) return row;
+    throw absent(kind, ':id');
   }
 
   private answer<R, T>(
