@@ -10,7 +10,7 @@ import {
 } from '@posthaste/test-kit';
 import { Webhook } from 'standardwebhooks';
 import { tracesInLog } from './histories.js';
-import { itOn, logsToTest, withParties } from './test-stack.js';
+import { fromHistory, itOn, logsToTest, withParties } from './test-stack.js';
 
 /** Every byte counts: a number beyond 2^53, a trailing zero, a name twice, an escape; then odd white space as well. */
 const AWKWARD = '{"n":12345678901234567890,"d":1.10,"a":1,"a":2,"u":"\\u00e9"}';
@@ -63,7 +63,7 @@ describe.each(logsToTest())('a message on its way, log: $log', ({ start, openLog
     await tenant.createEndpoint('soon', { url: receiver.url('/soon') });
     for (let n = 0; n < 30; n++) {
       const { id } = await tenant.publish('soon', 'order.placed', { n });
-      const found = await tenant.rest.get<{ id: string }>(`/v1/messages/${id}`);
+      const found = await fromHistory(() => tenant.rest.get<{ id: string }>(`/v1/messages/${id}`));
       expect([found.status, found.json.id]).toEqual([200, id]);
       const { json } = await tenant.rest.get<{ data: unknown[] }>(`/v1/messages/${id}/deliveries`);
       expect(json.data).toHaveLength(1);

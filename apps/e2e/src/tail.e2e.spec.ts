@@ -3,7 +3,7 @@ import type { TailedAttempt } from '@posthaste/contracts';
 import type { Stack } from '@posthaste/local-stack';
 import { Receiver, seedTenant, type TenantClient, waitFor } from '@posthaste/test-kit';
 import { EventSource } from 'eventsource';
-import { itOn, logsToTest } from './test-stack.js';
+import { fromHistory, itOn, logsToTest } from './test-stack.js';
 
 const ACCOUNTS = ['north', 'south', 'east'];
 
@@ -67,7 +67,8 @@ describe.each(logsToTest())('the tail, log: $log', ({ start }) => {
       expect(got.length).toBeLessThan(published.length * 2);
 
       const { delivery_id = '', id } = got.at(-1) ?? {};
-      await publisher.rest.ask('POST', `/v1/deliveries/${delivery_id}/resend`);
+      const asked = await fromHistory(() => publisher.rest.post(`/v1/deliveries/${delivery_id}/resend`));
+      expect(asked.status).toBe(202);
       await waitFor(() => got.some((one) => one.delivery_id === delivery_id && one.number === 2));
       expect(got.at(-1)).toMatchObject({ trigger: 'resend', delivery_status: 'delivered' });
       expect(got.at(-1)?.id).not.toBe(id);

@@ -34,7 +34,7 @@ export interface GetById {
   tenant: string;
   id: string;
 }
-/** `as_of_now`: once history has all the log holds at that moment, or UNAVAILABLE where that takes more than 1.5 s. */
+/** `as_of_now`: once history has all the log holds at that moment, or UNAVAILABLE where that takes more than 2 s. */
 export interface GetAsOf extends GetById {
   as_of_now?: boolean | undefined;
 }

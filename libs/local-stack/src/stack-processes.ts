@@ -23,6 +23,7 @@ export interface ProcessPlan {
   secrets: StackSecrets;
   egressAllow: string;
   replicas: Replicas;
+  historyYields: boolean;
   /** Goes to every service, over what is set here. */
   env: Record<string, string>;
   givePort: GivePort;
@@ -108,6 +109,8 @@ function serviceSpec(
 ): ProcessSpec {
   return {
     name,
+    // Delivering is what all wait for; history may follow (docs/adr/0014).
+    yields: service === 'audit-log' && plan.historyYields,
     args: [...plan.nodeArgs, path.join(plan.distDir, 'apps', service, 'main.js')],
     env: {
       NODE_ENV: 'production',

@@ -32,6 +32,8 @@ export interface StackOptions {
   /** Free ones when not given, or 0. */
   ports?: Partial<StackPorts>;
   replicas?: Replicas;
+  /** Whether audit-log goes after the others while the machine is busy; true when not given. */
+  historyYields?: boolean;
   /** For every service, such as `{ LOG_LEVEL: 'debug' }`. */
   env?: Record<string, string>;
   /** Where endpoints may point beside the public internet. Receivers on this machine, when not given. */
@@ -110,6 +112,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       secrets,
       egressAllow: options.egressAllow ?? '127.0.0.0/8',
       replicas: options.replicas ?? {},
+      historyYields: options.historyYields ?? true,
       env: { ...serviceEnvironment, ...options.env },
       givePort,
     };

@@ -1,8 +1,8 @@
 import { endsOf, type EventLog, type ProjectionPositions } from '@posthaste/event-log';
 import { historyTopics } from './history.projection.js';
 
-/** History is a fifth of a second behind; who waits this long asks a history that is catching up. */
-const PATIENCE_MS = 1_500;
+/** History is a fifth of a second behind; who waits this long, twice at worst, asks one that is catching up. */
+const PATIENCE_MS = 2_000;
 const POLL_MS = 25;
 
 export class HistoryBehind extends Error {

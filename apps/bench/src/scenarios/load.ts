@@ -90,8 +90,11 @@ export async function measureLoad(
   const { workers, stack } = bench;
   const meter = await Meter.start(bench);
   const finished = await sendAll(way, load, workers);
+  const deliveredAt = performance.now();
   const cost = await meter.read(finished.collected.distinct);
-  return measurementOf({ scenario, log: stack.log, run }, way.endpoints, finished, cost);
+  const restedS = round((performance.now() - deliveredAt) / 1_000, 1);
+  const measured = measurementOf({ scenario, log: stack.log, run }, way.endpoints, finished, cost);
+  return { ...measured, figures: { 'at rest after s': restedS } };
 }
 
 export function measurementOf(
