@@ -123,11 +123,16 @@ function expectedIds(
     .map(([, id]) => id);
 }
 
-/** A whole id, one shortened, and one of nobody. */
+/** Of the account a whole id and two shortened; one of another account, and one of nobody. */
 function somePrefixes(one: ListCase<Fact>): string[] {
-  const ids = facts.flatMap((fact) => one.rows(fact)).map(({ key }) => key[1]);
+  const idsIn = (of: string): string[] =>
+    facts
+      .filter(({ message }) => message.meta.account === of)
+      .flatMap((fact) => one.rows(fact).map(({ key }) => key[1]));
+  const ids = idsIn(account);
   const digits = (id: string, count: number): string => id.slice(0, id.indexOf('_') + 1 + count);
-  return [pick(ids), digits(pick(ids), 6), digits(pick(ids), 9), `${digits(pick(ids), 9)}zzzzzz`];
+  const ofNobody = `${digits(pick(ids), 9)}zzzzzz`;
+  return [pick(ids), digits(pick(ids), 6), digits(pick(ids), 9), pick(idsIn(other)), ofNobody];
 }
 
 describe.each(cases)('the list of $name', (one) => {
