@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { ClientGrpcProxy } from '@nestjs/microservices';
 import { metrics } from '@opentelemetry/api';
 import {
@@ -162,6 +162,16 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
       const known = await ask(history.getDelivery({ tenant, id: delivery, as_of_now: true }));
       expect(known.delivery).toMatchObject({ id: delivery, status: 'delivered' });
     }
+  });
+
+  it('is UNAVAILABLE to who asks as of now while it cannot know how far the log is, and to nobody else', async () => {
+    const away = jest.spyOn(log.admin, 'endOffsets').mockRejectedValue(new Error('away'));
+    const request = { tenant, id: first.meta.id };
+    await expect(ask(history.getMessage({ ...request, as_of_now: true }))).rejects.toMatchObject({
+      code: status.UNAVAILABLE,
+    });
+    expect((await ask(history.getMessage(request))).message).toMatchObject({ id: first.meta.id });
+    away.mockRestore();
   });
 
   it('finds one attempt by its id, for its own tenant', async () => {

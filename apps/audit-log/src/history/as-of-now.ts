@@ -5,12 +5,6 @@ import { historyTopics } from './history.projection.js';
 const PATIENCE_MS = 2_000;
 const POLL_MS = 25;
 
-export class HistoryBehind extends Error {
-  constructor() {
-    super('history is behind the log');
-  }
-}
-
 /**
  * Waits until history has all the log held at the moment of asking. So who was told of a message or an attempt by
  * others, who read the log themselves, finds it here too.

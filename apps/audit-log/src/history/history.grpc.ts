@@ -19,8 +19,9 @@ import {
   type RoutesReply,
   type RoutesRequest,
 } from '@posthaste/contracts';
+import { GrpcRefusal } from '@posthaste/runtime';
 import type pg from 'pg';
-import { AsOfNow, HistoryBehind } from './as-of-now.js';
+import { AsOfNow } from './as-of-now.js';
 import { AwayFilter } from './away.filter.js';
 import { getAttempt, listAccountAttempts, listAttempts } from './sql/select-attempts.js';
 import { getLastAttempt } from './sql/select-last-attempt.js';
@@ -113,6 +114,6 @@ export class HistoryController {
 
   private async catchUp({ as_of_now = false }: GetAsOf): Promise<void> {
     if (!as_of_now || (await this.asOfNow.reached())) return;
-    throw new HistoryBehind();
+    throw new GrpcRefusal('UNAVAILABLE', 'history is behind the log');
   }
 }
