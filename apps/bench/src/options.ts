@@ -5,8 +5,8 @@ import { longScenarioNames, type ScenarioName, scenarioNames, Sizes } from './sc
 export const HELP = `npm run bench -- [options]
   --scenario name[,name...]   (all: those without a *)
       throughput              64 in flight, 20,000 messages of 1 KB, one endpoint that answers at once; three times
-      latency                 open loop, 200/s for 20 s, the same endpoint
-      fan-out                 400 messages, each to 50 endpoints
+      latency                 open loop, 200/s for 20 s, the same endpoint; three times
+      fan-out                 400 messages, each to 50 endpoints; three times
       isolation               ten accounts at 300/s; the tenth's endpoint hangs
       backlog                 100,000 messages accepted while no dispatcher runs, then drained
       retry-storm             1,000 endpoints fail for a minute at 200/s, then answer; nine healthy accounts beside

@@ -5,7 +5,7 @@ import { costWithoutProduct, freeOfCost } from '../product/meter.js';
 import { commitToDisk, type DiskCommits } from '../traffic/disk-commits.js';
 import type { Pace } from '../traffic/protocol.js';
 import { quantilesOf, round } from '../traffic/quantiles.js';
-import type { Sizes } from './scenarios.js';
+import type { ScenarioName, Sizes } from './scenarios.js';
 import type { Workers } from '../traffic/worker-process.js';
 
 /** One account whose endpoints answer at once: how much the product carries, and how quickly. */
@@ -28,17 +28,13 @@ export const steady = (sizes: Sizes): Load => ({ count: sizes.count(STEADY_COUNT
 export async function runThroughput(bench: Bench, sizes: Sizes, show: Show): Promise<void> {
   const way = await openWay('throughput', bench);
   await warmUp(way, sizes.warmUp(), bench);
-  for (let i = 1; i <= REPETITIONS; i++) {
-    show(
-      await measureLoad('throughput', `64 in flight, ${i} of ${REPETITIONS}`, fullSpeed(sizes), way, bench),
-    );
-  }
+  await repeat('throughput', '64 in flight', fullSpeed(sizes), way, bench, show);
 }
 
 export async function runLatency(bench: Bench, sizes: Sizes, show: Show): Promise<void> {
   const way = await openWay('latency', bench);
   await warmUp(way, sizes.warmUp(), bench);
-  show(await measureLoad('latency', `${STEADY_PER_SECOND}/s`, steady(sizes), way, bench));
+  await repeat('latency', `${STEADY_PER_SECOND}/s`, steady(sizes), way, bench, show);
 }
 
 export async function runFanOut(bench: Bench, sizes: Sizes, show: Show): Promise<void> {
@@ -46,7 +42,20 @@ export async function runFanOut(bench: Bench, sizes: Sizes, show: Show): Promise
   const way = await openWay('fan-out', bench, endpoints);
   await warmUp(way, Math.ceil(sizes.warmUp() / endpoints), bench);
   const load = { count: sizes.count(messages), pace: FULL_SPEED };
-  show(await measureLoad('fan-out', `1 message to ${endpoints} endpoints`, load, way, bench));
+  await repeat('fan-out', `1 message to ${endpoints} endpoints`, load, way, bench, show);
+}
+
+async function repeat(
+  scenario: ScenarioName,
+  run: string,
+  load: Load,
+  way: Way,
+  bench: Bench,
+  show: Show,
+): Promise<void> {
+  for (let i = 1; i <= REPETITIONS; i++) {
+    show(await measureLoad(scenario, `${run}, ${i} of ${REPETITIONS}`, load, way, bench));
+  }
 }
 
 /** What the generator and the receiver can do with nothing between them, in both loops, and the disk by itself. */
