@@ -18,6 +18,7 @@ import { auditKeys, AuditTree1795000000000, startAuditTree } from './audit-tree/
 import type { AuditLogConfig } from './config.js';
 import {
   AsOfNow,
+  createReadsPool,
   HISTORY_GATHER_MS,
   HISTORY_GROUP,
   historyProjection,
@@ -73,12 +74,7 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
     migrate(config.DATABASE_URL, 'retention', [Retention1796000000002]),
   ]);
   const writes = projectionPool(parts, 'history-projection');
-  const reads = createPool({
-    url: config.DATABASE_URL,
-    name: 'history-reads',
-    max: config.DATABASE_POOL,
-    logger,
-  });
+  const reads = createReadsPool({ url: config.DATABASE_URL, max: config.DATABASE_POOL, logger });
   const metrics = historyMetrics(parts.meter, log);
   const topicMetrics = logMetrics(parts.meter, log);
   const options = { payloadIndex: config.HISTORY_PAYLOAD_INDEX === 'on' };

@@ -1,7 +1,8 @@
 import { lowestId, type PageRequest } from '@posthaste/contracts';
-import { createLogger, createPool, migrate } from '@posthaste/runtime';
+import { createLogger, migrate } from '@posthaste/runtime';
 import { fenced, plansOf, takeFigures, timeRuns, type Times } from '@posthaste/test-kit';
 import type pg from 'pg';
+import { createReadsPool } from '../history/reads-pool.js';
 import { listAccountAttempts } from '../history/sql/select-attempts.js';
 import { listDeliveries } from '../history/sql/select-deliveries.js';
 import { listMessages } from '../history/sql/select-messages.js';
@@ -38,7 +39,7 @@ await takeFigures(settings, async (url, attempts) => {
   await migrate(url, 'history', historyMigrations);
   const { logger } = createLogger('list-figures', 'silent');
   const unhurried = { statement_timeout: '0' };
-  const pool = createPool({ url, name: 'figures', max: 2, logger, settings: unhurried });
+  const pool = createReadsPool({ url, max: 2, logger, settings: unhurried });
   const startedAt = performance.now();
   const filled = await fillHistory(pool, attempts, (line) => console.error(line));
   const fillSeconds = Math.round((performance.now() - startedAt) / 1_000);

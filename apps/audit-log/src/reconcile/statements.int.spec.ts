@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { messagePosition, newId } from '@posthaste/contracts';
 import type pg from 'pg';
+import { explained } from '../proving/explained.js';
 import { type HistoryBed, startHistoryBed } from '../proving/history-bed.js';
 import { listMeant, listMeantIds } from './sql/select-meant.js';
 
@@ -38,10 +39,10 @@ describe('the statements', () => {
         { since, until: since + 3_600_000 },
         { until: at + 60_000 },
       ]) {
-        const plans = await explained((client) =>
+        const plans = await explained(pool, (client) =>
           listMeant(client, { range: { ...range, ...asked }, limit: 7 }),
         );
-        const ids = await explained((client) => listMeantIds(client, { ...range, ...asked }, 7));
+        const ids = await explained(pool, (client) => listMeantIds(client, { ...range, ...asked }, 7));
         for (const { scans, mostRows } of [...plans, ...ids]) {
           expect({ asked, scans: scans.filter((scan) => /Seq Scan|Bitmap/.test(scan)) }).toEqual({
             asked,
@@ -77,38 +78,3 @@ describe('the statements', () => {
     if (isAnalysed) await pool.query('vacuum analyze history.message, history.delivery');
   }
 });
-
-interface Plan {
-  'Node Type': string;
-  'Actual Rows': number;
-  'Actual Loops': number;
-  'Rows Removed by Filter'?: number;
-  Plans?: Plan[];
-}
-
-/** Lets a read run, and tells of each of its statements how it read and the most rows that one of its steps saw. */
-async function explained(
-  read: (pool: pg.Pool) => Promise<unknown>,
-): Promise<{ scans: string[]; mostRows: number }[]> {
-  const found: { scans: string[]; mostRows: number }[] = [];
-  const query = async (statement: string | { text: string; values: unknown[] }, values?: unknown[]) => {
-    const asked = typeof statement === 'string' ? { text: statement, values: values ?? [] } : statement;
-    const { rows } = await pool.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
-      `explain (analyze, format json) ${asked.text}`,
-      asked.values,
-    );
-    const nodes: Plan[] = [];
-    const visit = (plan: Plan): void => {
-      nodes.push(plan);
-      plan.Plans?.forEach(visit);
-    };
-    for (const row of rows) visit(row['QUERY PLAN'][0].Plan);
-    const seen = nodes.map(
-      (node) => (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'],
-    );
-    found.push({ scans: nodes.map((node) => node['Node Type']), mostRows: Math.max(...seen) });
-    return pool.query(asked.text, asked.values);
-  };
-  await read({ query } as unknown as pg.Pool);
-  return found;
-}
