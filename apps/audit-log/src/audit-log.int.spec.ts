@@ -80,6 +80,7 @@ describe.each(logs)('audit-log on the $kind log', ({ open }) => {
         GRPC_PORT: port ?? 0,
         HISTORY_RETENTION_DAYS: 30,
         HISTORY_PAYLOAD_INDEX: 'on',
+        HISTORY_YIELDS: 'off',
         POSTHASTE_AUDIT_KEYS: Buffer.alloc(32, 7).toString('base64'),
         FEED_RETENTION_HOURS: 24,
       },

@@ -18,6 +18,7 @@ import { auditKeys, AuditTree1795000000000, startAuditTree } from './audit-tree/
 import type { AuditLogConfig } from './config.js';
 import {
   AsOfNow,
+  BusyMachine,
   createReadsPool,
   HISTORY_GATHER_MS,
   HISTORY_GROUP,
@@ -50,6 +51,7 @@ export interface AuditLogParts {
     | 'GRPC_PORT'
     | 'HISTORY_RETENTION_DAYS'
     | 'HISTORY_PAYLOAD_INDEX'
+    | 'HISTORY_YIELDS'
     | 'FEED_RETENTION_HOURS'
     | 'POSTHASTE_AUDIT_KEYS'
   >;
@@ -85,12 +87,14 @@ export async function startAuditLog(parts: AuditLogParts): Promise<RunningAuditL
   };
   const store = historyProjection(writes, quarantined, options);
   const ends = await endsOf(log, historyTopics);
+  const machine = new BusyMachine();
   const projection = await runProjection({
     log,
     group: HISTORY_GROUP,
     topics: historyTopics,
     store,
     gatherMs: HISTORY_GATHER_MS,
+    othersFirst: () => config.HISTORY_YIELDS === 'on' && machine.isBusy(),
     onRetry: (error) => logger.warn({ err: error }, 'history.projection_retried'),
     onFatal: parts.fatal,
     onApplied: metrics.applied,

@@ -17,6 +17,12 @@ export const AuditLogConfig = z.object({
     .describe(
       'Whether the payloads of the last day are indexed for searches; it costs each message of 20 values some 40 µs',
     ),
+  HISTORY_YIELDS: z
+    .enum(['on', 'off'])
+    .default('off')
+    .describe(
+      'Whether history rests while this machine has nothing left, up to 10 s behind: for services that share one machine',
+    ),
   FEED_RETENTION_HOURS: z.coerce
     .number()
     .positive()

@@ -60,6 +60,7 @@ export async function planServices(plan: ProcessPlan): Promise<PlannedProcesses>
     GRPC_HOST: '127.0.0.1',
     GRPC_PORT: String(replica === 0 ? historyPort : await plan.givePort()),
     POSTHASTE_AUDIT_KEYS: auditKeys,
+    HISTORY_YIELDS: plan.historyYields ? 'on' : 'off',
   }));
   const schedulers: string[] = [];
   await add('retry-scheduler', 2, plan.replicas.retryScheduler, async (replica) => {
@@ -109,8 +110,6 @@ function serviceSpec(
 ): ProcessSpec {
   return {
     name,
-    // Delivering is what all wait for; history may follow (docs/adr/0014).
-    yields: service === 'audit-log' && plan.historyYields,
     args: [...plan.nodeArgs, path.join(plan.distDir, 'apps', service, 'main.js')],
     env: {
       NODE_ENV: 'production',

@@ -32,7 +32,7 @@ export interface StackOptions {
   /** Free ones when not given, or 0. */
   ports?: Partial<StackPorts>;
   replicas?: Replicas;
-  /** Whether audit-log goes after the others while the machine is busy; true when not given. */
+  /** Whether history comes after delivery while the machine is busy (docs/adr/0014); true when not given. */
   historyYields?: boolean;
   /** For every service, such as `{ LOG_LEVEL: 'debug' }`. */
   env?: Record<string, string>;

@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { LocalStackError } from './errors.js';
 import type { ProcessLog } from './process-log.js';
-import { yieldToOthers } from './yield-to-others.js';
 
 export interface ProcessSpec {
   /** Also the name of its log file. */
@@ -14,8 +13,6 @@ export interface ProcessSpec {
   /** Answers 200 once the process can do its work. */
   readyUrl: string;
   readyTimeoutMs?: number;
-  /** It goes after the others while the machine is busy. */
-  yields?: boolean;
 }
 
 /** Why a process came to be running, or is not. */
@@ -138,9 +135,7 @@ export class SupervisedProcess {
     child.stdin?.on('error', () => undefined);
     child.once('error', (error) => this.hasEnded(child, error.message));
     child.once('exit', (code, signal) => this.hasEnded(child, signal ?? `exit code ${code}`));
-    if (child.pid === undefined) return;
-    if (this.spec.yields === true) yieldToOthers(child.pid);
-    this.onChange({ kind: 'spawned', pid: child.pid, again });
+    if (child.pid !== undefined) this.onChange({ kind: 'spawned', pid: child.pid, again });
   }
 
   private hasEnded(child: ChildProcess, how: string): void {

@@ -85,20 +85,6 @@ describe('the supervisor', () => {
     expect(readFileSync(path.join(folder, 'logs/worker.log'), 'utf8')).toBe('worker is up\n'.repeat(3));
   }, 30_000);
 
-  it('has a process go after the others, each time it starts it', async () => {
-    supervisor = await Supervisor.create({ dataDir: folder });
-    const [first, second] = [
-      await supervisor.start(await spec('first')),
-      await supervisor.start({ ...(await spec('second')), yields: true }),
-    ];
-    const niceness = (): number[] => [os.getPriority(first.pid), os.getPriority(second.pid)];
-    const own = os.getPriority();
-    expect(niceness()).toEqual([own, Math.max(own, 10)]);
-    await second.kill('SIGKILL');
-    await supervisor.whenReady();
-    expect(niceness()).toEqual([own, Math.max(own, 10)]);
-  }, 30_000);
-
   it('stops by SIGTERM, kills what does not listen, and leaves nothing', async () => {
     supervisor = await Supervisor.create({ dataDir: folder });
     await supervisor.start(await spec('first'));

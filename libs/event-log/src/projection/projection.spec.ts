@@ -65,6 +65,7 @@ describe('a projection', () => {
     group: string;
     errors: unknown[];
     gatherMs?: number;
+    othersFirst?: () => boolean;
   }) => {
     const projection = await runProjection({
       log: parts.log,
@@ -72,6 +73,7 @@ describe('a projection', () => {
       topics: [parts.topic],
       store: parts.store,
       gatherMs: parts.gatherMs ?? 0,
+      othersFirst: parts.othersFirst ?? (() => false),
       onRetry: (error) => void parts.errors.push(error),
       onFatal: (error) => void parts.errors.push(error),
     });
@@ -133,6 +135,53 @@ describe('a projection', () => {
     await projection.whenApplied(await append(parts.log, parts.topic, 10, 20));
     expect(parts.store.conflicts).toBeGreaterThan(0);
     expectOnceInOrder(parts.store.rows, 20);
+  });
+
+  describe('while others come first', () => {
+    /** One transaction that takes a while, with more to do behind it. Answers the end of what is behind it. */
+    const busy = async (othersFirst: () => boolean) => {
+      const parts = await setUp(1);
+      let open = (): void => undefined;
+      parts.store.gate = new Promise((resolve) => (open = resolve));
+      const projection = await run({ ...parts, othersFirst: () => othersFirst() });
+      await append(parts.log, parts.topic, 0, 10);
+      await eventually('a transaction runs', () => parts.store.waiting === 1);
+      const [last] = (await append(parts.log, parts.topic, 10, 20)).slice(-1);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return { ...parts, projection, open, last: last as Position };
+    };
+
+    it('rests after a transaction, and goes on when they are done', async () => {
+      const asked: number[] = [];
+      let first = true;
+      const { store, open } = await busy(() => {
+        asked.push(store.transactions);
+        return first;
+      });
+      open();
+      await eventually('it is asked whether others come first', () => asked.length > 0);
+      expect(asked[0]).toBe(1);
+      first = false;
+      await eventually('all is applied', () => store.rows.length === 20);
+      expectOnceInOrder(store.rows, 20);
+    });
+
+    it('rests not for ever', async () => {
+      const { store, open } = await busy(() => true);
+      open();
+      await eventually('all is applied', () => store.rows.length === 20);
+    });
+
+    it('does not rest while somebody waits', async () => {
+      const asked: number[] = [];
+      const { store, open, projection, last } = await busy(() => asked.push(store.transactions) > 0);
+      const applied = projection.whenApplied([last]);
+      open();
+      await applied;
+      // After the second, nobody waits any more.
+      expect(asked).not.toContain(1);
+      expect(store.transactions).toBe(2);
+    });
   });
 
   it('keeps trying while its store is away, at the start and later', async () => {

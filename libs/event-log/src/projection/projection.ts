@@ -13,15 +13,16 @@ import type {
 } from '../port.js';
 import { ProjectionLane } from './projection-lane.js';
 import type { ProjectionBatch, ProjectionStore } from './projection-store.js';
+import { restMs } from './rest.js';
 
 /**
  * Runs a projection: reads topics in order and hands batches to a store that writes rows and position in one
  * transaction. The group's committed offsets only show lag to operators; the truth is the store's own position.
  *
  * States of the loop: idle (nothing queued) -> applying (one transaction in flight, more is queued meanwhile) ->
- * gathering (until `gatherMs` after that transaction began, or until much is queued) -> applying ... -> idle. What comes
- * after a rest is applied at once; what trickles in shares a transaction, because each costs the same for one record or
- * a hundred.
+ * resting (only while others come first) -> gathering (until `gatherMs` after that transaction began, or until much is
+ * queued) -> applying ... -> idle. What comes while it is idle is applied at once; what trickles in shares a transaction,
+ * because each costs the same for one record or a hundred.
  *
  * A `conflict` means somebody else moved the position (a zombie, or us before a lost answer): positions are loaded
  * again and reading goes on from there. A thrown error is an unreachable store: the batch is kept and tried again,
@@ -35,6 +36,11 @@ export interface ProjectionOptions {
   store: ProjectionStore;
   /** How long rows may lag behind the log so that records can share reads and transactions; 0: not at all. */
   gatherMs?: number;
+  /**
+   * Whether others come first now, who share the machine: after a transaction the projection rests for as long as they
+   * do, within limits (`rest.ts`), and not while somebody waits for what is to be applied.
+   */
+  othersFirst?: () => boolean;
   /** The store could not be reached, or a batch failed: reported once per try. */
   onRetry: (error: unknown) => void;
   onFatal: (error: Error) => void;
@@ -58,6 +64,8 @@ const QUEUE_RECORDS = 3_000;
 const QUEUE_BYTES = 12_000_000;
 /** So much is no trickle: it does not wait for more. */
 const GATHERED_RECORDS = 500;
+/** While it rests it looks so often whether it has to. */
+const REST_LOOK_MS = 100;
 const RETRY_MIN_MS = 50;
 const RETRY_MAX_MS = 2_000;
 /** Lag is looked at by people and scalers. */
@@ -196,8 +204,19 @@ class Projection implements RunningProjection {
       const work = this.#takeWork();
       if (work.size === 0) return;
       this.#lastBeginAt = performance.now();
+      const behindMs = Date.now() - appendedAtOf(work);
       await this.#applyWithRetry(work);
       this.#settleWaiters();
+      await this.#rest(behindMs);
+    }
+  }
+
+  async #rest(behindMs: number): Promise<void> {
+    const { othersFirst = () => false } = this.#options;
+    const now = performance.now();
+    const untilMs = now + restMs({ tookMs: now - this.#lastBeginAt, behindMs });
+    while (performance.now() < untilMs && this.#waiters.size === 0 && !this.#isStopped && othersFirst()) {
+      await this.#pause(Math.min(REST_LOOK_MS, untilMs - performance.now()));
     }
   }
 
@@ -307,4 +326,10 @@ class Projection implements RunningProjection {
   async #pause(pauseMs: number): Promise<void> {
     await sleep(pauseMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
   }
+}
+
+/** When the oldest record of a transaction was appended; now, when there is none. */
+function appendedAtOf(work: Map<ProjectionLane, ProjectionBatch>): number {
+  const firsts = [...work.values()].map(({ records }) => records[0]?.appendedAt ?? Infinity);
+  return Math.min(Date.now(), ...firsts);
 }
