@@ -10,6 +10,11 @@ import { MAINTENANCE_LOCK } from './schema.js';
 const TOMBSTONE_DAYS = 7;
 /** Small transactions: readers and appends go on between them, and little is lost when the process dies. */
 const BATCH_RECORDS = 5_000;
+/**
+ * Everything here walks the log's key, from its beginning or through one partition. With statistics that are old, or none,
+ * PostgreSQL takes a scan of the whole log for cheaper.
+ */
+const WALKS_ONLY = '-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off';
 
 interface TopicRow {
   id: number;
@@ -19,7 +24,11 @@ interface TopicRow {
 
 /** Answers how many records went; undefined when another process is at it. */
 export async function maintain(url: string): Promise<number | undefined> {
-  const client = new pg.Client({ connectionString: url, application_name: 'posthaste log maintenance' });
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: 'posthaste log maintenance',
+    options: WALKS_ONLY,
+  });
   client.on('error', () => undefined);
   await client.connect();
   try {
@@ -118,17 +127,36 @@ async function retain(client: pg.Client, topic: number, retentionMs: number): Pr
   return deleted;
 }
 
-/**
- * Only a prefix goes: a younger record keeps all behind it. Records and start offset change together. Most of the time
- * nothing has expired, which the first record says alone: the batch is read only behind one that has.
- */
+/** Only a prefix goes: a younger record keeps all behind it. Records and start offset change together. */
 async function retainOnce(
   client: pg.Client,
   topic: number,
   partition: number,
   retentionMs: number,
 ): Promise<number> {
-  const { rows } = await client.query<{ deleted: string }>(
+  const keepFrom = await firstToKeep(client, topic, partition, retentionMs);
+  if (keepFrom === null) return 0;
+  const { rowCount } = await client.query(
+    `with moved as (
+       update log.partition_head set start = $3 where topic = $1 and partition = $2 and start < $3
+     )
+     delete from log.record where topic = $1 and partition = $2 and "offset" < $3`,
+    [topic, partition, keepFrom],
+  );
+  return rowCount ?? 0;
+}
+
+/**
+ * The offset behind the expired records at a partition's beginning, of a batch of them at most; null when there are none.
+ * That is so most of the time, and the first record says it alone: the batch is read only behind one that has expired.
+ */
+async function firstToKeep(
+  client: pg.Client,
+  topic: number,
+  partition: number,
+  retentionMs: number,
+): Promise<string | null> {
+  const { rows } = await client.query<{ keep_from: string | null }>(
     `with until as materialized (
        select extract(epoch from clock_timestamp()) * 1000 - $3 as ms
      ), first as materialized (
@@ -138,17 +166,9 @@ async function retainOnce(
        from log.record
        where topic = $1 and partition = $2 and (select appended_at < ms from first, until)
        order by "offset" limit $4
-     ), bound as (
-       select coalesce(min("offset") filter (where not expired), max("offset") + 1) as keep_from from oldest
-     ), gone as (
-       delete from log.record r using bound b
-       where r.topic = $1 and r.partition = $2 and r."offset" < b.keep_from returning 1
-     ), moved as (
-       update log.partition_head h set start = b.keep_from from bound b
-       where h.topic = $1 and h.partition = $2 and b.keep_from > h.start
      )
-     select count(*) as deleted from gone`,
+     select coalesce(min("offset") filter (where not expired), max("offset") + 1) as keep_from from oldest`,
     [topic, partition, retentionMs, BATCH_RECORDS],
   );
-  return Number(rows[0]?.deleted ?? 0);
+  return rows[0]?.keep_from ?? null;
 }

@@ -188,6 +188,58 @@ describe('the log on PostgreSQL, beyond the port', () => {
     expect(await log.admin.endOffsets(topic)).toMatchObject([{ offset: 3 }]);
   });
 
+  describe('cleaning', () => {
+    beforeAll(async () => {
+      await log.admin.ensureTopics([newTopic(1)], 'single');
+      await client.query('alter table log.record set (autovacuum_enabled = off)');
+    });
+    afterAll(() => client.query('alter table log.record reset (autovacuum_enabled)'));
+
+    const analyze = (): Promise<unknown> => client.query('analyze log.record');
+    const forgetStatistics = (): Promise<unknown> =>
+      client.query(`delete from pg_statistic where starelid = 'log.record'::regclass`);
+    const fill = (topic: string): Promise<unknown> =>
+      client.query(
+        `insert into log.record (topic, partition, "offset", appended_at, key, value)
+         select id, 0, n, extract(epoch from clock_timestamp()) * 1000, 'k', repeat('x', 50)::bytea
+         from log.topic, generate_series(0, 199999) n where name = $1`,
+        [topic],
+      );
+
+    /** Of 8 KB, from wherever. What a session read is known once it is over. */
+    const blocksReadIn = async (work: () => Promise<unknown>): Promise<number> => {
+      const blocks = async (): Promise<number> => {
+        const { rows } = await client.query<{ blocks: number }>(
+          `select pg_stat_get_blocks_fetched('log.record'::regclass)::int as blocks`,
+        );
+        return rows[0]?.blocks ?? NaN;
+      };
+      const before = await blocks();
+      await work();
+      const session = `select from pg_stat_activity where application_name = 'posthaste log maintenance'`;
+      while ((await client.query(session)).rowCount !== 0);
+      return (await blocks()) - before;
+    };
+
+    it.each([
+      ['without statistics', [forgetStatistics, fill]],
+      ['with the statistics of before', [analyze, fill]],
+      ['with statistics', [fill, analyze]],
+    ])('reads what has expired and not the log, %s', async (_, steps) => {
+      const topic = newTopic(1, { policy: 'delete', retentionMs: 3_600_000 });
+      await log.admin.ensureTopics([topic], 'single');
+      for (const step of steps) await step(topic.name);
+      expect(await blocksReadIn(() => log.maintain())).toBeLessThan(500);
+      await client.query(
+        `update log.record set appended_at = 0
+         where topic = (select id from log.topic where name = $1) and "offset" < 100`,
+        [topic.name],
+      );
+      expect(await blocksReadIn(() => log.maintain())).toBeLessThan(1_000);
+      expect(await log.admin.startOffsets(topic)).toMatchObject([{ offset: 100 }]);
+    });
+  });
+
   it('forgets a group that nobody is in and that has committed nothing, also when its member was killed', async () => {
     const topic = newTopic(2);
     await log.admin.ensureTopics([topic], 'single');
