@@ -7,6 +7,7 @@ import { PayloadKeys1798000000000 } from './history/payload-keys-migration.js';
 import { RequestedAttempts1791000000010 } from './history/requested-migration.js';
 import { HistoryShadows1791000000002 } from './history/shadow-migration.js';
 import { Shredding1796000000001 } from './history/shredding-migration.js';
+import { HistoryVacuum1799000000000 } from './history/vacuum-migration.js';
 import { Positions1791000000505 } from './reconcile/positions-migration.js';
 import { ReplayKinds1794000000000 } from './replays/replay-kinds-migration.js';
 import { Replays1791000000011 } from './replays/replays-migration.js';
@@ -23,6 +24,7 @@ export const historyMigrations = [
   Shredding1796000000001,
   FeedTimes1797000000000,
   PayloadKeys1798000000000,
+  HistoryVacuum1799000000000,
 ];
 
 /** Of the schema `replays`. */
