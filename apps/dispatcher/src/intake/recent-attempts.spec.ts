@@ -14,11 +14,11 @@ describe('recent attempts', () => {
     expect(Array.from({ length: 5_000 }, delivery).filter((id) => recent.has(id, 2))).toEqual([]);
   });
 
-  it('tell ids apart by any one of their last 20 characters', () => {
+  it('tell ids apart by any one of their last 15 characters', () => {
     const recent = new RecentAttempts(0);
     const id = delivery();
     recent.add(id, 1, 0);
-    for (let at = id.length - 20; at < id.length; at++) {
+    for (let at = id.length - 15; at < id.length; at++) {
       const other = id.slice(0, at) + (id[at] === '0' ? '1' : '0') + id.slice(at + 1);
       expect(recent.has(other, 1)).toBe(false);
     }
@@ -40,5 +40,13 @@ describe('recent attempts', () => {
     for (const id of ids) recent.add(id, 1, 0);
     const held = ids.filter((id) => recent.has(id, 1));
     expect(held).toEqual(ids.slice(80));
+  });
+
+  it('take no more memory however many there were', () => {
+    const recent = new RecentAttempts(0, 1_000, 5_000);
+    const ids = Array.from({ length: 20_000 }, delivery);
+    const before = process.memoryUsage().arrayBuffers;
+    for (const id of ids) recent.add(id, 1, 0);
+    expect(process.memoryUsage().arrayBuffers).toBeLessThanOrEqual(before);
   });
 });
