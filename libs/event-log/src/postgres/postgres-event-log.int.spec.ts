@@ -150,6 +150,23 @@ describe('the log on PostgreSQL, beyond the port', () => {
     await Promise.all(others.map((each) => each.close()));
   });
 
+  it('opens while its records are vacuumed, appended and read', async () => {
+    await log.admin.ensureTopics([newTopic(1)], 'single');
+    // What a vacuum, a writer and a reader hold: opening must ask for nothing that one of them is in the way of.
+    await client.query('begin; lock table log.record in share update exclusive mode');
+    await client.query('lock table log.record in row exclusive mode');
+    const options = '-c lock_timeout=2s';
+    const second = PostgresEventLog.open({ url: `${server.url}?options=${options}`, maintenanceMs: 0 });
+    try {
+      const topic = newTopic(1);
+      await second.admin.ensureTopics([topic], 'single');
+      expect(await second.admin.endOffsets(topic)).toMatchObject([{ offset: 0 }]);
+    } finally {
+      await client.query('rollback');
+      await second.close();
+    }
+  });
+
   it('deletes what is older than its retention, and never gives an offset again', async () => {
     const topic = newTopic(1, { policy: 'delete', retentionMs: 3_600_000 });
     await log.admin.ensureTopics([topic], 'single');

@@ -72,10 +72,15 @@ create table if not exists log.record (
   value bytea not null,
   primary key (topic, partition, "offset")
 );
-alter table log.record alter column value set storage external;
--- What was appended is vacuumed by count and not by share: while its pages are in memory, and before a checkpoint has most
--- of them written to the WAL in full for it.
-alter table log.record set (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 1000);
+-- Asked for first, as above. What was appended is vacuumed by count and not by share: while its pages are in memory, and
+-- before a checkpoint has most of them written to the WAL in full for it.
+do $$ begin
+  if (select reloptions is null from pg_class where oid = 'log.record'::regclass) then
+    alter table log.record
+      alter column value set storage external,
+      set (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 1000);
+  end if;
+end $$;
 
 create table if not exists log.consumer_group (name text primary key);
 
