@@ -113,8 +113,8 @@ function derivedId(kind: IdKind, parent: string, seed: string): string {
   return `${idPrefixes[kind]}_${parent.slice(at, at + TIME_CHARS)}${digits.slice(TIME_CHARS)}`;
 }
 
-/** What a character of the alphabet counts; the characters are in the order of their codes, in three runs. */
-function digitOf(code: number): number {
+/** What a character of an id's 27 counts, by its code: the alphabet is in the order of codes, in three runs. */
+export function digitOf(code: number): number {
   if (code < 65) return code - 48;
   return code < 97 ? code - 55 : code - 61;
 }

@@ -3,6 +3,7 @@ export {
   causedMessageId,
   deliveriesOf,
   deliveryId,
+  digitOf,
   idPrefixes,
   isId,
   lowestId,

@@ -1,3 +1,5 @@
+import { digitOf } from '@posthaste/contracts';
+
 /**
  * Which attempts were made in the last minutes, to drop repeats that the log hands out again.
  *
@@ -11,7 +13,7 @@
 const WORDS = 3;
 const GENERATION_MS = 10 * 60_000;
 const PER_GENERATION = 400_000;
-/** A key is found in ten steps of a full table at most on average, next to each other in memory. */
+/** So full, a table takes 13 steps on average to say that it does not hold a key; they lie next to each other. */
 const FULLEST = 0.8;
 
 interface Generation {
@@ -66,7 +68,7 @@ export class RecentAttempts {
     const start = delivery.length - 5 * WORDS;
     for (let word = 0; word < WORDS; word++) {
       let value = 0;
-      for (let i = 0; i < 5; i++) value = value * 62 + digit(delivery.charCodeAt(start + word * 5 + i));
+      for (let i = 0; i < 5; i++) value = value * 62 + digitOf(delivery.charCodeAt(start + word * 5 + i));
       this.key[word] = value;
     }
     this.key[2] = (this.key[2] as number) ^ Math.imul(attempt, 0x9e3779b1);
@@ -75,8 +77,8 @@ export class RecentAttempts {
   }
 }
 
-function generationOf(size: number, now: number): Generation {
-  const slots = 2 ** Math.ceil(Math.log2(size / FULLEST));
+function generationOf(capacity: number, now: number): Generation {
+  const slots = 2 ** Math.ceil(Math.log2(capacity / FULLEST));
   return { table: new Uint32Array(slots * WORDS), size: 0, since: now };
 }
 
@@ -90,9 +92,4 @@ function findSlot(table: Uint32Array, key: Uint32Array): number {
     if (table[at] === key[0] && table[at + 1] === key[1] && table[at + 2] === key[2]) return at;
     slot = (slot + 1) & mask;
   }
-}
-
-function digit(code: number): number {
-  if (code < 58) return code - 48;
-  return code < 91 ? code - 55 : code - 61;
 }
