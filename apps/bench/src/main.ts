@@ -1,7 +1,13 @@
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type Bench, type BenchStack, type LogKind, startBenchStack } from './product/bench-stack.js';
+import {
+  type Bench,
+  type BenchStack,
+  type LogKind,
+  type StackShape,
+  startBenchStack,
+} from './product/bench-stack.js';
 import { capacityPage } from './results/capacity.js';
 import { comparisonOf } from './results/compare.js';
 import { profileOf, topSelfTimes } from './product/cpu-profile.js';
@@ -9,7 +15,7 @@ import { type BenchDocument, documentOf, type Measurement } from './results/meas
 import { HELP, type Options, readOptions } from './options.js';
 import { profileTable, summaryOf, tableOf } from './results/report.js';
 import { runScenario } from './scenarios/run-scenario.js';
-import { DISPATCHERS_TO_SCALE } from './scenarios/scenarios.js';
+import { stacksFor } from './scenarios/scenarios.js';
 import { calibrate } from './scenarios/run-speed.js';
 import { withWorkers } from './traffic/worker-process.js';
 
@@ -55,10 +61,11 @@ async function takeAll({ scenarios, logs, sizes, oneStack, profile }: Options): 
   await withWorkers((workers) => calibrate(workers, sizes, show));
   for (const log of logs) {
     for (const some of oneStack ? [scenarios] : scenarios.map((name) => [name])) {
-      const dispatchers = some.includes('scaling') ? DISPATCHERS_TO_SCALE : 1;
-      await onStack({ name: some.join('-'), log, dispatchers, profile }, async (bench) => {
-        for (const name of some) await runScenario(name, bench, sizes, show);
-      });
+      for (const shape of stacksFor(some)) {
+        await onStack({ name: some.join('-'), log, shape, profile }, async (bench) => {
+          for (const name of some) await runScenario(name, bench, sizes, show);
+        });
+      }
     }
   }
   return results;
@@ -66,14 +73,14 @@ async function takeAll({ scenarios, logs, sizes, oneStack, profile }: Options): 
 
 /** Each scenario on a stack of its own: nothing of an earlier one is in its tables, its caches or its log. */
 async function onStack(
-  { name, log, dispatchers, profile }: { name: string; log: LogKind; dispatchers: number; profile: boolean },
+  { name, log, shape, profile }: { name: string; log: LogKind; shape: StackShape; profile: boolean },
   measure: (bench: Bench) => Promise<void>,
 ): Promise<void> {
   const profileDir = profile ? mkdtempSync(path.join(os.tmpdir(), `posthaste-profile-${name}-`)) : undefined;
   await withWorkers(async (workers) => {
     running = startBenchStack({
       log,
-      dispatchers,
+      shape,
       distDir: path.resolve(import.meta.dirname, '../..'),
       ...(profileDir === undefined ? {} : { profileDir }),
     });

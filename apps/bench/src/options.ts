@@ -19,7 +19,7 @@ export const HELP = `npm run bench -- [options]
     * tail                    100 clients follow every attempt at 200/s
     * projection              50,000 delivered while nobody writes history, or the due index, which then catch up
     * memory                  what 10,000 endpoints, and 100,000 deliveries put off, hold of the services' memory
-    * scaling                 throughput of 24 accounts on four dispatchers, two and one; alone on its stack
+    * scaling                 throughput of 192 accounts on four dispatchers, two and one, with 6 partitions and with 48
     * soak                    half of the throughput for 30 minutes: by how much memory grows
     * history-lists           first pages of a filled history (--count attempts, --out file); alone, as it needs no stack
     * due-index               what is due, the projection and the swap of a filled due index, likewise (--count deliveries)
@@ -60,7 +60,7 @@ export function readOptions(args: string[]): Options | 'help' | { wrong: string 
   const strange = wished.find((name) => !known.includes(name as ScenarioName));
   if (strange !== undefined) return { wrong: `there is no scenario ${strange}` };
   if (values['one-stack'] && wished.includes('scaling') && wished.length > 1)
-    return { wrong: 'scaling has other processes than the rest, so it needs a stack of its own' };
+    return { wrong: 'scaling has other processes than the rest, so it needs stacks of its own' };
   const logs = (['postgres', 'kafka'] as const).filter((log) => values.log === log || values.log === 'both');
   if (logs.length === 0) return { wrong: `there is no log ${values.log}` };
   const numbers = { scale: values.scale, count: values.count, 'warm-up': values['warm-up'] };

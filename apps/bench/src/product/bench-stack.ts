@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
+import { type Topic, topics } from '@posthaste/contracts';
 import { type Stack, type StackProcess, startKafka, startStack } from '@posthaste/local-stack';
 import { seedTenant, type TenantClient } from '@posthaste/test-kit';
 import { costOf, holdingsOf, type ProcessCost } from './process-cost.js';
@@ -9,9 +10,19 @@ import type { Workers } from '../traffic/worker-process.js';
 
 export type LogKind = 'postgres' | 'kafka';
 
+/** What differs between the stacks that scenarios run on. */
+export interface StackShape {
+  dispatchers: number;
+  /** How many partitions each topic has: as on one machine, or as on a cluster. */
+  partitions: keyof Topic['partitions'];
+}
+
 /** The product under measurement: a fresh stack with one tenant. */
 export interface BenchStack {
   log: LogKind;
+  dispatchers: number;
+  /** Of each topic that carries traffic. */
+  partitions: number;
   tenant: TenantClient;
   target(account: string, eventType: string): PublishTarget;
   headers: Record<string, string>;
@@ -41,8 +52,7 @@ const QUIET_LIMIT_MS = 60_000;
 export async function startBenchStack(options: {
   log: LogKind;
   distDir: string;
-  /** One when not given. */
-  dispatchers?: number;
+  shape: StackShape;
   /** Each service writes its CPU profile here when it ends. */
   profileDir?: string;
 }): Promise<BenchStack> {
@@ -54,12 +64,15 @@ export async function startBenchStack(options: {
     distDir: options.distDir,
     play: false,
     nodeArgs: nodeArgs(options.profileDir),
-    replicas: { dispatcher: options.dispatchers ?? 1 },
+    replicas: { dispatcher: options.shape.dispatchers },
+    env: { POSTHASTE_SCALE: options.shape.partitions },
   });
   const tenant = await seedTenant(stack.url, stack.operatorKey, 'bench');
   const pids = (): Record<string, number> => pidsOf(stack, node?.pid);
   return {
     log: options.log,
+    dispatchers: options.shape.dispatchers,
+    partitions: topics.messages.partitions[options.shape.partitions],
     tenant,
     target: (account, eventType) => ({
       url: `${stack.url}/v1/accounts/${account}/messages`,

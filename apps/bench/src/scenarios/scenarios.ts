@@ -1,3 +1,5 @@
+import type { StackShape } from '../product/bench-stack.js';
+
 /** What every figure of another product was taken with, and then what a product promises beside speed. */
 export const scenarioNames = [
   'throughput',
@@ -23,8 +25,17 @@ export const longScenarioNames = [
 ] as const;
 export type ScenarioName = (typeof scenarioNames)[number] | (typeof longScenarioNames)[number];
 
-/** The scenario `scaling` begins with so many and stops half of them, twice; every other has one. */
-export const DISPATCHERS_TO_SCALE = 4;
+const ONE_MACHINE: StackShape = { dispatchers: 1, partitions: 'single' };
+/** The scenario `scaling` stops half of its dispatchers, twice. */
+const TO_SCALE: StackShape[] = [
+  { dispatchers: 4, partitions: 'single' },
+  { dispatchers: 4, partitions: 'production' },
+];
+
+/** The stacks on each of which all of these scenarios run, one after the other. */
+export function stacksFor(names: ScenarioName[]): StackShape[] {
+  return names.includes('scaling') ? TO_SCALE : [ONE_MACHINE];
+}
 
 /** As much at a time as the throughput scenario. */
 export const WARM_UP_PACE = { inFlight: 64 };
