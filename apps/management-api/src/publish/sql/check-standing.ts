@@ -25,6 +25,11 @@ export interface Standing {
   accountConfig: number | null;
 }
 
+/*
+ * An account is found as the first one at or after its name in an index's order, and compared. Only one index has the
+ * order, so the plan cannot take another: asked for by equality, while PostgreSQL knows nothing of the tables yet, all
+ * that begin with the tenant look as good as the right one, and each ask would walk the tenant's accounts.
+ */
 const CHECK = `
   select ask.place::int as place, k.tenant, k.digest, k.account as bound_to, k.permissions,
          k.revoked_at is null and (k.expires_at is null or k.expires_at > now()) and t.deleted_at is null
@@ -34,14 +39,16 @@ const CHECK = `
     from unnest($1::text[], $2::text[], $3::text[]) with ordinality as ask (key, account_id, account_uid, place)
     join config.api_key k on k.id = ask.key
     join config.tenant t on t.id = k.tenant
-    left join config.account bound on bound.id = k.account and bound.deleted_at is null
     left join lateral (
-      select id, config_version from config.account
-       where id = ask.account_id and tenant = k.tenant and deleted_at is null
+      select id, deleted_at from config.account where id >= k.account order by id limit 1
+    ) bound on bound.id = k.account and bound.deleted_at is null
+    left join lateral (
+      (select id, tenant, uid, config_version, deleted_at from config.account
+        where id >= ask.account_id order by id limit 1)
       union all
-      select id, config_version from config.account
-       where tenant = k.tenant and uid = ask.account_uid and deleted_at is null
-    ) a on true`;
+      (select id, tenant, uid, config_version, deleted_at from config.account
+        where (tenant, uid) >= (k.tenant, ask.account_uid) and deleted_at is null order by tenant, uid limit 1)
+    ) a on (a.id = ask.account_id or a.uid = ask.account_uid) and a.tenant = k.tenant and a.deleted_at is null`;
 
 interface Row {
   place: number;
