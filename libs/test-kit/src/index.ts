@@ -1,6 +1,7 @@
 export { certificate, certificateKey, expiredCertificate } from './client-certificates.js';
 export { endOf, forkSource } from './fork-source.js';
 export { rebuildChild, type RebuildChildOrder } from './rebuild-child.js';
+export { howRead, type HowRead } from './how-read.js';
 export { Receiver, type Answer, type AnswerPlan, type ReceivedRequest } from './receiver.js';
 export { RestClient, type RestAnswer, type RestRequest } from './rest-client.js';
 export {

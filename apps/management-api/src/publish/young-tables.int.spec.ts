@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createLogger, createPool } from '@posthaste/runtime';
+import { howRead } from '@posthaste/test-kit';
 import type pg from 'pg';
 import { startTestBed, type TestBed } from '../proving/test-bed.js';
 import { publishPool } from './index.js';
@@ -54,11 +55,8 @@ describe('what each publish looks up, where thousands of accounts were made sinc
     const asks = ask().map(
       (value) => `array_fill(${value === null ? 'null' : `'${value}'`}::text, '{${ASKS}}')`,
     );
-    const { rows } = await pool.query<{ 'QUERY PLAN': [{ Plan: Record<string, number> }] }>(
-      `explain (analyze, buffers, format json) execute "${statement}" (${asks.join(', ')})`,
-    );
-    const plan = rows[0]?.['QUERY PLAN'][0].Plan;
-    const pages = (plan?.['Shared Hit Blocks'] ?? Infinity) + (plan?.['Shared Read Blocks'] ?? Infinity);
+    const { pages } = await howRead(pool, `execute "${statement}" (${asks.join(', ')})`);
+    expect(pages).toBeGreaterThan(0);
     expect(pages).toBeLessThan(PAGES_PER_ASK * ASKS);
   });
 });

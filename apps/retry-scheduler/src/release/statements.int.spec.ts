@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { howRead } from '@posthaste/test-kit';
 import type pg from 'pg';
 import { ReleaseStage } from '../proving/release-stage.js';
 import { claimDue } from './sql/claim-due.js';
@@ -53,7 +54,7 @@ describe('the statements of a release', () => {
           '"next-due"',
           `"park-due-of" ('{ep_due}', 7)`,
         ]) {
-          const { scans, mostRows } = await explain(client, statement);
+          const { scans, mostRows } = await howRead(client, `execute ${statement}`);
           expect(scans.filter((scan) => scan === 'Seq Scan')).toEqual([]);
           // What was parked a moment ago is passed over once more.
           expect({ statement, mostRows, isBounded: mostRows <= 20 }).toEqual({
@@ -69,31 +70,3 @@ describe('the statements of a release', () => {
     60_000,
   );
 });
-
-interface Plan {
-  'Node Type': string;
-  'Actual Rows': number;
-  'Actual Loops': number;
-  'Rows Removed by Filter'?: number;
-  Plans?: Plan[];
-}
-
-/** Runs a prepared statement once more; how it read, and the most rows that one of its steps saw. */
-async function explain(
-  client: pg.PoolClient,
-  statement: string,
-): Promise<{ scans: string[]; mostRows: number }> {
-  const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
-    `explain (analyze, format json) execute ${statement}`,
-  );
-  const nodes: Plan[] = [];
-  const visit = (plan: Plan): void => {
-    nodes.push(plan);
-    plan.Plans?.forEach(visit);
-  };
-  for (const row of rows) visit(row['QUERY PLAN'][0].Plan);
-  const seen = nodes.map(
-    (node) => (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'],
-  );
-  return { scans: nodes.map((node) => node['Node Type']), mostRows: Math.max(...seen) };
-}
